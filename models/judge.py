@@ -21,18 +21,17 @@ from pathlib import Path
 
 import torch
 
+import photos
 import pictures
 from network import STYLE_LAYERS, Network, grams
+from paint import CONTENT_LAYER, STYLE_WEIGHT, paint, relative
 
 HERE = Path(__file__).resolve().parent
 
 
 def gram_errors(result, target):
     """The relative Gram error per layer, from two dictionaries of Gram matrices."""
-    return {
-        name: ((result[name] - target[name]).square().sum() / target[name].square().sum()).item()
-        for name in target
-    }
+    return {name: relative(result[name], target[name]).item() for name in target}
 
 
 def high_frequency(picture):
@@ -70,6 +69,39 @@ def command_picture(arguments, teacher):
     }
 
 
+def command_network(arguments, teacher):
+    """Paints the held-out pairs with each network and judges the results."""
+    width, height = arguments.size
+    prepared = {}
+    for name, (content, style) in photos.pairs(arguments.cache).items():
+        style = pictures.with_area(pictures.without_border(style, 0.03), width * height)
+        prepared[name] = (pictures.tensor(pictures.filling(content, width, height)), pictures.tensor(style))
+    return {str(path): judge_network(Network.read(path), teacher, prepared, arguments) for path in arguments.networks}
+
+
+def judge_network(network, teacher, prepared, arguments):
+    verdicts = {}
+    for name, (content, style) in prepared.items():
+        result = paint(network, content, style, arguments.steps, arguments.style_weight)
+        verdicts[name] = {
+            **judge_picture(teacher, result, style),
+            "unpainted": judge_picture(teacher, content, style)["gram"],
+            "content": content_error(teacher, result, content),
+        }
+        if arguments.save:
+            arguments.save.mkdir(parents=True, exist_ok=True)
+            pictures.image(result).save(arguments.save / f"{len(verdicts)}.png")
+    mean = sum(verdict["gram"] for verdict in verdicts.values()) / len(verdicts)
+    return {"gram": mean, "pairs": verdicts}
+
+
+def content_error(teacher, result, content):
+    """How far the picture moved from the photo, relative, on the content layer."""
+    with torch.no_grad():
+        found, wanted = (teacher.activations(x, (CONTENT_LAYER,))[CONTENT_LAYER] for x in (result, content))
+    return relative(found, wanted).item()
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", type=Path, default=HERE / "vgg16.safetensors")
@@ -79,6 +111,13 @@ def parse():
     picture.add_argument("--result", type=Path, required=True)
     picture.add_argument("--style", type=Path, required=True)
     picture.add_argument("--style-crop", type=float, default=0.03)
+    network = commands.add_parser("network", help="paint the held-out pairs and judge them")
+    network.add_argument("networks", type=Path, nargs="+")
+    network.add_argument("--size", type=int, nargs=2, default=(256, 160))
+    network.add_argument("--steps", type=int, default=80)
+    network.add_argument("--style-weight", type=float, default=STYLE_WEIGHT)
+    network.add_argument("--cache", type=Path, default=HERE / "cache")
+    network.add_argument("--save", type=Path, help="folder for the pictures painted")
     return parser.parse_args()
 
 
@@ -86,7 +125,8 @@ def main():
     arguments = parse()
     torch.set_num_threads(arguments.threads)
     teacher = Network.read(arguments.teacher)
-    verdict = command_picture(arguments, teacher)
+    command = {"picture": command_picture, "network": command_network}[arguments.command]
+    verdict = command(arguments, teacher)
     print(json.dumps(verdict, indent=2))
 
 

@@ -11,13 +11,17 @@ ATTRIBUTION = "VGG-16 (Simonyan and Zisserman, CC BY 4.0), modified: "
 
 def write(path, layers, modification):
     """`layers`: activation name → (weight, bias), f32."""
+    tensors = {name: halved(values) for name, values in tensors_of(layers).items()}
+    save_file(tensors, str(path), {**METADATA, "teacher": ATTRIBUTION + modification})
+
+
+def tensors_of(layers):
+    """The same under torchvision's names."""
     tensors = {}
     for index, name in CONVOLUTIONS.items():
         if name in layers:
-            weight, bias = layers[name]
-            tensors[f"features.{index}.weight"] = halved(weight)
-            tensors[f"features.{index}.bias"] = halved(bias)
-    save_file(tensors, str(path), {**METADATA, "teacher": ATTRIBUTION + modification})
+            tensors[f"features.{index}.weight"], tensors[f"features.{index}.bias"] = layers[name]
+    return tensors
 
 
 def halved(values):
