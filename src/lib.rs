@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT OR Apache-2.0
-
 pub mod backend;
 pub mod gatys;
+pub mod motion;
+pub mod stylizer;
