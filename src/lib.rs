@@ -4,6 +4,7 @@
 
 pub mod backend;
 pub mod gatys;
+pub mod motion;
 pub mod stylizer;
 
 mod neuralstyle;

@@ -5,7 +5,6 @@
 mod common;
 
 use common::*;
-use gst::prelude::*;
 use gst_video::VideoFormat;
 
 /// Places of the colours in a pixel, and of the fourth byte if there is one.

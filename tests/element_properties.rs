@@ -219,7 +219,7 @@ fn a_bad_style_while_playing_is_a_warning_and_the_last_one_stays() {
 fn steps_and_keyframes_may_change_while_playing() {
     let pictures = Pictures::new();
     let mut rig = Rig::rgb(element(&pictures.red(), ""), 32, 24);
-    let mut steps = |rig: &mut Rig, number: u64| {
+    let steps = |rig: &mut Rig, number: u64| {
         let before = rig.iterations();
         let input = rig.frame(number);
         rig.paint(input);
@@ -234,25 +234,44 @@ fn steps_and_keyframes_may_change_while_playing() {
 
 #[test]
 fn what_is_fixed_while_playing_is_kept_for_the_next_start() {
+    init();
     let pictures = Pictures::new();
-    let mut rig = Rig::rgb(element(&pictures.red(), ""), 64, 48);
-    let width = |rig: &Rig| rig.stats().get::<u32>("working-width").unwrap();
-    let first = rig.frame(0);
-    rig.paint(first);
-    let before = width(&rig);
-    rig.element.set_property("working-size", 48u32);
-    assert_eq!(rig.element.property::<u32>("working-size"), 48);
-    let second = rig.frame(1);
-    rig.paint(second);
-    assert_eq!(width(&rig), before);
+    let line = format!(
+        "videotestsrc ! video/x-raw,format=RGB,width=64,height=48 ! neuralstyle name=fx style={} {QUICK} \
+         ! appsink name=out sync=false max-buffers=1",
+        pictures.red().display()
+    );
+    let pipeline = gst::parse::launch(&line)
+        .unwrap()
+        .downcast::<gst::Pipeline>()
+        .unwrap();
+    let element = pipeline.by_name("fx").unwrap();
+    let sink = pipeline
+        .by_name("out")
+        .unwrap()
+        .downcast::<gst_app::AppSink>()
+        .unwrap();
+    let width = || {
+        element
+            .property::<gst::Structure>("stats")
+            .get::<u32>("working-width")
+            .unwrap()
+    };
 
-    let element = rig.element.clone();
-    drop(rig);
-    element.set_state(gst::State::Null).unwrap();
-    let mut rig = Rig::rgb(element, 64, 48);
-    let third = rig.frame(2);
-    rig.paint(third);
-    assert_eq!(width(&rig), 48);
+    pipeline.set_state(gst::State::Playing).unwrap();
+    sink.pull_sample().unwrap();
+    assert_eq!(width(), 32);
+    element.set_property("working-size", 48u32);
+    assert_eq!(element.property::<u32>("working-size"), 48);
+    for _ in 0..3 {
+        sink.pull_sample().unwrap();
+    }
+    assert_eq!(width(), 32);
+    pipeline.set_state(gst::State::Ready).unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    sink.pull_sample().unwrap();
+    assert_eq!(width(), 48);
+    pipeline.set_state(gst::State::Null).unwrap();
 }
 
 #[test]

@@ -18,6 +18,7 @@ const DAYS: u32 = 1_000_000;
 fn painting_begins(element: &gst::Element) -> Receiver<()> {
     let (sender, receiver) = mpsc::channel();
     let name = element.name();
+    gst::log::remove_default_log_function();
     gst::log::set_active(true);
     gst::log::set_threshold_for_name("neuralstyle", gst::DebugLevel::Log);
     gst::log::add_log_function(move |category, _, _, _, _, object, message| {

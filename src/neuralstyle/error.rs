@@ -5,6 +5,7 @@
 use gst::{LibraryError, ResourceError, StreamError};
 
 use super::pixels::Unreachable;
+use crate::gatys::{self, WeightsError};
 use crate::stylizer;
 
 /// Why a frame was not painted, or the element not started.
@@ -37,7 +38,7 @@ impl Error {
                 E::BackendUnavailable(_) => Code::Library(LibraryError::Init),
                 E::OutOfMemory { .. } => Code::Resource(ResourceError::NoSpaceLeft),
                 E::Diverged(_) => Code::Library(LibraryError::Failed),
-                E::Gatys(_) => Code::Library(LibraryError::Settings),
+                E::Gatys(error) => code_of_method(error),
             },
         })
     }
@@ -65,16 +66,24 @@ impl Error {
     }
 }
 
+/// The code for what is wrong with a network, its layers or its weights.
+fn code_of_method(error: &gatys::Error) -> Code {
+    use gatys::Error as E;
+    match error {
+        E::Weights(WeightsError::NotFound { .. }) => Code::Resource(ResourceError::NotFound),
+        E::Weights(_) | E::NotAVgg { .. } => Code::Resource(ResourceError::Read),
+        E::UnknownLayer { .. } => Code::Resource(ResourceError::Settings),
+        E::Backend(_) => Code::Library(LibraryError::Failed),
+    }
+}
+
 /// The stylizer's errors are phrases; GStreamer shows sentences.
 fn sentence(phrase: &str) -> String {
-    let mut characters = phrase.chars();
-    // A phrase that starts with a property's name must keep it as it is.
-    let starts_with_setting = phrase
-        .split_whitespace()
-        .next()
-        .is_some_and(|word| word.contains('='));
-    let mut text: String = match characters.next() {
-        Some(first) if !starts_with_setting => first.to_uppercase().chain(characters).collect(),
+    let first_word = phrase.split_whitespace().next().unwrap_or_default();
+    // The name of a file or a property stays as it is.
+    let is_word = first_word.chars().all(|character| character.is_ascii_lowercase());
+    let mut text = match phrase.chars().next() {
+        Some(first) if is_word => first.to_uppercase().chain(phrase.chars().skip(1)).collect(),
         _ => phrase.to_owned(),
     };
     if !text.ends_with('.') {
@@ -91,6 +100,7 @@ mod tests {
     fn a_phrase_becomes_a_sentence_and_a_setting_keeps_its_name() {
         assert_eq!(sentence("no style picture is set"), "No style picture is set.");
         assert_eq!(sentence("mode=live: not yet"), "mode=live: not yet.");
+        assert_eq!(sentence("vgg16.pth does not exist"), "vgg16.pth does not exist.");
         assert_eq!(sentence("It is so."), "It is so.");
     }
 

@@ -288,6 +288,17 @@ impl BaseTransformImpl for NeuralStyle {
         self.parent_sink_event(event)
     }
 
+    fn transform_meta<'a>(
+        &self,
+        _output: &mut gst::BufferRef,
+        _meta: gst::MetaRef<'a, gst::Meta>,
+        _input: &'a gst::BufferRef,
+    ) -> bool {
+        // Painting changes neither size nor place, so whatever is said of the frame stays true. Metas about memory
+        // do not come here.
+        true
+    }
+
     fn before_transform(&self, buffer: &gst::BufferRef) {
         self.follow_controllers(buffer);
         self.follow_strength();

@@ -4,21 +4,6 @@
 
 #![deny(unsafe_code)]
 
-use gst::glib;
-use gst::prelude::*;
-
-mod continuity;
-mod enums;
-mod error;
-mod figures;
-mod imp;
-mod interrupt;
-mod latency;
-mod pixels;
-mod settings;
-mod state;
-mod style_source;
-
 /**
  * SECTION:element-neuralstyle
  * @title: neuralstyle
@@ -57,6 +42,21 @@ mod style_source;
  *
  * Since: plugins-neuralstyle-0.1.0
  */
+use gst::glib;
+use gst::prelude::*;
+
+mod continuity;
+mod enums;
+mod error;
+mod figures;
+mod imp;
+mod interrupt;
+mod latency;
+mod pixels;
+mod settings;
+mod state;
+mod style_source;
+
 glib::wrapper! {
     pub struct NeuralStyle(ObjectSubclass<imp::NeuralStyle>)
         @extends gst_video::VideoFilter, gst_base::BaseTransform, gst::Element, gst::Object;

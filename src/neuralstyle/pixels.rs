@@ -82,6 +82,9 @@ fn pack<const BYTES: usize, const R: usize, const G: usize, const B: usize>(
     }
 }
 
+/// GStreamer rounds rows up to a multiple of so many bytes.
+const ROW_GRAIN: usize = 4;
+
 /// A picture of some format in memory: rows that start `stride` bytes apart.
 #[derive(Clone, Copy)]
 struct Rows<T> {
@@ -108,7 +111,13 @@ fn write_rows(layout: Layout, frame: &Frame, original: Rows<&[u8]>, rows: Rows<&
     let originals = original.data.chunks(original.stride);
     let painted = frame.rgb().chunks_exact(rows.width * 3);
     for ((row, original), rgb) in rows.data.chunks_mut(rows.stride).zip(originals).zip(painted) {
-        (layout.pack)(rgb, &original[..row_bytes], &mut row[..row_bytes]);
+        let (row, beyond) = row.split_at_mut(row_bytes);
+        (layout.pack)(rgb, &original[..row_bytes], row);
+        // The same picture shall be the same bytes, also where rows are rounded up. More than that may be somebody
+        // else's picture, of which this one is a part.
+        if beyond.len() < ROW_GRAIN {
+            beyond.fill(0);
+        }
     }
 }
 
@@ -232,18 +241,19 @@ mod tests {
     }
 
     #[test]
-    fn padding_between_rows_is_neither_read_nor_written() {
+    fn what_lies_between_rows_is_not_read_and_only_what_rounds_them_up_is_cleared() {
         for format in FORMATS {
             for (width, height) in [(1, 1), (3, 5), (7, 2), (32, 24)] {
-                there_and_back(format, width, height);
+                there_and_back(format, width, height, 3, 0);
+                there_and_back(format, width, height, 8, 0xEE);
             }
         }
     }
 
-    fn there_and_back(format: VideoFormat, width: usize, height: usize) {
+    fn there_and_back(format: VideoFormat, width: usize, height: usize, beyond: usize, left: u8) {
         let layout = Layout::of(format).unwrap();
         let row_bytes = width * layout.bytes_per_pixel;
-        let (stride_in, stride_out) = (row_bytes + 5, row_bytes + 2);
+        let (stride_in, stride_out) = (row_bytes + 5, row_bytes + beyond);
         let data: Vec<u8> = (0..stride_in * height).map(|i| (i * 7 % 251) as u8).collect();
         let original = Rows {
             data: data.as_slice(),

@@ -16,7 +16,8 @@ use gst_video::{VideoFormat, VideoInfo};
 pub const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(120);
 
 /// Settings under which a frame takes milliseconds, and exactly as many steps as they say.
-pub const QUICK: &str = "network=tiny working-size=32 scales=1 first-iterations=2 iterations=1";
+pub const QUICK: &str =
+    "network=tiny working-size=32 scales=1 first-iterations=2 iterations=1 cut-threshold=1";
 
 pub const ALL_FORMATS: [VideoFormat; 10] = [
     VideoFormat::Rgb,

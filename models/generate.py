@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Makes the embedded networks from scratch: run it and all of them are rewritten."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+import crops
+import photos
+import prune
+import safetensors_file
+import teacher
+from network import METADATA, Network
+
+HERE = Path(__file__).resolve().parent
+
+# Share of the teacher's width.
+STUDENTS = {"tiny": 0.25, "slim": 0.5}
+LAST = "relu4_1"
+CROPS = 96
+POSITIONS = 30000
+SEED = 0
+
+
+def network_of(layers):
+    tensors = safetensors_file.tensors_of(layers)
+    return Network(tensors, METADATA)
+
+
+def write_full(layers, folder):
+    safetensors_file.write(folder / "vgg16.safetensors", layers, "cut after conv4_2, rounded to fp16")
+
+
+def write_student(name, full, training, folder):
+    print(f"{name}: selecting channels and refitting")
+    layers, _ = prune.prune(full, LAST, STUDENTS[name], training, POSITIONS, SEED)
+    safetensors_file.write(folder / f"{name}.safetensors", layers, "channels pruned and refitted")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cache", type=Path, default=HERE / "cache", help="where downloads are kept")
+    parser.add_argument("--output", type=Path, default=HERE)
+    parser.add_argument("--only", nargs="+", choices=["vgg16", *STUDENTS], default=["vgg16", *STUDENTS])
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    arguments.cache.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(arguments.threads)
+    layers = teacher.layers(arguments.cache)
+    full = network_of(layers)
+    if "vgg16" in arguments.only:
+        write_full(layers, arguments.output)
+    training = crops.crops(photos.calibration(arguments.cache), CROPS, SEED)
+    for name in STUDENTS:
+        if name in arguments.only:
+            write_student(name, full, training, arguments.output)
+
+
+if __name__ == "__main__":
+    main()

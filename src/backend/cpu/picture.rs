@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Pictures: resampling from and to bytes, margins, colours, what has changed.
+
+use rayon::prelude::*;
+
+use super::parallel::{each, sum};
+use crate::backend::resample::{Taps, mirrored};
+use crate::backend::{CancelToken, ColourMap, ColourStatistics, Shape};
+
+/// The inside of a picture with a margin.
+fn inside(shape: Shape, border: usize) -> (usize, usize) {
+    (shape.height - 2 * border, shape.width - 2 * border)
+}
+
+/// Bytes [height, width, 3] → the inside of `picture`. `lines` is scratch space.
+#[allow(clippy::too_many_arguments)]
+pub fn import(
+    rgb: &[u8],
+    width: usize,
+    height: usize,
+    border: usize,
+    picture: &mut [f32],
+    shape: Shape,
+    lines: &mut Vec<f32>,
+    cancel: &CancelToken,
+) {
+    assert!(rgb.len() == width * height * 3 && shape.channels == 3);
+    let (_, inner_width) = inside(shape, border);
+    let across = Taps::new(width, inner_width);
+    lines.resize(3 * height * inner_width, 0.0);
+    lines
+        .par_chunks_mut(inner_width)
+        .enumerate()
+        .for_each(|(line, out)| {
+            if cancel.is_cancelled() {
+                return;
+            }
+            let (channel, y) = (line / height, line % height);
+            let row = &rgb[y * width * 3..][..width * 3];
+            for (x, out) in out.iter_mut().enumerate() {
+                let (first, weights) = across.of(x);
+                let bytes = row[first * 3 + channel..].iter().step_by(3);
+                *out = weights
+                    .iter()
+                    .zip(bytes)
+                    .map(|(w, &byte)| w * f32::from(byte))
+                    .sum::<f32>()
+                    / 255.0;
+            }
+        });
+    resample_columns(lines, height, border, picture, shape);
+}
+
+/// `out` = `gain` · `rgb` + the inside of `picture` resampled, in bytes.
+#[allow(clippy::too_many_arguments)]
+pub fn export(
+    picture: &[f32],
+    shape: Shape,
+    border: usize,
+    gain: f32,
+    rgb: &[u8],
+    width: usize,
+    height: usize,
+    out: &mut [u8],
+    lines: &mut Vec<f32>,
+    cancel: &CancelToken,
+) {
+    assert!(rgb.len() == width * height * 3 && out.len() == rgb.len() && shape.channels == 3);
+    let (inner_height, _) = inside(shape, border);
+    resample_rows(picture, shape, border, width, lines);
+    let lines = &*lines;
+    let down = Taps::new(inner_height, height);
+    let row_bytes = width * 3;
+    out.par_chunks_mut(row_bytes)
+        .zip(rgb.par_chunks(row_bytes))
+        .enumerate()
+        .for_each(|(y, (out, rgb))| {
+            if cancel.is_cancelled() {
+                return;
+            }
+            let (top, weights) = down.of(y);
+            for channel in 0..3 {
+                let lines = &lines[(channel * inner_height + top) * width..];
+                for x in 0..width {
+                    let sample: f32 = weights
+                        .iter()
+                        .enumerate()
+                        .map(|(line, w)| w * lines[line * width + x])
+                        .sum();
+                    let at = x * 3 + channel;
+                    // A cast from float to integer saturates, so this also clamps.
+                    out[at] = (gain * f32::from(rgb[at]) + 255.0 * sample).round() as u8;
+                }
+            }
+        });
+}
+
+/// The inside of `from` → the inside of `to`.
+pub fn resize(
+    from: &[f32],
+    from_shape: Shape,
+    border: usize,
+    to: &mut [f32],
+    to_shape: Shape,
+    lines: &mut Vec<f32>,
+) {
+    assert_eq!(from_shape.channels, to_shape.channels);
+    resample_rows(from, from_shape, border, inside(to_shape, border).1, lines);
+    resample_columns(lines, inside(from_shape, border).0, border, to, to_shape);
+}
+
+/// The inside of `from` → `lines`[C, height of the inside, width].
+fn resample_rows(from: &[f32], shape: Shape, border: usize, width: usize, lines: &mut Vec<f32>) {
+    let (inner_height, inner_width) = inside(shape, border);
+    let across = Taps::new(inner_width, width);
+    lines.resize(shape.channels * inner_height * width, 0.0);
+    lines.par_chunks_mut(width).enumerate().for_each(|(line, out)| {
+        let (channel, y) = (line / inner_height, line % inner_height);
+        let row = &from[(channel * shape.height + y + border) * shape.width + border..][..inner_width];
+        for (x, out) in out.iter_mut().enumerate() {
+            let (first, weights) = across.of(x);
+            *out = weights
+                .iter()
+                .zip(&row[first..])
+                .map(|(w, value)| w * value)
+                .sum();
+        }
+    });
+}
+
+/// `lines`[C, height, width of the inside] → the inside of `to`.
+fn resample_columns(lines: &[f32], height: usize, border: usize, to: &mut [f32], shape: Shape) {
+    let (inner_height, inner_width) = inside(shape, border);
+    let down = Taps::new(height, inner_height);
+    to.par_chunks_mut(shape.width)
+        .enumerate()
+        .for_each(|(line, out)| {
+            let (channel, y) = (line / shape.height, line % shape.height);
+            if y < border || y >= border + inner_height {
+                return;
+            }
+            let (top, weights) = down.of(y - border);
+            let source = &lines[(channel * height + top) * inner_width..];
+            let out = &mut out[border..border + inner_width];
+            for (x, out) in out.iter_mut().enumerate() {
+                *out = weights
+                    .iter()
+                    .enumerate()
+                    .map(|(line, w)| w * source[line * inner_width + x])
+                    .sum();
+            }
+        });
+}
+
+pub fn mirror_border(picture: &mut [f32], shape: Shape, border: usize) {
+    let (inner_height, inner_width) = inside(shape, border);
+    let width = shape.width;
+    for channel in picture.chunks_exact_mut(shape.pixels()) {
+        for row in channel[border * width..][..inner_height * width].chunks_exact_mut(width) {
+            for x in (0..border).chain(border + inner_width..width) {
+                row[x] = row[border + mirrored(x as isize - border as isize, inner_width)];
+            }
+        }
+        for y in (0..border).chain(border + inner_height..shape.height) {
+            let source = border + mirrored(y as isize - border as isize, inner_height);
+            channel.copy_within(source * width..(source + 1) * width, y * width);
+        }
+    }
+}
+
+pub fn colour_statistics(picture: &[f32], pixels: usize) -> ColourStatistics {
+    let channels = [0, 1, 2].map(|c| &picture[c * pixels..(c + 1) * pixels]);
+    let mean = channels.map(|values| {
+        sum(pixels, |range| {
+            values[range].iter().map(|&value| f64::from(value)).sum()
+        }) / pixels as f64
+    });
+    let covariance = [0, 1, 2].map(|a| {
+        [0, 1, 2].map(|b| {
+            let products = sum(pixels, |range| {
+                let pairs = channels[a][range.clone()].iter().zip(&channels[b][range]);
+                pairs
+                    .map(|(&p, &q)| (f64::from(p) - mean[a]) * (f64::from(q) - mean[b]))
+                    .sum()
+            });
+            products / pixels as f64
+        })
+    });
+    ColourStatistics { mean, covariance }
+}
+
+pub fn colour_map(from: &[f32], pixels: usize, map: &ColourMap, to: &mut [f32]) {
+    for (channel, out) in to.chunks_exact_mut(pixels).enumerate() {
+        let row = map.matrix[channel].map(|entry| entry as f32);
+        let offset = map.offset[channel] as f32;
+        each(out, |first, out| {
+            for (index, out) in out.iter_mut().enumerate() {
+                let at = first + index;
+                *out =
+                    row[0] * from[at] + row[1] * from[pixels + at] + row[2] * from[2 * pixels + at] + offset;
+            }
+        });
+    }
+}
+
+/// 3×3 means, at the frame's edge of what is there, of the greatest change of a colour, turned into trust.
+pub fn stillness(before: &[f32], now: &[f32], shape: Shape, low: f32, high: f32, trust: &mut [f32]) {
+    let Shape { height, width, .. } = shape;
+    let pixels = shape.pixels();
+    let change = |at: usize| {
+        (0..3)
+            .map(|c| (now[c * pixels + at] - before[c * pixels + at]).abs())
+            .fold(0.0, f32::max)
+    };
+    trust.par_chunks_mut(width).enumerate().for_each(|(y, out)| {
+        for (x, out) in out.iter_mut().enumerate() {
+            let (mut total, mut count) = (0.0, 0.0);
+            for v in y.saturating_sub(1)..(y + 2).min(height) {
+                for u in x.saturating_sub(1)..(x + 2).min(width) {
+                    total += change(v * width + u);
+                    count += 1.0;
+                }
+            }
+            *out = ((high - total / count) / (high - low)).clamp(0.0, 1.0);
+        }
+    });
+}
+
+pub fn blend(other: &[f32], share: &[f32], to: &mut [f32]) {
+    assert!(other.len() == to.len() && to.len().is_multiple_of(share.len()));
+    each(to, |first, to| {
+        for (offset, to) in to.iter_mut().enumerate() {
+            let at = first + offset;
+            let s = share[at % share.len()];
+            *to = s * *to + (1.0 - s) * other[at];
+        }
+    });
+}

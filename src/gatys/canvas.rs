@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use super::extractor::Extractor;
+use super::objective::{Objective, StyleTarget};
+use super::optimizer::Optimizer;
+use super::{Losses, Normalization, OptimizerSettings, Result, Weights};
+use crate::backend::{Backend, Capture, Shape};
+
+/// Everything at one size: the picture that is painted, the content that it shows, the objective and the optimiser.
+/// Planned once; a step allocates nothing.
+pub struct Canvas<B: Backend> {
+    /// Width and height of the inside.
+    size: (usize, usize),
+    border: usize,
+    pub(super) picture: B::Tensor,
+    pub(super) content: B::Tensor,
+    pub(super) spare: B::Tensor,
+    pub(super) objective: Objective<B>,
+    pub(super) optimizer: Optimizer<B>,
+    step: Capture,
+}
+
+/// One step, as told to whoever watches.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// 0 is full size, 1 the half of it, …
+    pub scale: usize,
+    pub width: usize,
+    pub height: usize,
+    /// Steps done in this run, this one included, and steps of the whole run.
+    pub done: usize,
+    pub of: usize,
+    /// J before this step.
+    pub losses: Losses,
+}
+
+/// What to plan a canvas for.
+pub struct Plan<'a> {
+    /// Width and height of the inside, without the margin.
+    pub size: (usize, usize),
+    pub border: usize,
+    /// (node, λ).
+    pub content: &'a [(usize, f64)],
+    /// (node, λ).
+    pub style: &'a [(usize, f64)],
+    pub normalization: Normalization,
+    pub optimizer: OptimizerSettings,
+}
+
+impl<B: Backend> Canvas<B> {
+    pub fn new(ops: &mut B, extractor: &Extractor<B>, plan: &Plan) -> Result<Self> {
+        let (width, height) = plan.size;
+        let shape = Shape::new(3, height + 2 * plan.border, width + 2 * plan.border);
+        Ok(Self {
+            size: plan.size,
+            border: plan.border,
+            picture: ops.tensor(shape)?,
+            content: ops.tensor(shape)?,
+            spare: ops.tensor(shape)?,
+            objective: Objective::new(
+                ops,
+                extractor,
+                shape,
+                plan.content,
+                plan.style,
+                plan.normalization,
+            )?,
+            optimizer: Optimizer::new(ops, shape, plan.optimizer)?,
+            step: Capture::default(),
+        })
+    }
+
+    /// Width and height of the inside.
+    pub fn size(&self) -> (usize, usize) {
+        self.size
+    }
+
+    pub fn set_style(&mut self, ops: &mut B, target: &StyleTarget) -> Result<()> {
+        self.objective.set_style(ops, target)
+    }
+
+    /// Takes bytes [height, width, 3] as the content to be shown.
+    pub fn set_content(
+        &mut self,
+        ops: &mut B,
+        extractor: &Extractor<B>,
+        rgb: &[u8],
+        width: usize,
+        height: usize,
+    ) -> Result<()> {
+        ops.import(rgb, width, height, self.border, &mut self.content)?;
+        ops.mirror_border(&mut self.content, self.border)?;
+        self.objective.set_content(ops, extractor, &self.content)
+    }
+
+    /// One step: forward, losses, backward, optimiser.
+    pub fn step(&mut self, ops: &mut B, extractor: &Extractor<B>, weights: Weights, rate: f64) -> Result<()> {
+        self.objective.set_weights(ops, weights)?;
+        self.optimizer.prepare(ops, rate)?;
+        let Self {
+            picture,
+            objective,
+            optimizer,
+            step,
+            ..
+        } = self;
+        ops.capture(step, |ops| {
+            objective.evaluate(ops, extractor, picture)?;
+            optimizer.update(ops, picture, objective.gradient())
+        })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The linear colour map that gives one picture the mean and covariance of another's colours.
+
+use crate::backend::{ColourMap, ColourStatistics};
+
+type Matrix = [[f64; 3]; 3];
+
+/// The symmetric map that takes colours distributed like `from` to mean and covariance of `to`: the one that moves
+/// them least (Olkin and Pukelsheim 1982), T = A^-½ (A^½ B A^½)^½ A^-½ for covariances A and B.
+pub fn matching(from: &ColourStatistics, to: &ColourStatistics) -> ColourMap {
+    // A picture of few colours has a nearly singular covariance, which must not be stretched without end.
+    const FLOOR: f64 = 1e-4;
+    let a = power(&with_floor(from.covariance, FLOOR), 0.5);
+    let inverse = power(&with_floor(from.covariance, FLOOR), -0.5);
+    let inner = power(&product(&product(&a, &to.covariance), &a), 0.5);
+    let matrix = product(&product(&inverse, &inner), &inverse);
+    let offset = [0, 1, 2].map(|c| to.mean[c] - (0..3).map(|k| matrix[c][k] * from.mean[k]).sum::<f64>());
+    ColourMap { matrix, offset }
+}
+
+fn with_floor(mut matrix: Matrix, floor: f64) -> Matrix {
+    for (index, row) in matrix.iter_mut().enumerate() {
+        row[index] += floor;
+    }
+    matrix
+}
+
+fn product(a: &Matrix, b: &Matrix) -> Matrix {
+    [0, 1, 2].map(|i| [0, 1, 2].map(|j| (0..3).map(|k| a[i][k] * b[k][j]).sum()))
+}
+
+/// A symmetric, positive semidefinite matrix to the given power.
+fn power(matrix: &Matrix, exponent: f64) -> Matrix {
+    let (values, vectors) = eigen(matrix);
+    let scaled = values.map(|value| value.max(1e-12).powf(exponent));
+    [0, 1, 2].map(|i| [0, 1, 2].map(|j| (0..3).map(|k| vectors[i][k] * scaled[k] * vectors[j][k]).sum()))
+}
+
+/// Eigenvalues, and eigenvectors as columns, of a symmetric matrix by Jacobi's rotations.
+fn eigen(matrix: &Matrix) -> ([f64; 3], Matrix) {
+    // Rotations converge quadratically; a 3×3 matrix needs about five sweeps to full precision.
+    const SWEEPS: usize = 12;
+    let mut a = *matrix;
+    let mut vectors = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+    for _ in 0..SWEEPS {
+        for (p, q) in [(0, 1), (0, 2), (1, 2)] {
+            if a[p][q].abs() < 1e-300 {
+                continue;
+            }
+            let theta = (a[q][q] - a[p][p]) / (2.0 * a[p][q]);
+            let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
+            let c = 1.0 / (t * t + 1.0).sqrt();
+            let s = t * c;
+            let mut rotation = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+            (rotation[p][p], rotation[q][q], rotation[p][q], rotation[q][p]) = (c, c, s, -s);
+            let transposed = [0, 1, 2].map(|i| [0, 1, 2].map(|j| rotation[j][i]));
+            a = product(&product(&transposed, &a), &rotation);
+            vectors = product(&vectors, &rotation);
+        }
+    }
+    ([a[0][0], a[1][1], a[2][2]], vectors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn covariance_after(map: &ColourMap, covariance: &Matrix) -> Matrix {
+        let transposed = [0, 1, 2].map(|i| [0, 1, 2].map(|j| map.matrix[j][i]));
+        product(&product(&map.matrix, covariance), &transposed)
+    }
+
+    #[test]
+    fn the_map_gives_mean_and_covariance() {
+        let from = ColourStatistics {
+            mean: [0.4, 0.5, 0.3],
+            covariance: [[0.05, 0.02, 0.01], [0.02, 0.06, 0.015], [0.01, 0.015, 0.04]],
+        };
+        let to = ColourStatistics {
+            mean: [0.2, 0.3, 0.6],
+            covariance: [[0.03, -0.01, 0.0], [-0.01, 0.04, 0.02], [0.0, 0.02, 0.07]],
+        };
+        let map = matching(&from, &to);
+        let after = covariance_after(&map, &from.covariance);
+        for i in 0..3 {
+            let mean = (0..3).map(|k| map.matrix[i][k] * from.mean[k]).sum::<f64>() + map.offset[i];
+            assert!((mean - to.mean[i]).abs() < 1e-12);
+            for j in 0..3 {
+                // The floor under the covariance is the only thing that keeps this from being exact.
+                assert!((after[i][j] - to.covariance[i][j]).abs() < 5e-4, "{after:?}");
+                assert!((map.matrix[i][j] - map.matrix[j][i]).abs() < 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn equal_statistics_change_nothing_and_one_colour_stays_finite() {
+        let flat = ColourStatistics {
+            mean: [0.5; 3],
+            covariance: [[0.0; 3]; 3],
+        };
+        let map = matching(&flat, &flat);
+        assert!(map.matrix.iter().flatten().all(|entry| entry.is_finite()));
+        let wide = ColourStatistics {
+            mean: [0.5; 3],
+            covariance: [[0.1, 0.0, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 0.1]],
+        };
+        let map = matching(&wide, &wide);
+        for (i, row) in map.matrix.iter().enumerate() {
+            for (j, &entry) in row.iter().enumerate() {
+                assert!((entry - f64::from(u8::from(i == j))).abs() < 1e-3);
+            }
+        }
+    }
+}

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! J(G) = α J_content + β J_style + tv-weight · TV + temporal-weight · J_temporal, and its gradient.
+//!
+//! With a[l] the activations [C, P] of layer l on P pixels and λ the weight of a layer, the terms are
+//!
+//! | term | `normalization=gatys` | `normalization=relative` |
+//! | --- | --- | --- |
+//! | J_content | Σ λ · ½ ‖a(G) − a(C)‖² | Σ λ · ½ ‖a(G) − a(C)‖² / ‖a(C)‖² |
+//! | J_style | Σ λ · ‖G(G) − G(S)‖² / (2 P C)² | Σ λ · ‖G(G) − G(S)‖² / ‖G(S)‖² |
+//! | TV | Σ squared steps to the right and down | the same / (3 P) |
+//! | J_temporal | ½ Σ w (G − G′)² | the same / (3 P) |
+//!
+//! where the Gram matrix G(S) of a style picture of another size is multiplied by the ratio of the pixels.
+
+use super::extractor::{Extractor, Features};
+use super::{Normalization, Result};
+use crate::backend::{self, Backend, Scalar, Shape, Slot};
+
+/// The weights of the terms of J.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weights {
+    /// α.
+    pub content: f64,
+    /// β.
+    pub style: f64,
+    pub tv: f64,
+    pub temporal: f64,
+}
+
+/// The unweighted terms of J and their weighted sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Losses {
+    pub content: f64,
+    pub style: f64,
+    pub tv: f64,
+    pub temporal: f64,
+    pub total: f64,
+}
+
+impl Losses {
+    pub fn are_finite(&self) -> bool {
+        self.total.is_finite()
+    }
+}
+
+/// ½ ‖a(G) − a(C)‖² at one layer.
+struct ContentTerm<B: Backend> {
+    node: usize,
+    lambda: f64,
+    target: B::Tensor,
+    /// The factor of ½ ‖·‖².
+    norm: f64,
+}
+
+/// ‖G(G) − G(S)‖² at one layer. Gram matrices are kept multiplied by `scale` = 1/(P C), which also puts style
+/// pictures of other sizes on the same footing.
+struct StyleTerm<B: Backend> {
+    node: usize,
+    lambda: f64,
+    scale: f32,
+    gram: B::Tensor,
+    difference: B::Tensor,
+    target: B::Tensor,
+    /// The factor of ‖scaled difference‖².
+    norm: f64,
+}
+
+/// The style of a picture: for each style layer its Gram matrix, multiplied by 1/(P C), in row-major order.
+#[derive(Clone, Debug)]
+pub struct StyleTarget {
+    grams: Vec<Vec<f32>>,
+}
+
+impl StyleTarget {
+    /// Measures `picture` at the `layers` (node, λ).
+    pub fn measure<B: Backend>(
+        ops: &mut B,
+        extractor: &Extractor<B>,
+        layers: &[(usize, f64)],
+        picture: &B::Tensor,
+    ) -> Result<Self> {
+        let nodes: Vec<usize> = layers.iter().map(|(node, _)| *node).collect();
+        let shape = ops.shape(picture);
+        let mut features = Features::new(ops, extractor, shape, &nodes)?;
+        features.forward(ops, extractor, picture)?;
+        let mut grams = Vec::with_capacity(nodes.len());
+        for &node in &nodes {
+            let shape = features.shape(node);
+            let mut gram = ops.tensor(Shape::square(shape.channels))?;
+            ops.gram(features.value(node), 1.0 / shape.elements() as f32, &mut gram)?;
+            let mut values = vec![0.0; shape.channels * shape.channels];
+            ops.download(&gram, &mut values)?;
+            grams.push(values);
+        }
+        Ok(Self { grams })
+    }
+}
+
+/// J and its gradient for pictures of one size.
+pub struct Objective<B: Backend> {
+    normalization: Normalization,
+    features: Features<B>,
+    content: Vec<ContentTerm<B>>,
+    style: Vec<StyleTerm<B>>,
+    /// The picture that J_temporal pulls towards, and how much each pixel of it counts.
+    anchor: B::Tensor,
+    anchor_weight: B::Tensor,
+    gradients: [B::Tensor; 2],
+    /// Which of `gradients` is the picture's.
+    result: usize,
+    /// Coefficients of the gradients: content terms, style terms, TV, temporal.
+    knobs: B::Tensor,
+    knob_values: Vec<f32>,
+    /// Raw sums in the same order.
+    sums: B::Tensor,
+    weights: Weights,
+}
+
+impl<B: Backend> Objective<B> {
+    /// Plans for pictures of shape `picture`. `content` and `style` are (node, λ).
+    pub fn new(
+        ops: &mut B,
+        extractor: &Extractor<B>,
+        picture: Shape,
+        content: &[(usize, f64)],
+        style: &[(usize, f64)],
+        normalization: Normalization,
+    ) -> Result<Self> {
+        let kept: Vec<usize> = content.iter().chain(style).map(|(node, _)| *node).collect();
+        let features = Features::new(ops, extractor, picture, &kept)?;
+        let mut content_terms = Vec::with_capacity(content.len());
+        for &(node, lambda) in content {
+            let target = ops.tensor(features.shape(node))?;
+            content_terms.push(ContentTerm {
+                node,
+                lambda,
+                target,
+                norm: 1.0,
+            });
+        }
+        let mut style_terms = Vec::with_capacity(style.len());
+        for &(node, lambda) in style {
+            let shape = features.shape(node);
+            let square = Shape::square(shape.channels);
+            style_terms.push(StyleTerm {
+                node,
+                lambda,
+                scale: 1.0 / shape.elements() as f32,
+                gram: ops.tensor(square)?,
+                difference: ops.tensor(square)?,
+                target: ops.tensor(square)?,
+                norm: 0.25,
+            });
+        }
+        let room = Shape::vector(features.largest());
+        let knobs = content.len() + style.len() + 2;
+        Ok(Self {
+            normalization,
+            anchor: ops.tensor(picture)?,
+            anchor_weight: ops.tensor(picture.with_channels(1))?,
+            gradients: [ops.tensor(room)?, ops.tensor(room)?],
+            result: 0,
+            knobs: ops.tensor(Shape::vector(knobs))?,
+            knob_values: vec![0.0; knobs],
+            sums: ops.tensor(Shape::vector(knobs))?,
+            weights: Weights {
+                content: 0.0,
+                style: 0.0,
+                tv: 0.0,
+                temporal: 0.0,
+            },
+            features,
+            content: content_terms,
+            style: style_terms,
+        })
+    }
+
+    /// Takes the activations of `picture` as the content.
+    pub fn set_content(&mut self, ops: &mut B, extractor: &Extractor<B>, picture: &B::Tensor) -> Result<()> {
+        self.features.forward(ops, extractor, picture)?;
+        let mut sums = vec![0.0; self.knob_values.len()];
+        for (slot, term) in self.content.iter_mut().enumerate() {
+            ops.copy(self.features.value(term.node), &mut term.target)?;
+            ops.squared_norm(
+                &term.target,
+                Slot {
+                    of: &mut self.sums,
+                    at: slot,
+                },
+            )?;
+        }
+        ops.download(&self.sums, &mut sums)?;
+        if self.normalization == Normalization::Relative {
+            for (term, &sum) in self.content.iter_mut().zip(&sums) {
+                term.norm = reciprocal(f64::from(sum));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what was measured at a style picture, at the same layers.
+    pub fn set_style(&mut self, ops: &mut B, target: &StyleTarget) -> Result<()> {
+        for (term, gram) in self.style.iter_mut().zip(&target.grams) {
+            ops.upload(gram, &mut term.target)?;
+            term.norm = match self.normalization {
+                // ‖G − G(S)‖² / (2 P C)² with both multiplied by 1/(P C).
+                Normalization::Gatys => 0.25,
+                Normalization::Relative => reciprocal(
+                    gram.iter()
+                        .map(|&entry| f64::from(entry) * f64::from(entry))
+                        .sum(),
+                ),
+            };
+        }
+        Ok(())
+    }
+
+    /// The picture [3, H, W] and weights [1, H, W] of J_temporal, to be written into.
+    pub fn anchor(&mut self) -> (&mut B::Tensor, &mut B::Tensor) {
+        (&mut self.anchor, &mut self.anchor_weight)
+    }
+
+    /// Makes the next evaluations use these weights.
+    pub fn set_weights(&mut self, ops: &mut B, weights: Weights) -> Result<()> {
+        self.weights = weights;
+        let per_pixel = self.per_pixel_norm();
+        let content = self
+            .content
+            .iter()
+            .map(|term| weights.content * term.lambda * term.norm);
+        // J = n ‖s a aᵀ − T‖² has the gradient 4 n s (s a aᵀ − T) a.
+        let style = self
+            .style
+            .iter()
+            .map(|term| weights.style * term.lambda * 4.0 * term.norm * f64::from(term.scale));
+        let others = [weights.tv * per_pixel, weights.temporal * per_pixel];
+        for (knob, value) in self
+            .knob_values
+            .iter_mut()
+            .zip(content.chain(style).chain(others))
+        {
+            *knob = value as f32;
+        }
+        Ok(ops.upload(&self.knob_values, &mut self.knobs)?)
+    }
+
+    /// J and ∂J/∂G at `picture`; read them with [`losses`](Self::losses) and [`gradient`](Self::gradient).
+    pub fn evaluate(
+        &mut self,
+        ops: &mut B,
+        extractor: &Extractor<B>,
+        picture: &B::Tensor,
+    ) -> backend::Result<()> {
+        self.features.forward(ops, extractor, picture)?;
+        let Self {
+            features,
+            content,
+            style,
+            knobs,
+            sums,
+            gradients,
+            ..
+        } = self;
+        let contents = content.len();
+        for (index, term) in style.iter_mut().enumerate() {
+            ops.gram(features.value(term.node), term.scale, &mut term.gram)?;
+            let slot = Slot {
+                of: &mut *sums,
+                at: contents + index,
+            };
+            ops.difference(&term.gram, &term.target, &mut term.difference, slot)?;
+        }
+        let result = features.backward(ops, extractor, gradients, |ops, node, activations, gradient| {
+            for (index, term) in content.iter().enumerate().filter(|(_, term)| term.node == node) {
+                let coefficient = Scalar {
+                    of: &*knobs,
+                    at: index,
+                };
+                let slot = Slot {
+                    of: &mut *sums,
+                    at: index,
+                };
+                ops.squared_error(activations, &term.target, coefficient, gradient, slot)?;
+            }
+            for (index, term) in style.iter().enumerate().filter(|(_, term)| term.node == node) {
+                let coefficient = Scalar {
+                    of: &*knobs,
+                    at: contents + index,
+                };
+                ops.gram_backward(activations, &term.difference, coefficient, gradient)?;
+            }
+            Ok(())
+        })?;
+        let gradient = &mut gradients[result];
+        let (tv, temporal) = (contents + style.len(), contents + style.len() + 1);
+        let coefficient = Scalar { of: &*knobs, at: tv };
+        ops.total_variation(
+            picture,
+            coefficient,
+            gradient,
+            Slot {
+                of: &mut *sums,
+                at: tv,
+            },
+        )?;
+        let coefficient = Scalar {
+            of: &*knobs,
+            at: temporal,
+        };
+        let slot = Slot {
+            of: &mut *sums,
+            at: temporal,
+        };
+        ops.weighted_squared_error(
+            picture,
+            &self.anchor,
+            &self.anchor_weight,
+            coefficient,
+            gradient,
+            slot,
+        )?;
+        self.result = result;
+        Ok(())
+    }
+
+    /// ∂J/∂G of the last evaluation, [3, H, W].
+    pub fn gradient(&self) -> &B::Tensor {
+        &self.gradients[self.result]
+    }
+
+    /// The terms of the last evaluation; waits for the machine.
+    pub fn losses(&mut self, ops: &mut B) -> Result<Losses> {
+        let mut sums = vec![0.0; self.knob_values.len()];
+        ops.download(&self.sums, &mut sums)?;
+        let sums: Vec<f64> = sums.into_iter().map(f64::from).collect();
+        Ok(self.losses_of(&sums))
+    }
+
+    /// The terms that belong to raw `sums`, in the order of the slots.
+    pub fn losses_of(&self, sums: &[f64]) -> Losses {
+        let (content_sums, rest) = sums.split_at(self.content.len());
+        let (style_sums, rest) = rest.split_at(self.style.len());
+        let content = self
+            .content
+            .iter()
+            .zip(content_sums)
+            .map(|(term, sum)| term.lambda * 0.5 * term.norm * sum);
+        let style = self
+            .style
+            .iter()
+            .zip(style_sums)
+            .map(|(term, sum)| term.lambda * term.norm * sum);
+        let (content, style) = (content.sum(), style.sum());
+        let per_pixel = self.per_pixel_norm();
+        let (tv, temporal) = (per_pixel * rest[0], 0.5 * per_pixel * rest[1]);
+        let Weights {
+            content: alpha,
+            style: beta,
+            tv: tv_weight,
+            temporal: temporal_weight,
+        } = self.weights;
+        let total = alpha * content + beta * style + tv_weight * tv + temporal_weight * temporal;
+        Losses {
+            content,
+            style,
+            tv,
+            temporal,
+            total,
+        }
+    }
+
+    /// Raw sums of the last evaluation, in the order of the slots that [`losses_of`](Self::losses_of) expects.
+    pub fn sums(&self) -> &B::Tensor {
+        &self.sums
+    }
+
+    /// What the sums over pixels are divided by.
+    fn per_pixel_norm(&self) -> f64 {
+        match self.normalization {
+            Normalization::Gatys => 1.0,
+            Normalization::Relative => 1.0 / self.features.shape(0).elements() as f64,
+        }
+    }
+}
+
+/// 1/x, for a sum of squares that may be zero when a layer is silent.
+fn reciprocal(x: f64) -> f64 {
+    1.0 / x.max(1e-12)
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use super::{OptimizerKind, Result};
+use crate::backend::{self, AdamKnobs, Backend, Scalar, Shape};
+
+/// What does not change while a picture is painted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OptimizerSettings {
+    pub kind: OptimizerKind,
+    /// Of SGD.
+    pub momentum: f64,
+    /// Passes of the binomial blur over Adam's squared gradient. One is the plain Adam of Kingma and Ba for 0.
+    pub moment_blur: usize,
+}
+
+/// Adam's β₁.
+const BETA1: f64 = 0.9;
+/// Adam's β₂: shorter than the usual 0.999, since a picture has some dozens of steps.
+const BETA2: f64 = 0.99;
+/// Adam's ε.
+const EPSILON: f64 = 1e-8;
+const KNOBS: AdamKnobs = AdamKnobs {
+    rate: 0,
+    root: 1,
+    beta1: 2,
+    beta2: 3,
+    epsilon: 4,
+};
+
+/// Moves a picture along a gradient.
+pub struct Optimizer<B: Backend> {
+    settings: OptimizerSettings,
+    /// Adam's first moment, or the velocity of SGD.
+    first: B::Tensor,
+    /// Adam's second moment.
+    second: B::Tensor,
+    /// The squared gradient, and room to blur it.
+    squared: [B::Tensor; 2],
+    /// Steps since each moment was zero.
+    first_steps: i32,
+    second_steps: i32,
+    knobs: B::Tensor,
+}
+
+impl<B: Backend> Optimizer<B> {
+    pub fn new(ops: &mut B, picture: Shape, settings: OptimizerSettings) -> Result<Self> {
+        // Only Adam has a second moment.
+        let extra = if settings.kind == OptimizerKind::Adam {
+            picture
+        } else {
+            Shape::vector(1)
+        };
+        Ok(Self {
+            settings,
+            first: ops.tensor(picture)?,
+            second: ops.tensor(extra)?,
+            squared: [ops.tensor(extra)?, ops.tensor(extra)?],
+            first_steps: 0,
+            second_steps: 0,
+            knobs: ops.tensor(Shape::vector(5))?,
+        })
+    }
+
+    /// Forgets everything.
+    pub fn restart(&mut self, ops: &mut B) -> Result<()> {
+        self.halt(ops)?;
+        ops.fill(0.0, &mut self.second)?;
+        self.second_steps = 0;
+        Ok(())
+    }
+
+    /// Forgets where the picture was going, but not how steep it is: for the next frame.
+    pub fn halt(&mut self, ops: &mut B) -> Result<()> {
+        ops.fill(0.0, &mut self.first)?;
+        self.first_steps = 0;
+        Ok(())
+    }
+
+    /// Makes the next [`update`](Self::update) a step of this rate.
+    pub fn prepare(&mut self, ops: &mut B, rate: f64) -> Result<()> {
+        self.first_steps += 1;
+        self.second_steps += 1;
+        let knobs = match self.settings.kind {
+            OptimizerKind::Adam => {
+                let first = 1.0 - BETA1.powi(self.first_steps);
+                let second = 1.0 - BETA2.powi(self.second_steps);
+                [rate / first, 1.0 / second.sqrt(), BETA1, BETA2, EPSILON]
+            }
+            OptimizerKind::Sgd | OptimizerKind::Lbfgs => [rate, self.settings.momentum, 0.0, 0.0, 0.0],
+        };
+        Ok(ops.upload(&knobs.map(|knob| knob as f32), &mut self.knobs)?)
+    }
+
+    pub fn update(
+        &mut self,
+        ops: &mut B,
+        picture: &mut B::Tensor,
+        gradient: &B::Tensor,
+    ) -> backend::Result<()> {
+        let Self {
+            first,
+            second,
+            squared: [squared, spare],
+            knobs,
+            ..
+        } = self;
+        match self.settings.kind {
+            OptimizerKind::Adam => {
+                ops.square(gradient, squared)?;
+                let (mut from, mut to) = (squared, spare);
+                for _ in 0..self.settings.moment_blur {
+                    ops.blur(from, to)?;
+                    (from, to) = (to, from);
+                }
+                ops.adam(picture, gradient, from, first, second, knobs, KNOBS)?;
+            }
+            OptimizerKind::Sgd | OptimizerKind::Lbfgs => {
+                let (rate, momentum) = (Scalar { of: &*knobs, at: 0 }, Scalar { of: &*knobs, at: 1 });
+                ops.sgd(picture, gradient, first, rate, momentum)?;
+            }
+        }
+        Ok(())
+    }
+}

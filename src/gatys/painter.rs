@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use super::canvas::{Canvas, Plan, Step};
+use super::colour::matching;
+use super::extractor::{Extractor, nodes};
+use super::objective::StyleTarget;
+use super::schedule;
+use super::{
+    Init, LayerWeights, Losses, Network, Normalization, OptimizerSettings, PoolingChoice, Result, Weights,
+};
+use crate::backend::{Backend, ColourMap, ColourStatistics, Pooling, Shape, Slot};
+
+/// How a picture is painted; what holds for a whole stream.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// `None` = the network's own default.
+    pub content_layers: Option<LayerWeights>,
+    /// `None` = the network's own default.
+    pub style_layers: Option<LayerWeights>,
+    pub normalization: Normalization,
+    pub pooling: PoolingChoice,
+    pub optimizer: OptimizerSettings,
+    /// Share of the content's detail that is added back at each step up in size.
+    pub detail: f64,
+    /// Share of a run's steps, at its end, over which the rate falls.
+    pub rate_decay: f64,
+    /// Margin in pixels that is painted beyond the frame's edge and then cropped off.
+    pub border: usize,
+    /// Sizes of a fresh start, ≥ 1.
+    pub scales: usize,
+    pub init: Init,
+    pub seed: u32,
+}
+
+/// Bytes [H, W, 3] of a picture.
+#[derive(Clone, Copy)]
+pub struct Rgb<'a> {
+    pub bytes: &'a [u8],
+    pub width: usize,
+    pub height: usize,
+}
+
+/// Somebody who wants to see every step.
+pub type Watch = Box<dyn FnMut(&Step) + Send>;
+
+/// How far to go with a frame.
+pub struct Run<'a> {
+    pub weights: Weights,
+    /// On the 0..1 scale of pixel values.
+    pub rate: f64,
+    /// Full-size steps, or their equivalent in cost.
+    pub iterations: usize,
+    /// Is told of every step; that costs a look at the machine's losses each time.
+    pub watch: Option<&'a mut Watch>,
+}
+
+/// Changes of a pixel's colours below the first number are noise, above the second they are another thing.
+const STILL: (f32, f32) = (0.03, 0.12);
+
+/// Paints frames of one size in one style, one after the other.
+pub struct Painter<B: Backend> {
+    ops: B,
+    extractor: Extractor<B>,
+    recipe: Recipe,
+    content_layers: Vec<(usize, f64)>,
+    style_layers: Vec<(usize, f64)>,
+    /// The full size first. Empty before `plan`.
+    canvases: Vec<Canvas<B>>,
+    style_colours: ColourStatistics,
+    /// From the content's colours to the style's, as the last fresh start found it.
+    recolouring: ColourMap,
+    /// How sure it is that a pixel shows what it showed before, [1, H, W].
+    trust: Option<B::Tensor>,
+    /// A number to look at.
+    probe: B::Tensor,
+    painted: bool,
+    losses: Losses,
+    iterations: u64,
+}
+
+impl<B: Backend> Painter<B> {
+    /// Loads as much of the network as the layers need.
+    pub fn new(mut ops: B, network: &Network, recipe: Recipe) -> Result<Self> {
+        let defaults = network.defaults();
+        let content_layers = nodes(
+            network,
+            recipe.content_layers.as_ref().unwrap_or(&defaults.content_layers),
+        )?;
+        let style_layers = nodes(
+            network,
+            recipe.style_layers.as_ref().unwrap_or(&defaults.style_layers),
+        )?;
+        let depth = content_layers
+            .iter()
+            .chain(&style_layers)
+            .map(|(node, _)| *node)
+            .max()
+            .unwrap_or(0);
+        let pooling = match recipe.pooling {
+            PoolingChoice::Network => network.pooling(),
+            PoolingChoice::Average => Pooling::Average,
+            PoolingChoice::Max => Pooling::Max,
+        };
+        let extractor = Extractor::new(&mut ops, network, pooling, depth)?;
+        let probe = ops.tensor(Shape::vector(1))?;
+        Ok(Self {
+            ops,
+            extractor,
+            recipe,
+            content_layers,
+            style_layers,
+            canvases: Vec::new(),
+            style_colours: ColourStatistics::default(),
+            recolouring: matching(&ColourStatistics::default(), &ColourStatistics::default()),
+            trust: None,
+            probe,
+            painted: false,
+            losses: Losses::default(),
+            iterations: 0,
+        })
+    }
+
+    /// Plans for frames painted at `size` (width, height); forgets what was painted. A style must be set after it.
+    pub fn plan(&mut self, size: (usize, usize)) -> Result<()> {
+        // What was planned before is given back first.
+        self.canvases.clear();
+        self.trust = None;
+        self.painted = false;
+        let border = self.recipe.border;
+        self.trust = Some(
+            self.ops
+                .tensor(Shape::new(1, size.1 + 2 * border, size.0 + 2 * border))?,
+        );
+        for scale in 0..self.recipe.scales.clamp(1, schedule::MOST_SCALES) {
+            let plan = Plan {
+                size: schedule::size_at(size, scale),
+                border,
+                content: &self.content_layers,
+                style: &self.style_layers,
+                normalization: self.recipe.normalization,
+                optimizer: self.recipe.optimizer,
+            };
+            self.canvases
+                .push(Canvas::new(&mut self.ops, &self.extractor, &plan)?);
+        }
+        Ok(())
+    }
+
+    /// Width and height at which frames are painted.
+    pub fn size(&self) -> Option<(usize, usize)> {
+        self.canvases.first().map(Canvas::size)
+    }
+
+    /// Takes a picture as the style, scaled to the area of what is painted. What was painted stays and is moved
+    /// towards the new style.
+    pub fn set_style(&mut self, style: Rgb) -> Result<()> {
+        for scale in 0..self.canvases.len() {
+            let (width, height) = scaled_to_area(style.width, style.height, self.canvases[scale].size());
+            let mut picture = self.ops.tensor(Shape::new(3, height, width))?;
+            self.ops
+                .import(style.bytes, style.width, style.height, 0, &mut picture)?;
+            if scale == 0 {
+                self.style_colours = self.ops.colour_statistics(&picture)?;
+            }
+            let target = StyleTarget::measure(&mut self.ops, &self.extractor, &self.style_layers, &picture)?;
+            self.canvases[scale].set_style(&mut self.ops, &target)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is a result to go on from.
+    pub fn has_painted(&self) -> bool {
+        self.painted
+    }
+
+    /// Forgets what was painted.
+    pub fn forget(&mut self) {
+        self.painted = false;
+    }
+
+    /// Starts afresh with `frame`, from coarse to fine.
+    pub fn start(&mut self, frame: Rgb, mut run: Run) -> Result<()> {
+        let steps = schedule::steps(run.iterations, self.canvases.len());
+        let total = steps.iter().sum();
+        let mut done = 0;
+        // A fresh start owes nothing to the picture before.
+        run.weights.temporal = 0.0;
+        for scale in (0..self.canvases.len()).rev() {
+            let Self {
+                ops,
+                extractor,
+                canvases,
+                ..
+            } = self;
+            canvases[scale].set_content(ops, extractor, frame.bytes, frame.width, frame.height)?;
+            if scale + 1 == self.canvases.len() {
+                self.begin(scale)?;
+            } else {
+                self.step_up(scale)?;
+            }
+            let Self { ops, canvases, .. } = self;
+            canvases[scale].optimizer.restart(ops)?;
+            self.run(scale, steps[scale], (done, total), &mut run)?;
+            done += steps[scale];
+        }
+        self.painted = true;
+        Ok(())
+    }
+
+    /// Goes on from the last result with the next frame. Where the frame shows something else than before, the
+    /// picture begins again there.
+    pub fn proceed(&mut self, frame: Rgb, mut run: Run) -> Result<()> {
+        let Self {
+            ops,
+            extractor,
+            canvases,
+            recolouring,
+            trust,
+            recipe,
+            ..
+        } = self;
+        let (Some(canvas), Some(trust)) = (canvases.first_mut(), trust.as_mut()) else {
+            return Ok(());
+        };
+        ops.copy(&canvas.content, &mut canvas.spare)?;
+        canvas.set_content(ops, extractor, frame.bytes, frame.width, frame.height)?;
+        ops.stillness(&canvas.spare, &canvas.content, STILL.0, STILL.1, trust)?;
+        ops.colour_map(&canvas.content, recolouring, &mut canvas.spare)?;
+        ops.blend(&canvas.spare, trust, &mut canvas.picture)?;
+        ops.mirror_border(&mut canvas.picture, recipe.border)?;
+        let (anchor, anchor_weight) = canvas.objective.anchor();
+        ops.copy(&canvas.picture, anchor)?;
+        ops.copy(trust, anchor_weight)?;
+        canvas.optimizer.halt(ops)?;
+        let steps = run.iterations;
+        self.run(0, steps, (0, steps), &mut run)
+    }
+
+    /// Bytes of `frame` with the result mixed in by `strength`; where the result is smaller than the frame, the
+    /// frame's own detail beyond that size is added by the recipe's share.
+    pub fn compose(&mut self, frame: Rgb, strength: f64, out: &mut [u8]) -> Result<()> {
+        let Self {
+            ops,
+            canvases,
+            recipe,
+            ..
+        } = self;
+        let Some(canvas) = canvases.first_mut() else {
+            return Ok(());
+        };
+        let detail = if canvas.size() == (frame.width, frame.height) {
+            0.0
+        } else {
+            recipe.detail
+        };
+        ops.fill(0.0, &mut canvas.spare)?;
+        ops.axpy(strength as f32, &canvas.picture, &mut canvas.spare)?;
+        ops.axpy((-strength * detail) as f32, &canvas.content, &mut canvas.spare)?;
+        let gain = 1.0 - strength + strength * detail;
+        ops.export(
+            &canvas.spare,
+            recipe.border,
+            gain as f32,
+            frame.bytes,
+            frame.width,
+            frame.height,
+            out,
+        )?;
+        Ok(())
+    }
+
+    /// Whether the result consists of numbers.
+    pub fn is_finite(&mut self) -> Result<bool> {
+        let Self {
+            ops,
+            canvases,
+            probe,
+            losses,
+            ..
+        } = self;
+        let Some(canvas) = canvases.first() else {
+            return Ok(true);
+        };
+        ops.squared_norm(&canvas.picture, Slot { of: probe, at: 0 })?;
+        let mut sum = [0.0];
+        ops.download(probe, &mut sum)?;
+        Ok(sum[0].is_finite() && losses.are_finite())
+    }
+
+    /// The terms of J before the last step.
+    pub fn losses(&self) -> Losses {
+        self.losses
+    }
+
+    /// Steps taken so far, at any size.
+    pub fn iterations(&self) -> u64 {
+        self.iterations
+    }
+
+    pub fn backend(&self) -> &B {
+        &self.ops
+    }
+
+    /// Puts the recipe's beginning onto a canvas whose content is set.
+    fn begin(&mut self, scale: usize) -> Result<()> {
+        let painted = self.painted;
+        let Self {
+            ops,
+            canvases,
+            recipe,
+            style_colours,
+            recolouring,
+            ..
+        } = self;
+        let (finer, canvas) = match canvases.split_at_mut(scale) {
+            (finer, [canvas, ..]) => (finer, canvas),
+            _ => return Ok(()),
+        };
+        let content_colours = ops.colour_statistics(&canvas.content)?;
+        *recolouring = matching(&content_colours, style_colours);
+        match recipe.init {
+            Init::Content => ops.copy(&canvas.content, &mut canvas.picture)?,
+            Init::Noise => {
+                let values = noise(recipe.seed, ops.shape(&canvas.picture).elements());
+                ops.upload(&values, &mut canvas.picture)?;
+            }
+            Init::Previous if painted => {
+                // At one scale the result already lies where it begins.
+                if let Some(full) = finer.first() {
+                    ops.resize(&full.picture, recipe.border, &mut canvas.picture)?;
+                    ops.mirror_border(&mut canvas.picture, recipe.border)?;
+                }
+            }
+            Init::Matched | Init::Previous => {
+                ops.colour_map(&canvas.content, recolouring, &mut canvas.picture)?
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the result of the next coarser scale onto this canvas, with the detail of the content that the coarser
+    /// one could not hold.
+    fn step_up(&mut self, scale: usize) -> Result<()> {
+        let Self {
+            ops,
+            canvases,
+            recipe,
+            ..
+        } = self;
+        let Ok([canvas, coarser]) = canvases.get_disjoint_mut([scale, scale + 1]) else {
+            return Ok(());
+        };
+        let border = recipe.border;
+        ops.resize(&coarser.picture, border, &mut canvas.picture)?;
+        if recipe.init != Init::Noise {
+            let detail = recipe.detail as f32;
+            ops.resize(&coarser.content, border, &mut canvas.spare)?;
+            ops.axpy(detail, &canvas.content, &mut canvas.picture)?;
+            ops.axpy(-detail, &canvas.spare, &mut canvas.picture)?;
+        }
+        ops.mirror_border(&mut canvas.picture, border)?;
+        Ok(())
+    }
+
+    /// `steps` steps on one canvas, as the part of a run that begins after `done` of `of` steps.
+    fn run(&mut self, scale: usize, steps: usize, (done, of): (usize, usize), run: &mut Run) -> Result<()> {
+        let Self {
+            ops,
+            extractor,
+            canvases,
+            recipe,
+            losses,
+            iterations,
+            ..
+        } = self;
+        let canvas = &mut canvases[scale];
+        let (width, height) = canvas.size();
+        for index in 0..steps {
+            let rate = schedule::rate(run.rate, index, steps, recipe.rate_decay);
+            canvas.step(ops, extractor, run.weights, rate)?;
+            *iterations += 1;
+            if let Some(watch) = &mut run.watch {
+                let losses = canvas.objective.losses(ops)?;
+                watch(&Step {
+                    scale,
+                    width,
+                    height,
+                    done: done + index + 1,
+                    of,
+                    losses,
+                });
+            }
+        }
+        if steps > 0 {
+            *losses = canvas.objective.losses(ops)?;
+        }
+        Ok(())
+    }
+}
+
+/// Width and height of a picture of the given shape scaled to the area of `size`, at least 16 pixels each way.
+fn scaled_to_area(width: usize, height: usize, size: (usize, usize)) -> (usize, usize) {
+    let factor = ((size.0 * size.1) as f64 / (width * height) as f64).sqrt();
+    let side = |length: usize| ((length as f64 * factor).round() as usize).max(16);
+    (side(width), side(height))
+}
+
+/// Uniform numbers in 0..1 from a seed: SplitMix64 (Steele, Lea and Flood 2014).
+fn noise(seed: u32, count: usize) -> Vec<f32> {
+    let mut state = u64::from(seed);
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    // The upper 24 bits fill a float's mantissa exactly.
+    (0..count)
+        .map(|_| (next() >> 40) as f32 / (1u64 << 24) as f32)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_uniform_and_its_own_for_each_seed() {
+        let values = noise(1, 30_000);
+        let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / 30_000.0;
+        // The mean of 30 000 uniform numbers has a standard deviation of 0.0017.
+        assert!((mean - 0.5).abs() < 0.008, "{mean}");
+        assert!(values.iter().all(|value| (0.0..1.0).contains(value)));
+        assert_eq!(values, noise(1, 30_000));
+        assert_ne!(values, noise(2, 30_000));
+    }
+
+    #[test]
+    fn the_style_picture_gets_the_area_of_the_output() {
+        let (width, height) = scaled_to_area(707, 552, (256, 160));
+        let area = (width * height) as f64 / (256.0 * 160.0);
+        assert!((area - 1.0).abs() < 0.01, "{width}×{height}");
+        assert!((width as f64 / height as f64 - 707.0 / 552.0).abs() < 0.01);
+        assert_eq!(scaled_to_area(4, 1000, (32, 32)), (16, 506));
+    }
+}

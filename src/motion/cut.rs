@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use crate::stylizer::Frame;
+
+/// Side of the thumbnail on which frames are compared, in cells.
+const CELLS: usize = 16;
+/// Bins of a colour channel in the histogram.
+const BINS: usize = 8;
+/// A mean change of the thumbnail's colours that says as much as a histogram with nothing in common.
+const FULL_CHANGE: f64 = 0.25;
+
+/// Tells whether a frame belongs to another scene than the one before.
+///
+/// The measure is the geometric mean of two, each in 0..1: how little the colour histograms overlap, and how much the
+/// colours of a 16 × 16 thumbnail have changed. A pan changes the thumbnail but not the histogram, and an object
+/// that changes its colour little of the thumbnail; a cut changes both.
+#[derive(Debug, Default)]
+pub struct CutDetector {
+    before: Option<Signature>,
+}
+
+impl CutDetector {
+    /// Compares `frame` with the one of the last call and remembers it. `threshold` is in 0..1; at 1 nothing is a
+    /// cut. The first frame is none.
+    pub fn is_cut(&mut self, frame: &Frame, threshold: f64) -> bool {
+        let now = Signature::of(frame);
+        let is_cut = self
+            .before
+            .as_ref()
+            .is_some_and(|before| now.difference(before) > threshold);
+        self.before = Some(now);
+        is_cut
+    }
+
+    /// Makes the next frame the first.
+    pub fn forget(&mut self) {
+        self.before = None;
+    }
+}
+
+/// What of a frame is compared.
+#[derive(Debug)]
+struct Signature {
+    /// Share of the pixels in each bin of R × G × B.
+    histogram: Vec<f32>,
+    /// Mean colours of the cells, 0..1.
+    thumbnail: Vec<f32>,
+}
+
+impl Signature {
+    fn of(frame: &Frame) -> Self {
+        let (width, height) = (frame.width(), frame.height());
+        let mut histogram = vec![0.0; BINS * BINS * BINS];
+        let mut thumbnail = vec![0.0; CELLS * CELLS * 3];
+        let mut counts = vec![0.0f32; CELLS * CELLS];
+        // A few thousand pixels tell as much as millions.
+        let stride = (width.max(height) / 128).max(1);
+        for y in (0..height).step_by(stride) {
+            for x in (0..width).step_by(stride) {
+                let pixel = &frame.rgb()[(y * width + x) * 3..][..3];
+                let bin = pixel
+                    .iter()
+                    .fold(0, |bin, &value| bin * BINS + usize::from(value) * BINS / 256);
+                histogram[bin] += 1.0;
+                let cell = y * CELLS / height * CELLS + x * CELLS / width;
+                counts[cell] += 1.0;
+                for (sum, &value) in thumbnail[cell * 3..].iter_mut().zip(pixel) {
+                    *sum += f32::from(value) / 255.0;
+                }
+            }
+        }
+        let total: f32 = counts.iter().sum();
+        histogram.iter_mut().for_each(|bin| *bin /= total.max(1.0));
+        for (cell, count) in thumbnail.chunks_exact_mut(3).zip(&counts) {
+            cell.iter_mut().for_each(|sum| *sum /= count.max(1.0));
+        }
+        Self { histogram, thumbnail }
+    }
+
+    /// 0 for the same frame, 1 for nothing in common.
+    fn difference(&self, other: &Self) -> f64 {
+        let apart = |a: &[f32], b: &[f32]| {
+            a.iter()
+                .zip(b)
+                .map(|(a, b)| f64::from((a - b).abs()))
+                .sum::<f64>()
+        };
+        let histogram = 0.5 * apart(&self.histogram, &other.histogram);
+        let change = apart(&self.thumbnail, &other.thumbnail) / self.thumbnail.len() as f64;
+        (histogram * (change / FULL_CHANGE).min(1.0)).sqrt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A scene of soft colours that `seed` makes, seen from `shift` pixels further right.
+    fn scene(seed: f32, shift: f32) -> Frame {
+        let (width, height) = (96, 54);
+        let mut frame = Frame::new(width, height);
+        for (index, pixel) in frame.rgb_mut().chunks_exact_mut(3).enumerate() {
+            let (x, y) = ((index % width) as f32 + shift, (index / width) as f32);
+            for (channel, value) in pixel.iter_mut().enumerate() {
+                let phase = seed * (channel as f32 + 1.3);
+                let wave = (x * 0.07 * seed + phase).sin() * (y * 0.05 + phase * 2.0).cos();
+                *value = (128.0 + 60.0 * wave + 50.0 * phase.sin()) as u8;
+            }
+        }
+        frame
+    }
+
+    #[test]
+    fn a_pan_is_no_cut_and_another_scene_is_one() {
+        let mut cuts = CutDetector::default();
+        for step in 0..10 {
+            assert!(!cuts.is_cut(&scene(1.0, step as f32 * 3.0), 0.3), "step {step}");
+        }
+        assert!(cuts.is_cut(&scene(2.6, 0.0), 0.3));
+        assert!(!cuts.is_cut(&scene(2.6, 2.0), 0.3));
+    }
+
+    #[test]
+    fn a_threshold_of_one_finds_no_cut_and_a_forgotten_scene_neither() {
+        let (mut black, mut white) = (Frame::new(8, 8), Frame::new(8, 8));
+        black.rgb_mut().fill(0);
+        white.rgb_mut().fill(255);
+        let mut cuts = CutDetector::default();
+        assert!(!cuts.is_cut(&black, 0.3));
+        assert!(!cuts.is_cut(&white, 1.0));
+        assert!(cuts.is_cut(&black, 0.3));
+        cuts.forget();
+        assert!(!cuts.is_cut(&white, 0.3));
+    }
+}

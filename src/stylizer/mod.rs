@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A stream of frames painted one after the other. Knows nothing of where frames come from.
+
+mod error;
+mod frame;
+mod offline;
+pub mod options;
+mod style_picture;
+
+use std::sync::Arc;
+
+pub use error::Error;
+pub use frame::Frame;
+pub use options::{BackendChoice, Controls, Mode, Options};
+pub use style_picture::StylePicture;
+
+use crate::backend::{self, CancelToken, cpu::Cpu, reference::Reference};
+use crate::gatys::{
+    self, Losses, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Recipe, Watch,
+};
+use offline::Offline;
+
+/// Paints a stream of frames.
+pub struct Stylizer {
+    driver: Box<dyn Drive>,
+}
+
+/// What a frame got.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    pub keyframe: bool,
+    /// Whether it owes nothing to the frames before.
+    pub restarted: bool,
+    pub iterations: usize,
+}
+
+/// Figures of a running stream.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    pub frames: u64,
+    pub keyframes: u64,
+    pub iterations: u64,
+    /// Before the last step.
+    pub losses: Losses,
+    /// Of the last frame.
+    pub ms_per_step: f64,
+    /// Of the last frame, all included.
+    pub ms_per_frame: f64,
+    /// By the backend's tensors and scratch space.
+    pub bytes_in_use: usize,
+    pub backend: String,
+    pub device: String,
+    pub network: String,
+    /// The size at which the optimisation runs.
+    pub working_width: usize,
+    pub working_height: usize,
+}
+
+/// A way to drive a painter through a stream, whatever its backend.
+trait Drive: Send {
+    fn set_style(&mut self, style: Arc<StylePicture>);
+    fn restart(&mut self);
+    fn set_observer(&mut self, observer: Option<Watch>);
+    fn process(&mut self, frame: &Frame, out: &mut Frame, controls: &Controls) -> Result<Report, Error>;
+    fn stats(&self) -> &Stats;
+}
+
+impl Stylizer {
+    /// Checks the options, opens the network and starts the backend. `cancel` stops whatever runs, within
+    /// milliseconds; [`process`](Self::process) then answers [`Error::Cancelled`].
+    ///
+    /// # Errors
+    /// Names the property that asks for something which does not exist or cannot work.
+    pub fn new(options: &Options, cancel: CancelToken) -> Result<Self, Error> {
+        refuse_what_is_missing(options)?;
+        let choice = if options.weights.is_some() {
+            NetworkChoice::File
+        } else {
+            options.network
+        };
+        if choice == NetworkChoice::File && options.weights.is_none() {
+            return Err(setting(
+                "network",
+                "file",
+                "set `weights` to the path of a VGG-16 or VGG-19",
+            ));
+        }
+        let network = Network::open(choice, options.weights.as_deref())?;
+        let recipe = recipe(options);
+        let working_size = if options.working_size == 0 {
+            DEFAULT_WORKING_SIZE
+        } else {
+            options.working_size
+        };
+        let driver: Box<dyn Drive> = match options.backend {
+            BackendChoice::Auto | BackendChoice::Cpu => {
+                let cpu = Cpu::new(options.threads, cancel).map_err(backend_unavailable)?;
+                Box::new(Offline::new(cpu, &network, recipe, working_size)?)
+            }
+            BackendChoice::Reference => Box::new(Offline::new(
+                Reference::new(cancel),
+                &network,
+                recipe,
+                working_size,
+            )?),
+            BackendChoice::Cuda => {
+                return Err(Error::BackendUnavailable(
+                    "backend=cuda: this version has no CUDA backend yet; use backend=cpu or backend=auto"
+                        .into(),
+                ));
+            }
+        };
+        Ok(Self { driver })
+    }
+
+    /// Takes a picture as the style from the next frame on.
+    pub fn set_style(&mut self, style: Arc<StylePicture>) {
+        self.driver.set_style(style);
+    }
+
+    /// Paints `frame` into `out`, which is given the frame's size.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] soon after the token was cancelled; everything else is a real failure, after which the
+    /// stylizer can still be used.
+    pub fn process(&mut self, frame: &Frame, out: &mut Frame, controls: &Controls) -> Result<Report, Error> {
+        self.driver.process(frame, out, controls)
+    }
+
+    /// Forgets the frames before: the next one starts afresh.
+    pub fn restart(&mut self) {
+        self.driver.restart();
+    }
+
+    /// Has `observer` told of every step, or nobody.
+    pub fn set_observer(&mut self, observer: Option<Watch>) {
+        self.driver.set_observer(observer);
+    }
+
+    pub fn stats(&self) -> &Stats {
+        self.driver.stats()
+    }
+}
+
+/// The working size on the CPU: fast enough to watch, large enough for strokes.
+const DEFAULT_WORKING_SIZE: usize = 256;
+
+/// The margin of a coarse-to-fine start: what the zeros beyond the frame's edge visibly disturb.
+const DEFAULT_OVERSCAN: usize = 8;
+
+/// No side of a working picture is smaller: the network halves it three or four times.
+const SMALLEST_WORKING_SIDE: usize = 16;
+
+/// The least picture that can be optimised for a frame of `size`, whose longer side is `longer` pixels if the frame
+/// has as many.
+fn working_size(size: (usize, usize), longer: usize) -> (usize, usize) {
+    let factor = (longer as f64 / size.0.max(size.1) as f64).min(1.0);
+    let side = |length: usize| ((length as f64 * factor).round() as usize).max(SMALLEST_WORKING_SIDE);
+    (side(size.0), side(size.1))
+}
+
+fn recipe(options: &Options) -> Recipe {
+    let plain = options.scales == 1 || options.normalization == Normalization::Gatys;
+    let working = if options.working_size == 0 {
+        DEFAULT_WORKING_SIZE
+    } else {
+        options.working_size
+    };
+    Recipe {
+        content_layers: options.content_layers.clone(),
+        style_layers: options.style_layers.clone(),
+        normalization: options.normalization,
+        pooling: options.pooling,
+        optimizer: OptimizerSettings {
+            kind: options.optimizer,
+            momentum: options.momentum,
+            moment_blur: options.moment_blur,
+        },
+        detail: options.detail,
+        rate_decay: options.rate_decay,
+        border: options
+            .overscan
+            .unwrap_or(if plain { 0 } else { DEFAULT_OVERSCAN }),
+        scales: if options.scales == 0 {
+            gatys::scales_for(working)
+        } else {
+            options.scales
+        },
+        init: options.init,
+        seed: options.seed,
+    }
+}
+
+/// What a user may ask for by name but this version cannot do.
+fn refuse_what_is_missing(options: &Options) -> Result<(), Error> {
+    if options.mode == Mode::Live {
+        return Err(setting(
+            "mode",
+            "live",
+            "this version has no live driver yet; use mode=offline or mode=auto",
+        ));
+    }
+    if options.optimizer == OptimizerKind::Lbfgs {
+        return Err(setting(
+            "optimizer",
+            "lbfgs",
+            "this version has no L-BFGS yet; use optimizer=adam or optimizer=sgd",
+        ));
+    }
+    Ok(())
+}
+
+fn setting(property: &'static str, value: &str, reason: &str) -> Error {
+    Error::Setting {
+        property,
+        value: value.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn backend_unavailable(error: backend::Error) -> Error {
+    Error::BackendUnavailable(format!("backend=cpu: {error}"))
+}
+
+/// An error of planning, with the size that would fit.
+fn with_advice(error: gatys::Error, (width, height): (usize, usize)) -> Error {
+    match error {
+        gatys::Error::Backend(backend::Error::OutOfMemory { bytes }) => Error::OutOfMemory {
+            needed_bytes: bytes,
+            width,
+            height,
+            advice: format!("try working-size={}", width.max(height) / 2),
+        },
+        other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_working_picture_keeps_the_frames_shape_and_is_never_tiny() {
+        assert_eq!(working_size((1920, 1080), 256), (256, 144));
+        assert_eq!(working_size((200, 100), 256), (200, 100));
+        assert_eq!(working_size((1, 1), 256), (16, 16));
+        assert_eq!(working_size((8192, 2), 256), (256, 16));
+    }
+
+    #[test]
+    fn what_is_missing_is_refused_by_name() {
+        for (options, expected) in [
+            (
+                Options {
+                    mode: Mode::Live,
+                    ..Options::default()
+                },
+                "mode=live",
+            ),
+            (
+                Options {
+                    optimizer: OptimizerKind::Lbfgs,
+                    ..Options::default()
+                },
+                "optimizer=lbfgs",
+            ),
+            (
+                Options {
+                    backend: BackendChoice::Cuda,
+                    ..Options::default()
+                },
+                "backend=cuda",
+            ),
+            (
+                Options {
+                    network: NetworkChoice::File,
+                    ..Options::default()
+                },
+                "network=file",
+            ),
+        ] {
+            let error = Stylizer::new(&options, CancelToken::new())
+                .err()
+                .map(|error| error.to_string());
+            assert!(
+                error.as_ref().is_some_and(|text| text.contains(expected)),
+                "{error:?}"
+            );
+        }
+    }
+}

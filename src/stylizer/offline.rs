@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::style_picture::StylePicture;
+use super::{Controls, Drive, Error, Frame, Report, Stats};
+use crate::backend::Backend;
+use crate::gatys::{Network, Painter, Recipe, Rgb, Run, Watch, Weights};
+use crate::motion::CutDetector;
+
+/// The driver in which each frame waits for its steps.
+pub struct Offline<B: Backend> {
+    painter: Painter<B>,
+    working_size: usize,
+    default_style_weight: f64,
+    style: Option<Arc<StylePicture>>,
+    /// The crop with which the style was measured; `None` before that and after a change of style or size.
+    measured_crop: Option<f64>,
+    /// Width and height of the frames for which there is a plan.
+    planned: Option<(usize, usize)>,
+    cuts: CutDetector,
+    /// Frames until the next keyframe.
+    until_keyframe: usize,
+    stats: Stats,
+    observer: Option<Watch>,
+}
+
+/// Steps on a frame between keyframes: as few as keep it from standing still.
+const STEPS_BETWEEN: usize = 2;
+/// The rate of a fresh start, and of the frames after it, unless the user chooses one for both.
+const START_RATE: f64 = 0.03;
+const STEADY_RATE: f64 = 0.01;
+
+impl<B: Backend> Offline<B> {
+    pub fn new(ops: B, network: &Network, recipe: Recipe, working_size: usize) -> Result<Self, Error> {
+        let stats = Stats {
+            backend: ops.name().to_owned(),
+            device: ops.device(),
+            network: network.name().to_owned(),
+            ..Stats::default()
+        };
+        Ok(Self {
+            painter: Painter::new(ops, network, recipe)?,
+            working_size,
+            default_style_weight: network.defaults().style_weight,
+            style: None,
+            measured_crop: None,
+            planned: None,
+            cuts: CutDetector::default(),
+            until_keyframe: 0,
+            stats,
+            observer: None,
+        })
+    }
+
+    /// Plans for the frame's size and measures the style, if either is new.
+    fn prepare(&mut self, frame: &Frame, controls: &Controls) -> Result<(), Error> {
+        let size = (frame.width(), frame.height());
+        if self.planned != Some(size) {
+            self.planned = None;
+            let working = super::working_size(size, self.working_size);
+            if self.painter.size() != Some(working) || !self.painter.has_painted() {
+                self.painter
+                    .plan(working)
+                    .map_err(|error| super::with_advice(error, working))?;
+                self.measured_crop = None;
+            }
+            self.painter.forget();
+            self.planned = Some(size);
+            (self.stats.working_width, self.stats.working_height) = working;
+        }
+        if self.measured_crop != Some(controls.style_crop) {
+            let style = self.style.as_ref().ok_or(Error::NoStyle)?;
+            let cropped = style.frame().cropped(controls.style_crop);
+            self.painter.set_style(rgb(&cropped))?;
+            self.measured_crop = Some(controls.style_crop);
+            // The new style shows at once.
+            self.until_keyframe = 0;
+        }
+        Ok(())
+    }
+
+    /// Starts afresh, with a smaller rate if the numbers go bad.
+    fn start(&mut self, frame: &Frame, controls: &Controls, weights: Weights) -> Result<(), Error> {
+        let rate = controls.learning_rate.unwrap_or(START_RATE);
+        for rate in [rate, rate / 10.0] {
+            self.painter.start(
+                rgb(frame),
+                Run {
+                    weights,
+                    rate,
+                    iterations: controls.first_iterations,
+                    watch: self.observer.as_mut(),
+                },
+            )?;
+            if self.painter.is_finite()? {
+                return Ok(());
+            }
+            self.painter.forget();
+        }
+        Err(Error::Diverged(format!("{:?}", self.painter.losses())))
+    }
+}
+
+impl<B: Backend> Drive for Offline<B> {
+    fn set_style(&mut self, style: Arc<StylePicture>) {
+        self.style = Some(style);
+        self.measured_crop = None;
+    }
+
+    fn restart(&mut self) {
+        self.painter.forget();
+        self.cuts.forget();
+        self.until_keyframe = 0;
+    }
+
+    fn set_observer(&mut self, observer: Option<Watch>) {
+        self.observer = observer;
+    }
+
+    fn process(&mut self, frame: &Frame, out: &mut Frame, controls: &Controls) -> Result<Report, Error> {
+        let began = Instant::now();
+        let steps_before = self.painter.iterations();
+        out.resize(frame.width(), frame.height());
+        self.prepare(frame, controls)?;
+        let weights = Weights {
+            content: controls.content_weight,
+            style: controls.style_weight.unwrap_or(self.default_style_weight),
+            tv: controls.tv_weight,
+            temporal: controls.temporal_weight,
+        };
+        let is_cut = self.cuts.is_cut(frame, controls.cut_threshold);
+        let restarted = is_cut || !self.painter.has_painted();
+        let keyframe = restarted || self.until_keyframe == 0;
+        let optimising = Instant::now();
+        if restarted {
+            self.start(frame, controls, weights)?;
+        } else {
+            let iterations = if keyframe {
+                controls.iterations
+            } else {
+                STEPS_BETWEEN.min(controls.iterations)
+            };
+            let rate = controls.learning_rate.unwrap_or(STEADY_RATE);
+            let watch = self.observer.as_mut();
+            self.painter.proceed(
+                rgb(frame),
+                Run {
+                    weights,
+                    rate,
+                    iterations,
+                    watch,
+                },
+            )?;
+            if !self.painter.is_finite()? {
+                self.painter.forget();
+                self.start(frame, controls, weights)?;
+            }
+        }
+        let optimised_ms = optimising.elapsed().as_secs_f64() * 1e3;
+        self.painter
+            .compose(rgb(frame), controls.strength, out.rgb_mut())?;
+
+        let interval = controls.keyframe_interval.max(1);
+        self.until_keyframe = if keyframe {
+            interval - 1
+        } else {
+            self.until_keyframe.saturating_sub(1)
+        };
+        let iterations = (self.painter.iterations() - steps_before) as usize;
+        self.stats.frames += 1;
+        self.stats.keyframes += u64::from(keyframe);
+        self.stats.iterations = self.painter.iterations();
+        self.stats.losses = self.painter.losses();
+        if iterations > 0 {
+            self.stats.ms_per_step = optimised_ms / iterations as f64;
+        }
+        self.stats.ms_per_frame = began.elapsed().as_secs_f64() * 1e3;
+        self.stats.bytes_in_use = self.painter.backend().bytes_in_use();
+        Ok(Report {
+            keyframe,
+            restarted,
+            iterations,
+        })
+    }
+
+    fn stats(&self) -> &Stats {
+        &self.stats
+    }
+}
+
+fn rgb(frame: &Frame) -> Rgb<'_> {
+    Rgb {
+        bytes: frame.rgb(),
+        width: frame.width(),
+        height: frame.height(),
+    }
+}
