@@ -9,7 +9,8 @@ use gst::glib::{self, ParamSpec, Value};
 use gst::prelude::*;
 
 use super::enums;
-use crate::stylizer::{Controls, Error, LayerWeights, NetworkChoice, Options};
+use crate::stylizer::Error;
+use crate::stylizer::options::{Controls, LayerWeights, NetworkChoice, Options};
 
 /// The values of all properties.
 #[derive(Clone, Debug, Default)]
