@@ -203,6 +203,8 @@ impl<B: Backend> Painter<B> {
         let mut done = 0;
         // A fresh start owes nothing to the picture before.
         run.weights.temporal = 0.0;
+        // If this does not come to its end there is no picture to go on from, neither the old one nor a new one.
+        let painted = std::mem::take(&mut self.painted);
         for scale in (0..self.canvases.len()).rev() {
             let Self {
                 ops,
@@ -212,7 +214,7 @@ impl<B: Backend> Painter<B> {
             } = self;
             canvases[scale].set_content(ops, extractor, frame.bytes, frame.width, frame.height)?;
             if scale + 1 == self.canvases.len() {
-                self.begin(scale)?;
+                self.begin(scale, painted)?;
             } else {
                 self.step_up(scale)?;
             }
@@ -240,6 +242,8 @@ impl<B: Backend> Painter<B> {
         let (Some(canvas), Some(trust)) = (canvases.first_mut(), trust.as_mut()) else {
             return Ok(());
         };
+        // The content and the picture change at different times; if this ends between them they do not belong together.
+        self.painted = false;
         ops.copy(&canvas.content, &mut canvas.spare)?;
         canvas.set_content(ops, extractor, frame.bytes, frame.width, frame.height)?;
         ops.stillness(&canvas.spare, &canvas.content, STILL.0, STILL.1, trust)?;
@@ -251,7 +255,9 @@ impl<B: Backend> Painter<B> {
         ops.copy(trust, anchor_weight)?;
         canvas.optimizer.halt(ops)?;
         let steps = run.iterations;
-        self.run(0, steps, (0, steps), &mut run)
+        self.run(0, steps, (0, steps), &mut run)?;
+        self.painted = true;
+        Ok(())
     }
 
     /// Bytes of `frame` with the result mixed in by `strength`; where the result is smaller than the frame, the
@@ -319,9 +325,8 @@ impl<B: Backend> Painter<B> {
         &self.ops
     }
 
-    /// Puts the recipe's beginning onto a canvas whose content is set.
-    fn begin(&mut self, scale: usize) -> Result<()> {
-        let painted = self.painted;
+    /// Puts the recipe's beginning onto a canvas whose content is set. `painted` says whether there is a result.
+    fn begin(&mut self, scale: usize, painted: bool) -> Result<()> {
         let Self {
             ops,
             canvases,
