@@ -301,9 +301,8 @@ mod tests {
         insert.extend(&chunk);
         insert.extend(crc32(&chunk).to_be_bytes());
         file.splice(after_header..after_header, insert);
-        let path = Folder::write(&Folder::new(), "unused.png", &[]);
         let folder = Folder::new();
-        let path = folder.write(path.file_name().unwrap().to_str().unwrap(), &file);
+        let path = folder.write("photograph.png", &file);
         let loaded = StylePicture::load(&path).unwrap();
         assert_eq!((loaded.frame().width(), loaded.frame().height()), (1, 2));
         assert_eq!(loaded.frame().rgb(), [255, 0, 0, 0, 0, 255]);
