@@ -217,12 +217,21 @@ fn strength_mixes_the_painting_with_the_original() {
         let input = rig.frame(0);
         bytes(&rig.paint(input))
     };
-    let (full, half) = (painted(1.0), painted(0.5));
+    let (full, half, little) = (painted(1.0), painted(0.5), painted(0.01));
     let info = info(VideoFormat::Rgb, 32, 24);
-    for ((&full, &half), original) in full.iter().zip(&half).zip(bytes(&frame(&info, 0))) {
-        let middle = (f64::from(full) + f64::from(original)) / 2.0;
+    for (little, original) in little.into_iter().zip(bytes(&frame(&info, 0))) {
         assert!(
-            (f64::from(half) - middle).abs() <= 1.0,
+            little.abs_diff(original) <= 4,
+            "a little strength changes little: {original} to {little}"
+        );
+    }
+    for ((&full, &half), original) in full.iter().zip(&half).zip(bytes(&frame(&info, 0))) {
+        let (least, most) = (
+            full.min(original).saturating_sub(1),
+            full.max(original).saturating_add(1),
+        );
+        assert!(
+            (least..=most).contains(&half),
             "{half} lies between {original} and {full}"
         );
     }

@@ -21,7 +21,7 @@ pub mod weights;
 pub use canvas::{Canvas, Step};
 pub use network::{Defaults, Network, Stage};
 pub use objective::{Losses, Weights};
-pub use optimizer::OptimizerSettings;
+pub use optimizer::{Optimizer, OptimizerSettings};
 pub(crate) use options::names;
 pub use options::{
     Init, LayerWeights, LayerWeightsError, NetworkChoice, Normalization, OptimizerKind, PoolingChoice,

@@ -6,7 +6,7 @@ use gst::glib;
 #[cfg(feature = "doc")]
 use gst::prelude::*;
 
-use crate::stylizer;
+use crate::stylizer::options;
 
 /// An enumeration of GObject's with the same values as one of the stylizer's, and the ways between them.
 macro_rules! choices {
@@ -17,17 +17,17 @@ macro_rules! choices {
             $(#[enum_value(name = $blurb, nick = $nick)] $value,)+
         }
 
-        impl From<$name> for stylizer::$choice {
+        impl From<$name> for options::$choice {
             fn from(value: $name) -> Self {
                 match value { $($name::$value => Self::$value,)+ }
             }
         }
 
-        impl From<stylizer::$choice> for $name {
-            fn from(choice: stylizer::$choice) -> Self {
+        impl From<options::$choice> for $name {
+            fn from(choice: options::$choice) -> Self {
                 match choice {
-                    $(stylizer::$choice::$value => Self::$value,)+
-                    $(stylizer::$choice::$hidden => Self::$shown,)?
+                    $(options::$choice::$value => Self::$value,)+
+                    $(options::$choice::$hidden => Self::$shown,)?
                 }
             }
         }

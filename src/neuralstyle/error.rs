@@ -5,7 +5,7 @@
 use gst::{LibraryError, ResourceError, StreamError};
 
 use super::pixels::Unreachable;
-use crate::gatys::{self, WeightsError};
+use crate::gatys::{self, weights::WeightsError};
 use crate::stylizer;
 
 /// Why a frame was not painted, or the element not started.

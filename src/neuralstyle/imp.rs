@@ -14,10 +14,10 @@ use gst_video::subclass::prelude::*;
 
 use super::error::Error;
 use super::interrupt::Interrupt;
-use super::settings::{self, Settings};
+use super::settings::Settings;
 use super::state::State;
 use super::style_source::StyleSource;
-use super::{figures, lock, pixels};
+use super::{figures, lock, pixels, properties};
 use crate::stylizer::{self, Stats};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -45,9 +45,18 @@ pub struct NeuralStyle {
 impl NeuralStyle {
     /// Makes what is needed from start to stop.
     fn begin(&self, settings: &Settings) -> Result<(State, StyleSource), Error> {
-        let options = settings.options()?;
+        let options = settings.for_stylizer()?;
         let style = settings.style.as_deref().ok_or(stylizer::Error::NoStyle)?;
-        let state = State::new(&options, self.interrupt.token())?;
+        let mut state = State::new(&options, self.interrupt.token())?;
+        // Asking for the losses of every step costs time, so it is done only where somebody reads them.
+        if CAT.above_threshold(gst::DebugLevel::Trace) {
+            let element = self.obj().downgrade();
+            state.watch(Box::new(move |step| {
+                if let Some(element) = element.upgrade() {
+                    gst::trace!(CAT, obj = element, "{step:?}");
+                }
+            }));
+        }
         Ok((state, StyleSource::start(style)?))
     }
 
@@ -148,12 +157,12 @@ impl ObjectSubclass for NeuralStyle {
 
 impl ObjectImpl for NeuralStyle {
     fn properties() -> &'static [glib::ParamSpec] {
-        settings::specs()
+        properties::specs()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
         // GObject never sets what can only be read.
-        let Some(property) = settings::property(spec.name()) else {
+        let Some(property) = properties::property(spec.name()) else {
             return;
         };
         let running = lock(&self.styles).is_some();
@@ -177,7 +186,7 @@ impl ObjectImpl for NeuralStyle {
     }
 
     fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
-        match settings::property(spec.name()) {
+        match properties::property(spec.name()) {
             Some(property) => (property.get)(&lock(&self.settings)),
             None => self.stats().to_value(),
         }

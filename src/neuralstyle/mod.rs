@@ -53,6 +53,7 @@ mod imp;
 mod interrupt;
 mod latency;
 mod pixels;
+mod properties;
 mod settings;
 mod state;
 mod style_source;

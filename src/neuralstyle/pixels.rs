@@ -283,7 +283,7 @@ mod tests {
                 "{format:?} {width}×{height}"
             );
             assert!(
-                row[row_bytes..].iter().all(|&byte| byte == 0xEE),
+                row[row_bytes..].iter().all(|&byte| byte == left),
                 "{format:?} {width}×{height}"
             );
         }

@@ -13,6 +13,7 @@ use super::latency::ProcessingTime;
 use super::pixels;
 use super::style_source::{Style, StyleSource};
 use crate::backend::CancelToken;
+use crate::gatys::Watch;
 use crate::stylizer::{self, Controls, Frame, Options, Report, Stylizer};
 
 pub struct State {
@@ -47,6 +48,11 @@ impl State {
             continuity: Continuity::default(),
             processing_time: ProcessingTime::default(),
         })
+    }
+
+    /// Has somebody told of every step.
+    pub fn watch(&mut self, watch: Watch) {
+        self.stylizer.set_observer(Some(watch));
     }
 
     /// Paints one frame into another of the same format and size.

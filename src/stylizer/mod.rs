@@ -96,11 +96,11 @@ impl Stylizer {
         let driver: Box<dyn Drive> = match options.backend {
             BackendChoice::Auto | BackendChoice::Cpu => {
                 let cpu = Cpu::new(options.threads, cancel).map_err(backend_unavailable)?;
-                Box::new(Offline::new(cpu, &network, recipe, working_size)?)
+                Box::new(Offline::new(cpu, network, recipe, working_size)?)
             }
             BackendChoice::Reference => Box::new(Offline::new(
                 Reference::new(cancel),
-                &network,
+                network,
                 recipe,
                 working_size,
             )?),
@@ -221,19 +221,6 @@ fn setting(property: &'static str, value: &str, reason: &str) -> Error {
 
 fn backend_unavailable(error: backend::Error) -> Error {
     Error::BackendUnavailable(format!("backend=cpu: {error}"))
-}
-
-/// An error of planning, with the size that would fit.
-fn with_advice(error: gatys::Error, (width, height): (usize, usize)) -> Error {
-    match error {
-        gatys::Error::Backend(backend::Error::OutOfMemory { bytes }) => Error::OutOfMemory {
-            needed_bytes: bytes,
-            width,
-            height,
-            advice: format!("try working-size={}", width.max(height) / 2),
-        },
-        other => other.into(),
-    }
 }
 
 #[cfg(test)]

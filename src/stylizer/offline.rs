@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
-use crate::backend::Backend;
-use crate::gatys::{Network, Painter, Recipe, Rgb, Run, Watch, Weights};
+use crate::backend::{self, Backend};
+use crate::gatys::{self, Network, Painter, Recipe, Rgb, Run, Watch, Weights};
 use crate::motion::CutDetector;
 
 /// The driver in which each frame waits for its steps.
@@ -33,17 +33,18 @@ const START_RATE: f64 = 0.03;
 const STEADY_RATE: f64 = 0.01;
 
 impl<B: Backend> Offline<B> {
-    pub fn new(ops: B, network: &Network, recipe: Recipe, working_size: usize) -> Result<Self, Error> {
+    pub fn new(ops: B, network: Network, recipe: Recipe, working_size: usize) -> Result<Self, Error> {
         let stats = Stats {
             backend: ops.name().to_owned(),
             device: ops.device(),
             network: network.name().to_owned(),
             ..Stats::default()
         };
+        let default_style_weight = network.defaults().style_weight;
         Ok(Self {
             painter: Painter::new(ops, network, recipe)?,
             working_size,
-            default_style_weight: network.defaults().style_weight,
+            default_style_weight,
             style: None,
             measured_crop: None,
             planned: None,
@@ -63,7 +64,7 @@ impl<B: Backend> Offline<B> {
             if self.painter.size() != Some(working) || !self.painter.has_painted() {
                 self.painter
                     .plan(working)
-                    .map_err(|error| super::with_advice(error, working))?;
+                    .map_err(|error| self.with_advice(error, working))?;
                 self.measured_crop = None;
             }
             self.painter.forget();
@@ -79,6 +80,16 @@ impl<B: Backend> Offline<B> {
             self.until_keyframe = 0;
         }
         Ok(())
+    }
+
+    /// An error of planning, with the size that would fit.
+    fn with_advice(&self, error: gatys::Error, (width, height): (usize, usize)) -> Error {
+        let gatys::Error::Backend(backend::Error::OutOfMemory { bytes }) = error else { return error.into() };
+        let available = self.painter.backend().available_bytes().unwrap_or(bytes / 2);
+        // What is planned grows with the area; a little is left for everybody else.
+        let fitting = (available as f64 / bytes as f64).min(1.0).sqrt() * 0.9;
+        let advice = format!("working-size={} would fit", (width.max(height) as f64 * fitting) as usize);
+        Error::OutOfMemory { needed_bytes: bytes, width, height, advice }
     }
 
     /// Starts afresh, with a smaller rate if the numbers go bad.

@@ -50,8 +50,9 @@ impl Filter {
 
     /// Numbers that a thread needs for its gathered columns, in either direction.
     pub fn scratch(&self) -> usize {
-        let rows = 9 * self.inputs.max(self.outputs);
-        rows * block_limit(rows)
+        // Fewer rows allow longer blocks, so the narrower direction may need more.
+        let needed = |channels: usize| 9 * channels * block_limit(9 * channels);
+        needed(self.inputs).max(needed(self.outputs))
     }
 }
 

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Losses and image gradients of the CPU, in f32, against those of the reference.
+
+use gstneuralstyle::backend::cpu::Cpu;
+use gstneuralstyle::backend::reference::Reference;
+use gstneuralstyle::backend::{Backend, CancelToken, Pooling, Shape};
+use gstneuralstyle::gatys::{Losses, Network, NetworkChoice, Normalization};
+
+use crate::scene::{self, Random, Show};
+use crate::setup::{Setup, Terms, balanced};
+
+/// Relative error of a loss.
+const LOSS: f64 = 1e-5;
+/// ‖g − g′‖ / ‖g′‖ of image gradients. A ReLU that is within rounding of its kink may fall to the other side, where
+/// a share of the gradient comes or goes; at these sizes there are few of them.
+const GRADIENT: f64 = 1e-4;
+
+fn measure<B: Backend>(ops: B, terms: &Terms, pictures: &[Vec<f32>]) -> Vec<(Losses, Vec<f32>)> {
+    let mut setup = Setup::new(ops, terms);
+    let measured = pictures.iter().map(|picture| {
+        setup.evaluate(picture);
+        let losses = setup.objective.losses(&mut setup.ops).unwrap();
+        let mut gradient = vec![0.0; picture.len()];
+        setup
+            .ops
+            .download(setup.objective.gradient(), &mut gradient)
+            .unwrap();
+        (losses, gradient)
+    });
+    measured.collect()
+}
+
+fn compare(choice: NetworkChoice, poolings: &[Pooling], (width, height): (usize, usize)) {
+    let network = Network::open(choice, None).unwrap();
+    let shape = Shape::new(3, height, width);
+    let content = scene::planes(&scene::frame(width, height, Show::Shapes(1)));
+    let style = scene::planes(&scene::frame(width, height, Show::Shapes(2)));
+    let mut random = Random(3);
+    // Where a run begins, a little further on, and far from everything.
+    let mut pictures = vec![
+        content.clone(),
+        content.iter().map(|c| c + 0.05 * random.signed()).collect(),
+        content.iter().map(|_| random.unit()).collect(),
+    ];
+    if choice == NetworkChoice::Vgg16 {
+        // The reference takes its time; the middle is the hardest, where two activations nearly cancel.
+        pictures = vec![pictures.swap_remove(1)];
+    }
+    for normalization in [Normalization::Gatys, Normalization::Relative] {
+        for &pooling in poolings {
+            let terms = Terms {
+                network: &network,
+                pooling,
+                normalization,
+                weights: balanced(normalization),
+                content: &content,
+                style: &style,
+                shape,
+            };
+            let cpu = measure(Cpu::new(2, CancelToken::new()).unwrap(), &terms, &pictures);
+            let exact = measure(Reference::new(CancelToken::new()), &terms, &pictures);
+            for (place, ((real, gradient), (exact, exact_gradient))) in cpu.iter().zip(&exact).enumerate() {
+                let off = |real: f64, exact: f64| (real - exact).abs() / exact.abs().max(1e-30);
+                let errors = [
+                    off(real.content, exact.content),
+                    off(real.style, exact.style),
+                    off(real.tv, exact.tv),
+                    off(real.temporal, exact.temporal),
+                    off(real.total, exact.total),
+                ];
+                let (mut apart, mut size) = (0.0, 0.0);
+                for (g, e) in gradient.iter().zip(exact_gradient) {
+                    apart += f64::from(g - e).powi(2);
+                    size += f64::from(*e).powi(2);
+                }
+                let gradient_error = (apart / size).sqrt();
+                let worst = errors.into_iter().fold(0.0, f64::max);
+                println!(
+                    "{choice:?} {normalization:?} {pooling:?} picture {place}: losses off by {worst:.1e}, gradient {gradient_error:.1e}"
+                );
+                assert!(worst <= LOSS, "{errors:?}");
+                assert!(gradient_error <= GRADIENT, "{gradient_error:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn tiny() {
+    compare(NetworkChoice::Tiny, &[Pooling::Average, Pooling::Max], (48, 32));
+}
+
+#[test]
+fn slim() {
+    compare(NetworkChoice::Slim, &[Pooling::Average, Pooling::Max], (48, 32));
+}
+
+#[test]
+fn vgg16() {
+    compare(NetworkChoice::Vgg16, &[Pooling::Average], (24, 16));
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A machine beside the f64 reference, with the same operands.
+//!
+//! How far the two may be apart follows from the arithmetic of IEEE floats alone (Higham, "Accuracy and Stability of
+//! Numerical Algorithms", §3.1). With u = 2⁻²⁴, the unit roundoff of f32, and γ_n = n u / (1 − n u), a sum of n
+//! products taken in f32, in whatever order and with or without fused multiply-add, differs from the exact one by
+//! at most γ_n Σ |a b|. Each further rounding adds 1 to n. So every bound here is a count of roundings times the sum
+//! of the *magnitudes*, which the reference computes by doing the same with absolute values.
+
+use gstneuralstyle::backend::cancel::CancelToken;
+use gstneuralstyle::backend::reference::{self, Reference};
+use gstneuralstyle::backend::{Backend, Shape};
+
+/// u, the unit roundoff of f32.
+pub const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
+
+/// γ_n: the relative error of n roundings.
+pub fn gamma(roundings: usize) -> f64 {
+    let nu = roundings as f64 * UNIT;
+    nu / (1.0 - nu)
+}
+
+/// The relative error of a sum of `terms` numbers with one sign. A sum over a whole tensor must be taken in f64, or
+/// in f32 by a tree whose leaves are runs of at most 64: a plain loop in f32 over a million numbers is not good
+/// enough for any backend.
+pub fn gamma_of_sum(terms: usize) -> f64 {
+    gamma(64 + terms.max(1).ilog2() as usize)
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014).
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in 0..1.
+    pub fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u64 << 24) as f32
+    }
+
+    /// Uniform in −1..1.
+    pub fn signed(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| 2.0 * self.unit() - 1.0).collect()
+    }
+
+    /// Uniform in 0..1.
+    pub fn units(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.unit()).collect()
+    }
+
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| (self.next() >> 56) as u8).collect()
+    }
+}
+
+/// The same tensor on both.
+pub struct Twin<T> {
+    pub real: T,
+    pub exact: reference::Tensor,
+}
+
+pub struct Pair<'a, B: Backend> {
+    pub ops: &'a mut B,
+    pub exact: Reference,
+    pub random: Random,
+}
+
+impl<'a, B: Backend> Pair<'a, B> {
+    pub fn new(ops: &'a mut B, seed: u64) -> Self {
+        Self {
+            ops,
+            exact: Reference::new(CancelToken::new()),
+            random: Random::new(seed),
+        }
+    }
+
+    pub fn tensor(&mut self, shape: Shape, values: &[f32]) -> Twin<B::Tensor> {
+        let mut real = self.ops.tensor(shape).unwrap();
+        let mut exact = self.exact.tensor(shape).unwrap();
+        self.ops.upload(values, &mut real).unwrap();
+        self.exact.upload(values, &mut exact).unwrap();
+        Twin { real, exact }
+    }
+
+    /// Uniform in −1..1.
+    pub fn signed(&mut self, shape: Shape) -> Twin<B::Tensor> {
+        let values = self.random.signed(shape.elements());
+        self.tensor(shape, &values)
+    }
+
+    /// Uniform in 0..1.
+    pub fn units(&mut self, shape: Shape) -> Twin<B::Tensor> {
+        let values = self.random.units(shape.elements());
+        self.tensor(shape, &values)
+    }
+
+    /// Full of what nobody wants to see again: an output of which every element must be written.
+    pub fn soiled(&mut self, shape: Shape) -> Twin<B::Tensor> {
+        self.tensor(shape, &vec![-4711.0; shape.elements()])
+    }
+
+    pub fn values(&mut self, tensor: &B::Tensor) -> Vec<f32> {
+        let mut values = vec![0.0; self.ops.shape(tensor).elements()];
+        self.ops.download(tensor, &mut values).unwrap();
+        values
+    }
+
+    /// Each element within its bound of the reference's.
+    pub fn assert_close(&mut self, what: &str, twin: &Twin<B::Tensor>, bound: impl Fn(usize) -> f64) {
+        let values = self.values(&twin.real);
+        assert_eq!(values.len(), twin.exact.values.len(), "{what}");
+        for (index, (&value, &exact)) in values.iter().zip(&twin.exact.values).enumerate() {
+            let (error, bound) = ((f64::from(value) - exact).abs(), bound(index));
+            // Whatever is smaller than the least normal f32 may be flushed to zero.
+            assert!(
+                error <= bound + f64::from(f32::MIN_POSITIVE),
+                "{what}, element {index} of {:?}: {value} instead of {exact}, {error:e} > {bound:e}",
+                twin.exact.shape
+            );
+        }
+    }
+
+    /// Each element bit by bit the reference's.
+    pub fn assert_same(&mut self, what: &str, twin: &Twin<B::Tensor>) {
+        self.assert_close(what, twin, |_| 0.0);
+    }
+}
+
+/// |x| of a tensor.
+pub fn magnitudes(tensor: &reference::Tensor) -> reference::Tensor {
+    reference::Tensor {
+        shape: tensor.shape,
+        values: tensor.values.iter().map(|value| value.abs()).collect(),
+    }
+}
+
+/// Single pixels, rows, columns, odd sizes; 63, 64 and 65, 1023 … 1025 and more than 64 · 1024 elements, where work
+/// is cut into pieces; 1 to 70 channels.
+pub const SHAPES: [Shape; 17] = [
+    Shape::new(1, 1, 1),
+    Shape::new(1, 1, 7),
+    Shape::new(3, 9, 1),
+    Shape::new(2, 2, 2),
+    Shape::new(3, 2, 3),
+    Shape::new(3, 5, 7),
+    Shape::new(1, 9, 7),
+    Shape::new(2, 8, 8),
+    Shape::new(2, 13, 5),
+    Shape::new(70, 3, 3),
+    Shape::new(69, 1, 1),
+    Shape::new(1, 31, 33),
+    Shape::new(1, 32, 32),
+    Shape::new(1, 25, 41),
+    Shape::new(3, 37, 83),
+    Shape::new(33, 17, 16),
+    Shape::new(3, 149, 157),
+];
+
+/// Those of [`SHAPES`] that can be pictures, as RGB.
+pub fn pictures() -> impl Iterator<Item = Shape> {
+    SHAPES.into_iter().map(|shape| shape.with_channels(3))
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a stream of frames gets from the stylizer.
+
+#[path = "gatys/scene.rs"]
+mod scene;
+
+use gstneuralstyle::backend::CancelToken;
+use gstneuralstyle::gatys::{Init, NetworkChoice};
+use gstneuralstyle::stylizer::{Controls, Error, Frame, Options, Report, Stylizer};
+
+use scene::Show;
+
+const SIZE: (usize, usize) = (64, 48);
+
+fn options() -> Options {
+    Options {
+        network: NetworkChoice::Tiny,
+        working_size: 64,
+        scales: 2,
+        threads: 2,
+        ..Options::default()
+    }
+}
+
+fn controls() -> Controls {
+    Controls {
+        first_iterations: 6,
+        iterations: 4,
+        ..Controls::default()
+    }
+}
+
+fn stylizer(options: &Options) -> (Stylizer, CancelToken) {
+    let cancel = CancelToken::new();
+    let mut stylizer = Stylizer::new(options, cancel.clone()).unwrap();
+    stylizer.set_style(scene::style(70, 50, Show::Shapes(9)));
+    (stylizer, cancel)
+}
+
+fn scene(seed: u64) -> Frame {
+    scene::frame(SIZE.0, SIZE.1, Show::Shapes(seed))
+}
+
+fn paint(stylizer: &mut Stylizer, frame: &Frame, controls: &Controls) -> (Frame, Report) {
+    let mut out = Frame::default();
+    let report = stylizer.process(frame, &mut out, controls).unwrap();
+    (out, report)
+}
+
+/// What a frame becomes when it is the first.
+fn as_first(frame: &Frame) -> Frame {
+    paint(&mut stylizer(&options()).0, frame, &controls()).0
+}
+
+/// Mean difference of two pictures in steps of a byte.
+fn apart(a: &Frame, b: &Frame) -> f64 {
+    let pairs = a.rgb().iter().zip(b.rgb());
+    pairs.map(|(&a, &b)| f64::from(a.abs_diff(b))).sum::<f64>() / a.rgb().len() as f64
+}
+
+#[test]
+fn the_longer_side_is_reduced_to_the_working_size_and_the_output_is_the_frames() {
+    for (frame, working_size, expected) in [
+        ((128, 96), 64, (64, 48)),
+        ((40, 100), 50, (20, 50)),
+        ((64, 48), 256, (64, 48)),
+        ((1, 1), 64, (16, 16)),
+        ((300, 3), 64, (64, 16)),
+        ((33, 17), 0, (33, 17)),
+    ] {
+        let (mut stylizer, _) = stylizer(&Options {
+            working_size,
+            ..options()
+        });
+        let (out, _) = paint(
+            &mut stylizer,
+            &scene::frame(frame.0, frame.1, Show::Shapes(1)),
+            &controls(),
+        );
+        assert_eq!((out.width(), out.height()), frame);
+        let stats = stylizer.stats();
+        assert_eq!((stats.working_width, stats.working_height), expected, "{frame:?}");
+    }
+}
+
+#[test]
+fn a_new_scene_owes_nothing_to_the_one_before() {
+    let (mut stylizer, _) = stylizer(&options());
+    let old = scene::frame(SIZE.0, SIZE.1, Show::Colour([250, 240, 20]));
+    let new = scene(1);
+    paint(&mut stylizer, &old, &controls());
+    paint(&mut stylizer, &old, &controls());
+    let (out, report) = paint(&mut stylizer, &new, &controls());
+    assert!(report.restarted && report.keyframe);
+    assert!(out == as_first(&new));
+}
+
+#[test]
+fn restarting_forgets_everything() {
+    let (mut stylizer, _) = stylizer(&options());
+    let controls = Controls {
+        temporal_weight: 5.0,
+        ..controls()
+    };
+    let (first, _) = paint(&mut stylizer, &scene(1), &controls);
+    let (second, report) = paint(&mut stylizer, &scene(1), &controls);
+    assert!(!report.restarted && second != first);
+    stylizer.restart();
+    let (again, report) = paint(&mut stylizer, &scene(1), &controls);
+    assert!(report.restarted && again == first);
+}
+
+#[test]
+fn another_size_of_frames_is_a_fresh_start() {
+    let (mut stylizer, _) = stylizer(&options());
+    let (expected, _) = paint(&mut stylizer, &scene(1), &controls());
+    paint(&mut stylizer, &scene::frame(31, 57, Show::Shapes(1)), &controls());
+    let (out, report) = paint(&mut stylizer, &scene(1), &controls());
+    assert!(report.restarted && out == expected);
+}
+
+#[test]
+fn a_new_style_shows_in_the_next_frame() {
+    let (mut stylizer, _) = stylizer(&options());
+    let controls = Controls {
+        keyframe_interval: 8,
+        ..controls()
+    };
+    paint(&mut stylizer, &scene(1), &controls);
+    let (before, report) = paint(&mut stylizer, &scene(1), &controls);
+    assert!(!report.keyframe);
+    let style = stylizer.stats().losses.style;
+    stylizer.set_style(scene::style(30, 30, Show::Noise(4)));
+    let (after, report) = paint(&mut stylizer, &scene(1), &controls);
+    assert!(report.keyframe, "it does not wait for the next keyframe");
+    assert!(apart(&before, &after) > 1.0, "{}", apart(&before, &after));
+    assert!(
+        stylizer.stats().losses.style > 1.5 * style,
+        "what was painted is far from the new style"
+    );
+}
+
+#[test]
+fn no_strength_is_the_frame_and_half_is_the_middle() {
+    // Also where the result is smaller than the frame, whose detail is added back.
+    for working_size in [64, 24] {
+        let paint_with = |strength: f64| {
+            let (mut stylizer, _) = stylizer(&Options {
+                working_size,
+                ..options()
+            });
+            let controls = Controls {
+                strength,
+                ..controls()
+            };
+            paint(&mut stylizer, &scene(1), &controls).0
+        };
+        let (none, half, full) = (paint_with(0.0), paint_with(0.5), paint_with(1.0));
+        assert!(none == scene(1));
+        assert!(apart(&none, &full) > 4.0);
+        for ((&none, &half), &full) in none.rgb().iter().zip(half.rgb()).zip(full.rgb()) {
+            let middle = (f64::from(none) + f64::from(full)) / 2.0;
+            // What was cut off at black and white is not known here.
+            if full > 0 && full < 255 {
+                assert!((f64::from(half) - middle).abs() <= 1.01, "{none} {half} {full}");
+            }
+        }
+    }
+}
+
+/// Cancelled at each of the first steps in turn, and before any.
+#[test]
+fn a_cancelled_frame_says_so_and_the_next_is_as_good_as_ever() {
+    let expected = as_first(&scene(1));
+    for at in [0, 1, 2, 5, 9] {
+        let (mut stylizer, cancel) = stylizer(&options());
+        let (mut step, token) = (0, cancel.clone());
+        stylizer.set_observer(Some(Box::new(move |_| {
+            step += 1;
+            if step == at {
+                token.cancel();
+            }
+        })));
+        if at == 0 {
+            cancel.cancel();
+        }
+        let mut out = Frame::default();
+        let answer = stylizer.process(&scene(1), &mut out, &controls());
+        assert!(
+            matches!(answer, Err(Error::Cancelled)),
+            "at step {at}: {answer:?}"
+        );
+        // It stays so until the wish is taken back.
+        let answer = stylizer.process(&scene(1), &mut out, &controls());
+        assert!(
+            matches!(answer, Err(Error::Cancelled)),
+            "after step {at}: {answer:?}"
+        );
+        cancel.rearm();
+        stylizer.set_observer(None);
+        assert!(
+            paint(&mut stylizer, &scene(1), &controls()).0 == expected,
+            "at step {at}"
+        );
+    }
+}
+
+/// A fresh start that was cancelled left nothing to go on from: neither the old scene nor half of the new one.
+#[test]
+fn a_cancelled_cut_is_still_a_cut() {
+    for init in [Init::Matched, Init::Previous] {
+        let options = Options { init, ..options() };
+        let expected = paint(&mut stylizer(&options).0, &scene(1), &controls()).0;
+        let (mut stylizer, cancel) = stylizer(&options);
+        paint(
+            &mut stylizer,
+            &scene::frame(SIZE.0, SIZE.1, Show::Colour([250, 240, 20])),
+            &controls(),
+        );
+        let (mut step, token) = (0, cancel.clone());
+        stylizer.set_observer(Some(Box::new(move |_| {
+            step += 1;
+            if step == 3 {
+                token.cancel();
+            }
+        })));
+        let answer = stylizer.process(&scene(1), &mut Frame::default(), &controls());
+        assert!(matches!(answer, Err(Error::Cancelled)), "{answer:?}");
+        cancel.rearm();
+        stylizer.set_observer(None);
+        let (out, report) = paint(&mut stylizer, &scene(1), &controls());
+        assert!(report.restarted, "{init:?}");
+        assert!(out == expected, "{init:?}");
+    }
+}
+
+/// Nor does a frame within a scene that was cancelled: its content may be there already, and its picture not yet.
+#[test]
+fn after_a_cancelled_frame_the_next_is_a_fresh_start() {
+    let (mut stylizer, cancel) = stylizer(&options());
+    paint(&mut stylizer, &scene(1), &controls());
+    let token = cancel.clone();
+    stylizer.set_observer(Some(Box::new(move |_| token.cancel())));
+    let answer = stylizer.process(&scene(1), &mut Frame::default(), &controls());
+    assert!(matches!(answer, Err(Error::Cancelled)), "{answer:?}");
+    cancel.rearm();
+    stylizer.set_observer(None);
+    let (out, report) = paint(&mut stylizer, &scene(1), &controls());
+    assert!(report.restarted && out == as_first(&scene(1)));
+}
+
+#[test]
+fn frames_between_keyframes_are_painted_too() {
+    let (mut stylizer, _) = stylizer(&options());
+    let controls = Controls {
+        keyframe_interval: 3,
+        cut_threshold: 1.0,
+        ..controls()
+    };
+    let mut keyframes = Vec::new();
+    let mut last: Option<Frame> = None;
+    for index in 0..7 {
+        // The same scene, ever brighter by a few steps of a byte.
+        let mut frame = scene(1);
+        frame
+            .rgb_mut()
+            .iter_mut()
+            .for_each(|byte| *byte = byte.saturating_add(4 * index));
+        let (out, report) = paint(&mut stylizer, &frame, &controls);
+        keyframes.push(report.keyframe);
+        assert!(report.iterations > 0);
+        if let Some(last) = &last {
+            assert!(
+                apart(last, &out) > 0.5,
+                "frame {index} is frozen: {}",
+                apart(last, &out)
+            );
+        }
+        last = Some(out);
+    }
+    assert_eq!(keyframes, [true, false, false, true, false, false, true]);
+}
+
+/// Four steps at the rate of the steady state move a pixel by ten bytes if all go the same way. In a still scene they
+/// nearly cancel, and do so for as long as it lasts.
+#[test]
+fn a_still_scene_stays_still() {
+    let (mut stylizer, _) = stylizer(&options());
+    let controls = Controls {
+        first_iterations: 30,
+        temporal_weight: 1.0,
+        ..controls()
+    };
+    let mut last = paint(&mut stylizer, &scene(1), &controls).0;
+    let mut changes = Vec::new();
+    for _ in 0..12 {
+        let (out, report) = paint(&mut stylizer, &scene(1), &controls);
+        assert!(!report.restarted);
+        changes.push(apart(&last, &out));
+        last = out;
+    }
+    println!("mean changes in bytes: {changes:.2?}");
+    assert!(changes[0] < 5.0, "{changes:?}");
+    assert!(changes[1..].iter().all(|&change| change < 3.0), "{changes:?}");
+}
+
+#[test]
+fn without_a_style_there_is_nothing_to_paint() {
+    let mut stylizer = Stylizer::new(&options(), CancelToken::new()).unwrap();
+    let answer = stylizer.process(&scene(1), &mut Frame::default(), &controls());
+    assert!(matches!(answer, Err(Error::NoStyle)));
+    stylizer.set_style(scene::style(70, 50, Show::Shapes(9)));
+    assert!(paint(&mut stylizer, &scene(1), &controls()).0 == as_first(&scene(1)));
+}
+
+#[test]
+fn the_figures_add_up() {
+    let (mut stylizer, _) = stylizer(&options());
+    let controls = Controls {
+        keyframe_interval: 2,
+        ..controls()
+    };
+    let mut iterations = 0;
+    for _ in 0..3 {
+        iterations += paint(&mut stylizer, &scene(1), &controls).1.iterations;
+    }
+    let stats = stylizer.stats();
+    assert_eq!((stats.frames, stats.keyframes), (3, 2));
+    assert_eq!(stats.iterations, iterations as u64);
+    assert_eq!((stats.backend.as_str(), stats.network.as_str()), ("cpu", "tiny"));
+    assert!(stats.bytes_in_use > 64 * 48 * 3 * 4 && stats.losses.total > 0.0);
+}
