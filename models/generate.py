@@ -34,7 +34,7 @@ class Recipe:
 
 
 STUDENTS = {
-    "tiny": Recipe(width=0.25, steps=700),
+    "tiny": Recipe(width=0.25, steps=600),
     "slim": Recipe(width=0.5, steps=200),
 }
 
