@@ -163,6 +163,9 @@ pub trait Backend: Send {
     /// Bytes held by living tensors, masks, filters and scratch space.
     fn bytes_in_use(&self) -> usize;
 
+    /// Bytes that this machine can still give, as far as it knows.
+    fn available_bytes(&self) -> Option<usize>;
+
     // ---- memory ----
 
     /// A tensor of zeros.

@@ -120,6 +120,10 @@ impl Backend for Reference {
         self.bytes
     }
 
+    fn available_bytes(&self) -> Option<usize> {
+        None
+    }
+
     fn tensor(&mut self, shape: Shape) -> Result<Tensor> {
         self.bytes += shape.elements() * 8;
         Ok(Tensor {

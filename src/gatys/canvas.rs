@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use super::extractor::Extractor;
+use super::extractor::{self, Extractor};
 use super::objective::{Objective, StyleTarget};
 use super::optimizer::Optimizer;
-use super::{Losses, Normalization, OptimizerSettings, Result, Weights};
+use super::{Losses, Normalization, OptimizerKind, OptimizerSettings, Result, Weights};
 use crate::backend::{Backend, Capture, Shape};
 
 /// Everything at one size: the picture that is painted, the content that it shows, the objective and the optimiser.
@@ -47,10 +47,48 @@ pub struct Plan<'a> {
     pub optimizer: OptimizerSettings,
 }
 
+impl Plan<'_> {
+    fn shape(&self) -> Shape {
+        let (width, height) = self.size;
+        Shape::new(3, height + 2 * self.border, width + 2 * self.border)
+    }
+
+    /// Bytes that a canvas of this plan takes on a backend of 4-byte numbers, known before anything is allocated.
+    pub fn bytes<B: Backend>(&self, extractor: &Extractor<B>) -> usize {
+        let picture = self.shape().elements();
+        let shapes = extractor.shapes(self.shape());
+        let kept: Vec<usize> = self
+            .content
+            .iter()
+            .chain(self.style)
+            .map(|(node, _)| *node)
+            .collect();
+        let (activations, bits) = extractor::footprint(&shapes, &kept);
+        let gradients = 2 * shapes.iter().map(Shape::elements).max().unwrap_or(0);
+        let contents: usize = self
+            .content
+            .iter()
+            .map(|(node, _)| shapes[*node].elements())
+            .sum();
+        let grams: usize = self
+            .style
+            .iter()
+            .map(|(node, _)| 3 * shapes[*node].channels.pow(2))
+            .sum();
+        let moments = if self.optimizer.kind == OptimizerKind::Adam {
+            4
+        } else {
+            1
+        };
+        // Picture, content, spare and the anchor with its weight.
+        let pictures = 4 * picture + picture / 3;
+        4 * (activations + gradients + contents + grams + pictures + moments * picture) + bits / 8
+    }
+}
+
 impl<B: Backend> Canvas<B> {
     pub fn new(ops: &mut B, extractor: &Extractor<B>, plan: &Plan) -> Result<Self> {
-        let (width, height) = plan.size;
-        let shape = Shape::new(3, height + 2 * plan.border, width + 2 * plan.border);
+        let shape = plan.shape();
         Ok(Self {
             size: plan.size,
             border: plan.border,

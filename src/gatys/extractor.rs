@@ -7,49 +7,63 @@ use crate::backend::{self, Backend, Pooling, Shape};
 pub struct Extractor<B: Backend> {
     mean: [f32; 3],
     pooling: Pooling,
-    /// The weights of each stage; `None` is a pooling.
+    /// The weights of each stage, as far as they are loaded; `None` is a pooling.
     filters: Vec<Option<B::Filter>>,
     /// Channels after each stage.
     channels: Vec<usize>,
+    /// Which stages are poolings.
+    pools: Vec<bool>,
 }
 
 impl<B: Backend> Extractor<B> {
-    /// Loads the first `depth` stages.
-    pub fn new(ops: &mut B, network: &Network, pooling: Pooling, depth: usize) -> Result<Self> {
-        let mut filters = Vec::with_capacity(depth);
+    /// The first `depth` stages, yet without their weights.
+    pub fn new(network: &Network, pooling: Pooling, depth: usize) -> Self {
         let mut channels = Vec::with_capacity(depth);
-        for (index, stage) in network.stages()[..depth].iter().enumerate() {
-            filters.push(match network.filter(index)? {
-                Some(data) => Some(ops.filter(&data)?),
-                None => None,
-            });
+        for stage in &network.stages()[..depth] {
             channels.push(match stage {
                 Stage::Conv { outputs, .. } => *outputs,
                 // A pooling follows a convolution, so there is a last one.
                 Stage::Pool => channels.last().copied().unwrap_or(3),
             });
         }
-        Ok(Self {
+        let pools = network.stages()[..depth]
+            .iter()
+            .map(|stage| *stage == Stage::Pool)
+            .collect();
+        Self {
             mean: network.mean(),
             pooling,
-            filters,
+            filters: Vec::with_capacity(depth),
             channels,
-        })
+            pools,
+        }
+    }
+
+    /// Loads the weights that are not loaded yet. After a cancelled call the next one goes on.
+    pub fn load(&mut self, ops: &mut B, network: &Network) -> Result<()> {
+        while self.filters.len() < self.depth() {
+            self.filters.push(match network.filter(self.filters.len())? {
+                Some(data) => Some(ops.filter(&data)?),
+                None => None,
+            });
+        }
+        Ok(())
     }
 
     pub fn depth(&self) -> usize {
-        self.filters.len()
+        self.channels.len()
     }
 
     /// Shapes of the picture and of what each stage makes of it: node 0 is the picture, node n + 1 the output of
     /// stage n.
     pub fn shapes(&self, picture: Shape) -> Vec<Shape> {
         let mut shapes = vec![picture];
-        for (filter, &channels) in self.filters.iter().zip(&self.channels) {
+        for (&is_pool, &channels) in self.pools.iter().zip(&self.channels) {
             let before = shapes[shapes.len() - 1];
-            shapes.push(match filter {
-                Some(_) => before.with_channels(channels),
-                None => before.pooled(),
+            shapes.push(if is_pool {
+                before.pooled()
+            } else {
+                before.with_channels(channels)
             });
         }
         shapes
@@ -71,18 +85,7 @@ impl<B: Backend> Features<B> {
     /// Plans for pictures of shape `picture`; the nodes of `kept` can be asked for after `forward`.
     pub fn new(ops: &mut B, extractor: &Extractor<B>, picture: Shape, kept: &[usize]) -> Result<Self> {
         let shapes = extractor.shapes(picture);
-        let mut value_of = Vec::with_capacity(shapes.len());
-        let mut capacity = vec![0, 0];
-        for (node, shape) in shapes.iter().enumerate() {
-            if kept.contains(&node) {
-                value_of.push(capacity.len());
-                capacity.push(shape.elements());
-            } else {
-                // Even and odd nodes take turns: a stage never reads what it writes.
-                value_of.push(node % 2);
-                capacity[node % 2] = capacity[node % 2].max(shape.elements());
-            }
-        }
+        let (value_of, capacity) = layout(&shapes, kept);
         let values = capacity
             .iter()
             .map(|&elements| ops.tensor(Shape::vector(elements.max(1))));
@@ -160,6 +163,32 @@ impl<B: Backend> Features<B> {
     pub fn largest(&self) -> usize {
         self.shapes.iter().map(Shape::elements).max().unwrap_or(0)
     }
+}
+
+/// Which tensor holds each node, and the elements of each tensor.
+fn layout(shapes: &[Shape], kept: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    let mut value_of = Vec::with_capacity(shapes.len());
+    let mut capacity = vec![0, 0];
+    for (node, shape) in shapes.iter().enumerate() {
+        if kept.contains(&node) {
+            value_of.push(capacity.len());
+            capacity.push(shape.elements());
+        } else {
+            // Even and odd nodes take turns: a stage never reads what it writes.
+            value_of.push(node % 2);
+            capacity[node % 2] = capacity[node % 2].max(shape.elements());
+        }
+    }
+    (value_of, capacity)
+}
+
+/// Numbers and mask bits that [`Features`] of this plan hold.
+pub fn footprint(shapes: &[Shape], kept: &[usize]) -> (usize, usize) {
+    let (_, capacity) = layout(shapes, kept);
+    (
+        capacity.iter().sum(),
+        shapes[1..].iter().map(Shape::elements).sum(),
+    )
 }
 
 /// Two different elements of a slice, both mutable.

@@ -22,11 +22,12 @@ pub use canvas::{Canvas, Step};
 pub use network::{Defaults, Network, Stage};
 pub use objective::{Losses, Weights};
 pub use optimizer::{Optimizer, OptimizerSettings};
+pub(crate) use options::names;
 pub use options::{
     Init, LayerWeights, LayerWeightsError, NetworkChoice, Normalization, OptimizerKind, PoolingChoice,
+    UnknownName,
 };
 pub use painter::{Painter, Recipe, Rgb, Run, Watch};
-pub use schedule::scales_for;
 
 /// Why a picture cannot be painted.
 #[derive(Debug, thiserror::Error)]

@@ -342,7 +342,7 @@ impl Input {
 
 impl Defaults {
     /// Content where shapes are known but not yet edges: relu4_2, else relu4_1, else the deepest layer. Style on the
-    /// first layer of each block.
+    /// first layer of each block, all with the same share of 1.
     fn choose(stages: &[Stage], style_weight: f64) -> Self {
         let names: Vec<&str> = stages
             .iter()
@@ -355,13 +355,11 @@ impl Defaults {
             .into_iter()
             .find(|name| names.contains(name))
             .or(names.last().copied());
-        let style = names
-            .iter()
-            .filter(|name| name.ends_with("_1"))
-            .map(|name| ((*name).to_owned(), 1.0));
+        let style: Vec<&&str> = names.iter().filter(|name| name.ends_with("_1")).collect();
+        let share = 1.0 / style.len() as f64;
         Self {
             content_layers: LayerWeights(content.iter().map(|name| ((*name).to_owned(), 1.0)).collect()),
-            style_layers: LayerWeights(style.collect()),
+            style_layers: LayerWeights(style.iter().map(|name| ((**name).to_owned(), share)).collect()),
             style_weight,
         }
     }

@@ -5,6 +5,55 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// A word that is none of the values of a choice.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("‘{word}’ is not one of {known}")]
+pub struct UnknownName {
+    word: String,
+    known: String,
+}
+
+impl UnknownName {
+    pub(crate) fn new(word: &str, known: &[&str]) -> Self {
+        Self {
+            word: word.to_owned(),
+            known: known.join(", "),
+        }
+    }
+}
+
+/// Gives an enumeration's values the names by which users write them.
+macro_rules! names {
+    ($choice:ident { $($value:ident = $name:literal),+ $(,)? }) => {
+        impl $choice {
+            /// All names, in the order of the values.
+            pub const NAMES: &[&str] = &[$($name),+];
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$value => $name),+ }
+            }
+        }
+
+        impl std::fmt::Display for $choice {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+
+        impl std::str::FromStr for $choice {
+            type Err = $crate::gatys::UnknownName;
+
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
+                match word {
+                    $($name => Ok(Self::$value),)+
+                    _ => Err($crate::gatys::UnknownName::new(word, Self::NAMES)),
+                }
+            }
+        }
+    };
+}
+pub(crate) use names;
+
 /// Which feature network measures content and style.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NetworkChoice {
@@ -63,6 +112,12 @@ pub enum Init {
     /// The last result if there is one, else the content in the style's colours.
     Previous,
 }
+
+names!(NetworkChoice { Auto = "auto", Tiny = "tiny", Slim = "slim", Vgg16 = "vgg16", File = "file" });
+names!(Normalization { Relative = "relative", Gatys = "gatys" });
+names!(PoolingChoice { Network = "network", Average = "average", Max = "max" });
+names!(OptimizerKind { Adam = "adam", Sgd = "sgd", Lbfgs = "lbfgs" });
+names!(Init { Matched = "matched", Content = "content", Noise = "noise", Previous = "previous" });
 
 /// Layers with their weights λ, as in `relu1_1=1,relu2_1=0.5`; a layer without a weight weighs 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,6 +180,15 @@ impl fmt::Display for LayerWeights {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_choice_is_read_by_the_name_that_it_is_written_with() {
+        for name in NetworkChoice::NAMES {
+            assert_eq!(name.parse::<NetworkChoice>().unwrap().to_string(), *name);
+        }
+        let error = "bright".parse::<Init>().unwrap_err().to_string();
+        assert_eq!(error, "‘bright’ is not one of matched, content, noise, previous");
+    }
 
     #[test]
     fn layers_are_read_with_and_without_weights() {

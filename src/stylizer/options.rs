@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use crate::gatys::names;
 pub use crate::gatys::{Init, LayerWeights, NetworkChoice, Normalization, OptimizerKind, PoolingChoice};
 
 /// Which machine does the work.
@@ -26,6 +27,9 @@ pub enum Mode {
     Offline,
     Live,
 }
+
+names!(BackendChoice { Auto = "auto", Cpu = "cpu", Cuda = "cuda", Reference = "reference" });
+names!(Mode { Auto = "auto", Offline = "offline", Live = "live" });
 
 /// What holds for a whole stream.
 #[derive(Clone, Debug, PartialEq)]

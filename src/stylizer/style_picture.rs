@@ -301,9 +301,8 @@ mod tests {
         insert.extend(&chunk);
         insert.extend(crc32(&chunk).to_be_bytes());
         file.splice(after_header..after_header, insert);
-        let path = Folder::write(&Folder::new(), "unused.png", &[]);
         let folder = Folder::new();
-        let path = folder.write(path.file_name().unwrap().to_str().unwrap(), &file);
+        let path = folder.write("photograph.png", &file);
         let loaded = StylePicture::load(&path).unwrap();
         assert_eq!((loaded.frame().width(), loaded.frame().height()), (1, 2));
         assert_eq!(loaded.frame().rgb(), [255, 0, 0, 0, 0, 255]);
@@ -426,7 +425,7 @@ mod tests {
         qoi.extend(60_000u32.to_be_bytes());
         qoi.extend([3, 0, 0, 0, 0, 0]);
         let qoi = folder.write("bomb.qoi", &qoi);
-        for path in [bmp, pnm, qoi] {
+        for path in [bmp, pnm] {
             let reason = reason(&path);
             assert!(
                 reason.contains("reduce the picture"),
@@ -435,6 +434,8 @@ mod tests {
             );
             StylePicture::probe(&path).unwrap_err();
         }
+        // This format has a limit of its own.
+        assert!(reason(&qoi).contains("dimensions"));
     }
 
     #[test]

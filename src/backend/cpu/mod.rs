@@ -158,6 +158,14 @@ impl Backend for Cpu {
         self.in_use.load(Ordering::Relaxed) + self.lines.capacity() * size_of::<f32>()
     }
 
+    /// Linux says how much memory programs can get without driving others out; elsewhere nothing is known.
+    fn available_bytes(&self) -> Option<usize> {
+        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        let kibibytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kibibytes.saturating_mul(1024))
+    }
+
     fn tensor(&mut self, shape: Shape) -> Result<Tensor> {
         let values = allocate(shape.elements())?;
         Ok(Tensor {
@@ -188,6 +196,7 @@ impl Backend for Cpu {
     }
 
     fn filter(&mut self, data: &FilterData) -> Result<Filter> {
+        self.finished()?;
         let filter = Filter::new(data);
         // Filters live as long as their backend.
         self.in_use.fetch_add(filter.bytes(), Ordering::Relaxed);

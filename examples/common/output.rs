@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Files that appear under their name only when they are whole.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::Failure;
+
+/// A file to be. Its contents go into an unnamed neighbour, so that a failure leaves what was there before, and a
+/// place where nothing can be written is found out before hours of work.
+pub struct Output {
+    path: PathBuf,
+    neighbour: NamedTempFile,
+}
+
+impl Output {
+    /// Makes sure that `path` can be written.
+    pub fn prepare(path: &Path) -> Result<Self, Failure> {
+        let cannot =
+            |reason: String| -> Failure { format!("cannot write {}: {reason}", path.display()).into() };
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => return Err(cannot("it is a directory".into())),
+            Ok(found) if !found.is_file() => return Err(cannot("it is not a regular file".into())),
+            Ok(found) if found.permissions().readonly() => {
+                return Err(cannot("it is write-protected".into()));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(cannot(error.to_string())),
+        }
+        let folder = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        if !folder.is_dir() {
+            return Err(cannot(format!("there is no directory {}", folder.display())));
+        }
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".neuralstyle-");
+        // A temporary file is private; this one becomes an ordinary file, as far as the user's mask allows.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let neighbour = builder
+            .tempfile_in(folder)
+            .map_err(|error| cannot(error.to_string()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            neighbour,
+        })
+    }
+
+    /// Where to write until the file is whole.
+    pub fn path(&self) -> &Path {
+        self.neighbour.path()
+    }
+
+    /// Puts the file in its place.
+    pub fn finish(self) -> Result<(), Failure> {
+        match self.neighbour.persist(&self.path) {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(format!("cannot write {}: {}", self.path.display(), failure.error).into()),
+        }
+    }
+}
+
+/// Whether two paths lead to the same file, or would if the second were written.
+pub fn same_file(one: &Path, other: &Path) -> bool {
+    match (place(one), place(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+/// Where a path leads; the file itself need not exist.
+fn place(path: &Path) -> Option<PathBuf> {
+    if let Ok(found) = path.canonicalize() {
+        return Some(found);
+    }
+    let parent = match path.parent()? {
+        parent if parent == Path::new("") => Path::new("."),
+        parent => parent,
+    };
+    Some(parent.canonicalize().ok()?.join(path.file_name()?))
+}

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::prelude::*;
+use gst_video::VideoFrameRef;
+use gst_video::prelude::*;
+use gst_video::subclass::prelude::*;
+
+use super::error::Error;
+use super::interrupt::Interrupt;
+use super::settings::Settings;
+use super::state::State;
+use super::style_source::StyleSource;
+use super::{figures, lock, pixels, properties};
+use crate::stylizer::{self, Stats};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "neuralstyle",
+        gst::DebugColorFlags::empty(),
+        Some("Repaints video in the style of a picture"),
+    )
+});
+
+#[derive(Default)]
+pub struct NeuralStyle {
+    settings: Mutex<Settings>,
+    /// From start to stop. The streaming thread takes it out while it works on a frame.
+    state: Mutex<Option<State>>,
+    /// From start to stop.
+    styles: Mutex<Option<StyleSource>>,
+    interrupt: Interrupt,
+    /// As of the last frame, so that asking for them never waits for one.
+    figures: Mutex<Option<gst::Structure>>,
+    /// Nanoseconds that a frame stays in here, as announced to the pipeline.
+    latency_ns: AtomicU64,
+}
+
+impl NeuralStyle {
+    /// Makes what is needed from start to stop.
+    fn begin(&self, settings: &Settings) -> Result<(State, StyleSource), Error> {
+        let options = settings.for_stylizer()?;
+        let style = settings.style.as_deref().ok_or(stylizer::Error::NoStyle)?;
+        let mut state = State::new(&options, self.interrupt.token())?;
+        // Asking for the losses of every step costs time, so it is done only where somebody reads them.
+        if CAT.above_threshold(gst::DebugLevel::Trace) {
+            let element = self.obj().downgrade();
+            state.watch(Box::new(move |step| {
+                if let Some(element) = element.upgrade() {
+                    gst::trace!(CAT, obj = element, "{step:?}");
+                }
+            }));
+        }
+        Ok((state, StyleSource::start(style)?))
+    }
+
+    /// Has another style picture read, if frames are being painted.
+    fn change_style(&self, path: Option<String>) {
+        let Some(styles) = lock(&self.styles).clone() else {
+            return;
+        };
+        let element = self.obj().downgrade();
+        let complain = move |error: stylizer::Error| {
+            if let Some(element) = element.upgrade() {
+                Error::from(error).warn(&element);
+            }
+        };
+        match path {
+            Some(path) => styles.request(&path, complain),
+            None => complain(stylizer::Error::NoStyle),
+        }
+    }
+
+    /// Brings the controlled properties to the buffer's time.
+    fn follow_controllers(&self, buffer: &gst::BufferRef) {
+        let segment = self.obj().segment();
+        let Some(segment) = segment.downcast_ref::<gst::ClockTime>() else {
+            return;
+        };
+        if let Some(time) = segment.to_stream_time(buffer.pts()) {
+            // Fails only where a controller has no value for this time; the property keeps its own then.
+            let _ = self.obj().sync_values(time);
+        }
+    }
+
+    /// Lets frames pass at no strength, and paints them otherwise.
+    fn follow_strength(&self) {
+        let passthrough = lock(&self.settings).controls.strength == 0.0;
+        let obj = self.obj();
+        if obj.is_passthrough() == passthrough {
+            return;
+        }
+        gst::debug!(CAT, imp = self, "passthrough: {}", passthrough);
+        obj.set_passthrough(passthrough);
+        // Upstream talks about memory with us or, in passthrough, with downstream.
+        obj.reconfigure_sink();
+        obj.reconfigure_src();
+        self.announce_latency();
+    }
+
+    /// Starts afresh.
+    fn restart(&self, reason: &str) {
+        if let Some(state) = lock(&self.state).as_mut() {
+            gst::debug!(CAT, imp = self, "starting afresh: {}", reason);
+            state.restart();
+        }
+    }
+
+    /// Tells a live pipeline that the latency has changed.
+    fn announce_latency(&self) {
+        let obj = self.obj();
+        let mut query = gst::query::Latency::new();
+        if obj.sink_pad().peer_query(&mut query) && query.result().0 {
+            gst::info!(CAT, imp = self, "latency is now {}", self.latency());
+            let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
+        }
+    }
+
+    /// How long a frame stays in here.
+    fn latency(&self) -> gst::ClockTime {
+        if self.obj().is_passthrough() {
+            return gst::ClockTime::ZERO;
+        }
+        gst::ClockTime::from_nseconds(self.latency_ns.load(Ordering::Relaxed))
+    }
+
+    /// The flow that an error means; what the user has to know is posted.
+    fn flow(&self, error: &Error) -> gst::FlowError {
+        match error.message() {
+            None => gst::FlowError::Flushing,
+            Some(message) => {
+                self.post_error_message(message);
+                gst::FlowError::Error
+            }
+        }
+    }
+
+    fn stats(&self) -> gst::Structure {
+        lock(&self.figures)
+            .clone()
+            .unwrap_or_else(|| figures::structure(&Stats::default(), None))
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for NeuralStyle {
+    const NAME: &'static str = "GstNeuralStyle";
+    type Type = super::NeuralStyle;
+    type ParentType = gst_video::VideoFilter;
+}
+
+impl ObjectImpl for NeuralStyle {
+    fn properties() -> &'static [glib::ParamSpec] {
+        properties::specs()
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
+        // GObject never sets what can only be read.
+        let Some(property) = properties::property(spec.name()) else {
+            return;
+        };
+        let running = lock(&self.styles).is_some();
+        let style = {
+            let mut settings = lock(&self.settings);
+            (property.set)(&mut settings, value);
+            settings.style.clone()
+        };
+        gst::debug!(CAT, imp = self, "{} is now {:?}", spec.name(), value);
+        if running && !property.acts_while_playing() {
+            gst::warning!(
+                CAT,
+                imp = self,
+                "{} has no effect before the next start",
+                spec.name()
+            );
+        }
+        if spec.name() == "style" {
+            self.change_style(style);
+        }
+    }
+
+    fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
+        match properties::property(spec.name()) {
+            Some(property) => (property.get)(&lock(&self.settings)),
+            None => self.stats().to_value(),
+        }
+    }
+}
+
+impl GstObjectImpl for NeuralStyle {}
+
+impl ElementImpl for NeuralStyle {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Neural style transfer",
+                "Filter/Effect/Video",
+                "Repaints video in the style of any picture, by the optimisation of Gatys et al.",
+                env!("CARGO_PKG_AUTHORS"),
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let caps = gst_video::VideoCapsBuilder::new()
+                .format_list(pixels::FORMATS)
+                .build();
+            let template = |name, direction| {
+                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
+                    .expect("cannot fail: the name has no placeholder and the caps are valid")
+            };
+            vec![
+                template("src", gst::PadDirection::Src),
+                template("sink", gst::PadDirection::Sink),
+            ]
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::PausedToReady {
+            // Before the parent does, which waits for the running frame.
+            self.interrupt.stop();
+        }
+        self.parent_change_state(transition)
+    }
+}
+
+impl BaseTransformImpl for NeuralStyle {
+    const MODE: gst_base::subclass::BaseTransformMode = gst_base::subclass::BaseTransformMode::NeverInPlace;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        self.interrupt.clear();
+        let (state, styles) = self.begin(&settings).map_err(|error| {
+            error
+                .message()
+                .unwrap_or_else(|| gst::error_msg!(gst::CoreError::StateChange, ["{}", error]))
+        })?;
+        *lock(&self.figures) = Some(state.figures());
+        *lock(&self.state) = Some(state);
+        *lock(&self.styles) = Some(styles);
+        self.latency_ns.store(0, Ordering::Relaxed);
+        self.obj().set_passthrough(settings.controls.strength == 0.0);
+        gst::info!(CAT, imp = self, "started with {:?}", settings);
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        lock(&self.state).take();
+        lock(&self.styles).take();
+        gst::info!(CAT, imp = self, "stopped");
+        Ok(())
+    }
+
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        let answered = BaseTransformImplExt::parent_query(self, direction, query);
+        if let (gst::PadDirection::Src, true, gst::QueryViewMut::Latency(query)) =
+            (direction, answered, query.view_mut())
+        {
+            let (live, min, max) = query.result();
+            let own = self.latency();
+            query.set(live, min + own, max.map(|max| max + own));
+        }
+        answered
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        match event.view() {
+            // Comes on another thread than the frame that it stops.
+            gst::EventView::FlushStart(_) => self.interrupt.begin_flush(),
+            gst::EventView::FlushStop(_) => {
+                self.interrupt.end_flush();
+                self.restart("flush");
+            }
+            gst::EventView::StreamStart(_) => self.restart("stream start"),
+            gst::EventView::Segment(_) => {
+                if let Some(state) = lock(&self.state).as_mut() {
+                    state.continuity.segment_changed();
+                }
+            }
+            _ => (),
+        }
+        self.parent_sink_event(event)
+    }
+
+    fn transform_meta<'a>(
+        &self,
+        _output: &mut gst::BufferRef,
+        _meta: gst::MetaRef<'a, gst::Meta>,
+        _input: &'a gst::BufferRef,
+    ) -> bool {
+        // Painting changes neither size nor place, so whatever is said of the frame stays true. Metas about memory
+        // do not come here.
+        true
+    }
+
+    fn before_transform(&self, buffer: &gst::BufferRef) {
+        self.follow_controllers(buffer);
+        self.follow_strength();
+        let passthrough = self.obj().is_passthrough();
+        if let Some(state) = lock(&self.state).as_mut() {
+            if passthrough {
+                state.continuity.interrupted();
+            } else if !state.follow(buffer) {
+                gst::debug!(
+                    CAT,
+                    imp = self,
+                    "starting afresh: a gap before {:?}",
+                    buffer.pts()
+                );
+            }
+        }
+    }
+
+    fn submit_input_buffer(
+        &self,
+        is_discont: bool,
+        buffer: gst::Buffer,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let fits = lock(&self.state)
+            .as_ref()
+            .map_or(Ok(()), |state| state.fits(&buffer));
+        if let (false, Err(error)) = (self.obj().is_passthrough(), fits) {
+            // The base class would send uninitialised memory in its place. A buffer that marks a gap may be empty.
+            if !buffer.flags().contains(gst::BufferFlags::GAP) {
+                error.warn(&self.obj());
+            }
+            return Ok(gst_base::BASE_TRANSFORM_FLOW_DROPPED);
+        }
+        self.parent_submit_input_buffer(is_discont, buffer)
+    }
+}
+
+impl VideoFilterImpl for NeuralStyle {
+    fn set_info(
+        &self,
+        caps: &gst::Caps,
+        info: &gst_video::VideoInfo,
+        _output_caps: &gst::Caps,
+        _output_info: &gst_video::VideoInfo,
+    ) -> Result<(), gst::LoggableError> {
+        gst::debug!(CAT, imp = self, "caps are {}", caps);
+        if let Some(state) = lock(&self.state).as_mut() {
+            state.set_info(info);
+        }
+        Ok(())
+    }
+
+    fn transform_frame(
+        &self,
+        input: &VideoFrameRef<&gst::BufferRef>,
+        output: &mut VideoFrameRef<&mut gst::BufferRef>,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        // Nothing stays locked while the frame is painted.
+        let (controls, post_messages) = {
+            let settings = lock(&self.settings);
+            (settings.controls, settings.post_messages)
+        };
+        let styles = lock(&self.styles).clone().ok_or(gst::FlowError::Flushing)?;
+        let mut state = lock(&self.state).take().ok_or(gst::FlowError::Flushing)?;
+        gst::log!(
+            CAT,
+            imp = self,
+            "painting the frame at {:?}",
+            input.buffer().pts()
+        );
+        let painted = state.paint(&styles, &controls, input, output);
+        let figures = state.figures();
+        let latency = painted.as_ref().ok().and_then(|painted| state.measure(painted));
+        *lock(&self.state) = Some(state);
+        *lock(&self.figures) = Some(figures.clone());
+
+        let painted = painted.map_err(|error| self.flow(&error))?;
+        gst::log!(
+            CAT,
+            imp = self,
+            "painted in {:?}: {:?}",
+            painted.took,
+            painted.report
+        );
+        if let Some(latency) = latency {
+            self.latency_ns.store(latency.nseconds(), Ordering::Relaxed);
+            self.announce_latency();
+        }
+        if post_messages && painted.report.keyframe {
+            let obj = self.obj();
+            let _ = obj.post_message(gst::message::Element::builder(figures).src(&*obj).build());
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a live pipeline has to know: how long a frame stays in here.
+
+use std::time::Duration;
+
+use gst::ClockTime;
+
+/// The share of a new, cheaper frame in the estimate: the past fades over some twenty frames.
+const FADE: f64 = 0.05;
+
+/// Room above the estimate in what is announced, so that ordinary variation fits.
+const ROOM: f64 = 1.25;
+
+/// What is announced is rounded up to this.
+const GRAIN: ClockTime = ClockTime::from_mseconds(5);
+
+/// The time that a frame takes, measured, and as it was last announced.
+#[derive(Debug, Default)]
+pub struct ProcessingTime {
+    estimate_ns: Option<f64>,
+    announced: ClockTime,
+}
+
+impl ProcessingTime {
+    /// Takes a frame's time into account. `Some` when what was announced has become untrue: too little for the frames
+    /// that come, or more than twice what they need.
+    ///
+    /// An expensive frame counts at once and fades slowly, for a sink drops whatever is later than announced.
+    pub fn measure(&mut self, took: Duration) -> Option<ClockTime> {
+        let took_ns = took.as_nanos() as f64;
+        let estimate_ns = match self.estimate_ns {
+            Some(estimate) if took_ns < estimate => estimate + FADE * (took_ns - estimate),
+            _ => took_ns,
+        };
+        self.estimate_ns = Some(estimate_ns);
+        let announced_ns = self.announced.nseconds() as f64;
+        let wanted = rounded_up(estimate_ns * ROOM);
+        let too_little = estimate_ns > announced_ns;
+        let too_much = announced_ns > 2.0 * wanted.nseconds() as f64;
+        (too_little || too_much).then(|| {
+            self.announced = wanted;
+            wanted
+        })
+    }
+
+    /// The time of a frame; zero before the first measurement.
+    pub fn estimate(&self) -> ClockTime {
+        ClockTime::from_nseconds(self.estimate_ns.unwrap_or(0.0) as u64)
+    }
+}
+
+fn rounded_up(nseconds: f64) -> ClockTime {
+    GRAIN * ((nseconds / GRAIN.nseconds() as f64).ceil() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steady_element_announces_once() {
+        let mut time = ProcessingTime::default();
+        assert_eq!(
+            time.measure(Duration::from_millis(100)),
+            Some(ClockTime::from_mseconds(125))
+        );
+        for i in 0..1000 {
+            assert_eq!(time.measure(Duration::from_millis(90 + i % 30)), None);
+        }
+    }
+
+    #[test]
+    fn what_takes_longer_than_announced_is_announced_at_once() {
+        let mut time = ProcessingTime::default();
+        time.measure(Duration::from_millis(100));
+        assert_eq!(
+            time.measure(Duration::from_millis(200)),
+            Some(ClockTime::from_mseconds(250))
+        );
+        assert_eq!(time.estimate(), ClockTime::from_mseconds(200));
+    }
+
+    #[test]
+    fn what_became_cheap_is_announced_after_a_while_and_not_step_by_step() {
+        let mut time = ProcessingTime::default();
+        time.measure(Duration::from_millis(1000));
+        let announcements = (0..500)
+            .filter(|_| time.measure(Duration::from_millis(10)).is_some())
+            .count();
+        assert!((1..=8).contains(&announcements), "{announcements}");
+        assert!(
+            time.announced <= ClockTime::from_mseconds(40),
+            "{}",
+            time.announced
+        );
+        assert!(time.announced >= ClockTime::from_mseconds(10));
+    }
+}

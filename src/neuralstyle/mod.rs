@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! All that knows GStreamer: the element, and how its frames, properties and errors become those of the stylizer.
+
+#![deny(unsafe_code)]
+
+/**
+ * SECTION:element-neuralstyle
+ * @title: neuralstyle
+ * @short_description: repaints video in the style of any picture
+ *
+ * `neuralstyle` paints every frame anew so that it shows what the frame shows, in the style of the picture that the
+ * #GstNeuralStyle:style property names. It runs the optimisation of Gatys et al. (2015) itself, so any picture will do
+ * and nothing has to be trained.
+ *
+ * The element takes and gives packed RGB; put a `videoconvert` on either side. Alpha, timestamps and metas stay as
+ * they are, and with #GstNeuralStyle:strength at 0 so does everything else.
+ *
+ * Properties that may change while playing take effect at the next frame. The others are read when the element goes
+ * from READY to PAUSED: a value that is set later is kept for the next start. A new style is read in the background;
+ * until it is there, or if it cannot be read, which is posted as a warning, the last one stays.
+ *
+ * Each frame waits until it is painted, which takes as long as the machine needs. In a live pipeline put
+ * `queue leaky=downstream max-size-buffers=1` in front, so that frames for which there is no time are left out early;
+ * the element reports what it needs as its latency.
+ *
+ * With #GstNeuralStyle:post-messages the element posts an element message `neuralstyle` per keyframe. Its fields, and
+ * those of #GstNeuralStyle:stats, are `frames`, `keyframes`, `iterations` (#guint64, since the start), `content-loss`,
+ * `style-loss`, `tv-loss`, `temporal-loss`, `total-loss` (#gdouble), `ms-per-step`, `ms-per-frame` (#gdouble),
+ * `bytes-in-use` (#guint64), `backend`, `device`, `network`, `style` (strings), `working-width` and `working-height`
+ * (#guint).
+ *
+ * ## Example pipelines
+ *
+ * |[
+ * gst-launch-1.0 videotestsrc ! neuralstyle style=starry_night.jpg ! videoconvert ! autovideosink sync=false
+ * ]| The test picture, painted frame by frame.
+ *
+ * |[
+ * gst-launch-1.0 v4l2src ! videoconvert ! queue leaky=downstream max-size-buffers=1 ! neuralstyle style=starry_night.jpg ! videoconvert ! autovideosink
+ * ]| A camera, as fast as the machine can.
+ *
+ * Since: plugins-neuralstyle-0.1.0
+ */
+use gst::glib;
+use gst::prelude::*;
+
+mod continuity;
+mod enums;
+mod error;
+mod figures;
+mod imp;
+mod interrupt;
+mod latency;
+mod pixels;
+mod properties;
+mod settings;
+mod state;
+mod style_source;
+
+glib::wrapper! {
+    pub struct NeuralStyle(ObjectSubclass<imp::NeuralStyle>)
+        @extends gst_video::VideoFilter, gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    #[cfg(feature = "doc")]
+    enums::mark_as_plugin_api();
+    gst::Element::register(
+        Some(plugin),
+        "neuralstyle",
+        gst::Rank::NONE,
+        NeuralStyle::static_type(),
+    )
+}
+
+/// Locks a mutex whose data cannot be left half-changed; a panic elsewhere has been reported and need not spread.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
