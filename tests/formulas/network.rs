@@ -65,7 +65,8 @@ pub fn the_mean_is_taken_off_before_the_padding<B: Backend>(ops: &mut B) {
         bias: vec![0.5],
     };
     let network = scene::network(&[layer], "average", "0.5,0.25,0.125");
-    let extractor = Extractor::new(ops, &network, Pooling::Average, 1).unwrap();
+    let mut extractor = Extractor::new(&network, Pooling::Average, 1);
+    extractor.load(ops, &network).unwrap();
     let shape = Shape::new(3, 2, 2);
     let mut features = Features::new(ops, &extractor, shape, &[1]).unwrap();
     let mut picture = tensor(

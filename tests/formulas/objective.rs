@@ -59,7 +59,8 @@ fn evaluate<B: Backend>(
     (style_shape, style): (Shape, &[f32]),
 ) -> (Losses, Vec<f32>) {
     let network = two_units();
-    let extractor = Extractor::new(ops, &network, Pooling::Average, 1).unwrap();
+    let mut extractor = Extractor::new(&network, Pooling::Average, 1);
+    extractor.load(ops, &network).unwrap();
     let mut objective = Objective::new(ops, &extractor, PICTURE, &LAYER, &LAYER, normalization).unwrap();
     let content = tensor(ops, PICTURE, &CONTENT);
     objective.set_content(ops, &extractor, &content).unwrap();

@@ -49,9 +49,9 @@ fn assert_near(found: f32, expected: f64) {
 
 /// The first step of Adam goes by the rate against the gradient's sign, however steep it is.
 ///
-/// The second with the gradients 1 and then −½: m̂ = (0.9 · 0.1 − 0.1 · ½) / (1 − 0.9²) = 0.04 / 0.19, v̂ = (0.99 · 0.01
-/// + 0.01 · ¼) / (1 − 0.99²) = 0.0124 / 0.0199, so a step of 0.210526 / 0.789377 = 0.266700 rates. After a restart the
-/// next is a first step again.
+/// The second with the gradients 1 and then −½: m̂ = (0.9 · 0.1 − 0.1 · ½) / (1 − 0.9²) = 0.04 / 0.19 and
+/// v̂ = (0.99 · 0.01 + 0.01 · ¼) / (1 − 0.99²) = 0.0124 / 0.0199, so a step of 0.210526 / 0.789377 = 0.266700 rates.
+/// After a restart the next is a first step again.
 pub fn adams_first_steps<B: Backend>(ops: &mut B) {
     let mut walk = Walk::new(ops, Shape::new(1, 1, 4), OptimizerKind::Adam, 0);
     let x = walk.step(ops, &[1.0, -1000.0, 1e-3, 0.0], 0.25);

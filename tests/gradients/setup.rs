@@ -40,7 +40,8 @@ impl<B: Backend> Setup<B> {
         }
         let deepest = |layers: &[(usize, f64)]| layers.iter().map(|layer| layer.0).max().unwrap();
         let depth = deepest(&content_layers).max(deepest(&style_layers));
-        let extractor = Extractor::new(&mut ops, network, terms.pooling, depth).unwrap();
+        let mut extractor = Extractor::new(network, terms.pooling, depth);
+        extractor.load(&mut ops, network).unwrap();
         let mut objective = Objective::new(
             &mut ops,
             &extractor,

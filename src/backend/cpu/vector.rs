@@ -125,8 +125,8 @@ pub fn blur(from: &[f32], shape: Shape, to: &mut [f32]) {
         let last = width - 1;
         out[0] = 0.75 * column(0) + 0.25 * column(1.min(last));
         out[last] = 0.75 * column(last) + 0.25 * column(last.saturating_sub(1));
-        for x in 1..last {
-            out[x] = 0.25 * column(x - 1) + 0.5 * column(x) + 0.25 * column(x + 1);
+        for (x, out) in out.iter_mut().enumerate().take(last).skip(1) {
+            *out = 0.25 * column(x - 1) + 0.5 * column(x) + 0.25 * column(x + 1);
         }
     });
 }
