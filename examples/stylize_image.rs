@@ -8,6 +8,7 @@
 
 mod common;
 
+use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -108,10 +109,12 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     stylizer.set_observer(None);
 
     let steps = last_run(told.into_iter());
-    output.write(&encoded(&painting, format)?)?;
+    fs::write(output.path(), encoded(&painting, format)?)?;
+    output.finish()?;
     if let Some(trace) = trace {
         let document = trace_document(arguments, &stylizer, &painting, &steps, seconds);
-        trace.write(format!("{document:#}\n").as_bytes())?;
+        fs::write(trace.path(), format!("{document:#}\n"))?;
+        trace.finish()?;
     }
     println!(
         "{}",

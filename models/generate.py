@@ -2,11 +2,13 @@
 """Makes the embedded networks from scratch: run it and all of them are rewritten."""
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 import crops
+import distil
 import photos
 import prune
 import safetensors_file
@@ -15,12 +17,26 @@ from network import METADATA, Network
 
 HERE = Path(__file__).resolve().parent
 
-# Share of the teacher's width.
-STUDENTS = {"tiny": 0.25, "slim": 0.5}
 LAST = "relu4_1"
-CROPS = 96
+CROPS = 240
+CROPS_TO_PRUNE = 96
 POSITIONS = 30000
 SEED = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a student is made: its share of the teacher's width, and its training."""
+
+    width: float
+    steps: int
+    rate: float = 0.01
+
+
+STUDENTS = {
+    "tiny": Recipe(width=0.25, steps=600),
+    "slim": Recipe(width=0.5, steps=200),
+}
 
 
 def network_of(layers):
@@ -32,10 +48,19 @@ def write_full(layers, folder):
     safetensors_file.write(folder / "vgg16.safetensors", layers, "cut after conv4_2, rounded to fp16")
 
 
+def say(message):
+    print(message, flush=True)
+
+
 def write_student(name, full, training, folder):
-    print(f"{name}: selecting channels and refitting")
-    layers, _ = prune.prune(full, LAST, STUDENTS[name], training, POSITIONS, SEED)
-    safetensors_file.write(folder / f"{name}.safetensors", layers, "channels pruned and refitted")
+    recipe = STUDENTS[name]
+    say(f"{name}: selecting channels and refitting")
+    layers, _ = prune.prune(full, LAST, recipe.width, training[:CROPS_TO_PRUNE], POSITIONS, SEED)
+    student = network_of(layers)
+    say(f"{name}: distilling")
+    targets = distil.targets_of(full, training)
+    distil.distil(student, training, targets, recipe.steps, recipe.rate, SEED, report=say)
+    safetensors_file.write(folder / f"{name}.safetensors", student.layers, "channels pruned, refitted and distilled")
 
 
 def main():

@@ -3,7 +3,7 @@
 //! Files that appear under their name only when they are whole.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -53,16 +53,17 @@ impl Output {
         })
     }
 
-    /// Writes the whole file and puts it in its place.
-    pub fn write(mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let written = self
-            .neighbour
-            .write_all(bytes)
-            .and_then(|()| self.neighbour.flush());
-        written
-            .and_then(|()| self.neighbour.persist(&self.path).map_err(|error| error.error))
-            .map(drop)
-            .map_err(|error| format!("cannot write {}: {error}", self.path.display()).into())
+    /// Where to write until the file is whole.
+    pub fn path(&self) -> &Path {
+        self.neighbour.path()
+    }
+
+    /// Puts the file in its place.
+    pub fn finish(self) -> Result<(), Failure> {
+        match self.neighbour.persist(&self.path) {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(format!("cannot write {}: {}", self.path.display(), failure.error).into()),
+        }
     }
 }
 

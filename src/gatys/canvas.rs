@@ -57,12 +57,29 @@ impl Plan<'_> {
     pub fn bytes<B: Backend>(&self, extractor: &Extractor<B>) -> usize {
         let picture = self.shape().elements();
         let shapes = extractor.shapes(self.shape());
-        let kept: Vec<usize> = self.content.iter().chain(self.style).map(|(node, _)| *node).collect();
+        let kept: Vec<usize> = self
+            .content
+            .iter()
+            .chain(self.style)
+            .map(|(node, _)| *node)
+            .collect();
         let (activations, bits) = extractor::footprint(&shapes, &kept);
         let gradients = 2 * shapes.iter().map(Shape::elements).max().unwrap_or(0);
-        let contents: usize = self.content.iter().map(|(node, _)| shapes[*node].elements()).sum();
-        let grams: usize = self.style.iter().map(|(node, _)| 3 * shapes[*node].channels.pow(2)).sum();
-        let moments = if self.optimizer.kind == OptimizerKind::Adam { 4 } else { 1 };
+        let contents: usize = self
+            .content
+            .iter()
+            .map(|(node, _)| shapes[*node].elements())
+            .sum();
+        let grams: usize = self
+            .style
+            .iter()
+            .map(|(node, _)| 3 * shapes[*node].channels.pow(2))
+            .sum();
+        let moments = if self.optimizer.kind == OptimizerKind::Adam {
+            4
+        } else {
+            1
+        };
         // Picture, content, spare and the anchor with its weight.
         let pictures = 4 * picture + picture / 3;
         4 * (activations + gradients + contents + grams + pictures + moments * picture) + bits / 8

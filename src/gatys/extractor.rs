@@ -26,8 +26,17 @@ impl<B: Backend> Extractor<B> {
                 Stage::Pool => channels.last().copied().unwrap_or(3),
             });
         }
-        let pools = network.stages()[..depth].iter().map(|stage| *stage == Stage::Pool).collect();
-        Self { mean: network.mean(), pooling, filters: Vec::with_capacity(depth), channels, pools }
+        let pools = network.stages()[..depth]
+            .iter()
+            .map(|stage| *stage == Stage::Pool)
+            .collect();
+        Self {
+            mean: network.mean(),
+            pooling,
+            filters: Vec::with_capacity(depth),
+            channels,
+            pools,
+        }
     }
 
     /// Loads the weights that are not loaded yet. After a cancelled call the next one goes on.
@@ -51,7 +60,11 @@ impl<B: Backend> Extractor<B> {
         let mut shapes = vec![picture];
         for (&is_pool, &channels) in self.pools.iter().zip(&self.channels) {
             let before = shapes[shapes.len() - 1];
-            shapes.push(if is_pool { before.pooled() } else { before.with_channels(channels) });
+            shapes.push(if is_pool {
+                before.pooled()
+            } else {
+                before.with_channels(channels)
+            });
         }
         shapes
     }
@@ -172,7 +185,10 @@ fn layout(shapes: &[Shape], kept: &[usize]) -> (Vec<usize>, Vec<usize>) {
 /// Numbers and mask bits that [`Features`] of this plan hold.
 pub fn footprint(shapes: &[Shape], kept: &[usize]) -> (usize, usize) {
     let (_, capacity) = layout(shapes, kept);
-    (capacity.iter().sum(), shapes[1..].iter().map(Shape::elements).sum())
+    (
+        capacity.iter().sum(),
+        shapes[1..].iter().map(Shape::elements).sum(),
+    )
 }
 
 /// Two different elements of a slice, both mutable.

@@ -28,7 +28,6 @@ pub use options::{
     UnknownName,
 };
 pub use painter::{Painter, Recipe, Rgb, Run, Watch};
-pub use schedule::scales_for;
 
 /// Why a picture cannot be painted.
 #[derive(Debug, thiserror::Error)]

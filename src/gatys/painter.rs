@@ -26,7 +26,7 @@ pub struct Recipe {
     pub rate_decay: f64,
     /// Margin in pixels that is painted beyond the frame's edge and then cropped off.
     pub border: usize,
-    /// Sizes of a fresh start, ≥ 1.
+    /// Sizes of a fresh start; 0 = choose by size.
     pub scales: usize,
     pub init: Init,
     pub seed: u32,
@@ -135,7 +135,11 @@ impl<B: Backend> Painter<B> {
         self.trust = None;
         self.painted = false;
         let needed = self.planned_bytes(size);
-        if self.ops.available_bytes().is_some_and(|available| needed > available) {
+        if self
+            .ops
+            .available_bytes()
+            .is_some_and(|available| needed > available)
+        {
             return Err(backend::Error::OutOfMemory { bytes: needed }.into());
         }
         if let Some(network) = &self.network {
@@ -143,9 +147,19 @@ impl<B: Backend> Painter<B> {
             self.network = None;
         }
         let border = self.recipe.border;
-        self.trust = Some(self.ops.tensor(Shape::new(1, size.1 + 2 * border, size.0 + 2 * border))?);
-        for scale in 0..self.scales() {
-            let Self { ops, extractor, recipe, content_layers, style_layers, .. } = self;
+        self.trust = Some(
+            self.ops
+                .tensor(Shape::new(1, size.1 + 2 * border, size.0 + 2 * border))?,
+        );
+        for scale in 0..self.scales(size) {
+            let Self {
+                ops,
+                extractor,
+                recipe,
+                content_layers,
+                style_layers,
+                ..
+            } = self;
             let plan = canvas_plan(recipe, content_layers, style_layers, size, scale);
             self.canvases.push(Canvas::new(ops, extractor, &plan)?);
         }
@@ -155,13 +169,25 @@ impl<B: Backend> Painter<B> {
     /// Bytes of tensors that painting at `size` takes, known before anything is allocated; without the weights of
     /// the network and scratch space, which do not depend on the size.
     pub fn planned_bytes(&self, size: (usize, usize)) -> usize {
-        let Self { extractor, recipe, content_layers, style_layers, .. } = self;
+        let Self {
+            extractor,
+            recipe,
+            content_layers,
+            style_layers,
+            ..
+        } = self;
         let plan = |scale| canvas_plan(recipe, content_layers, style_layers, size, scale);
-        (0..self.scales()).map(|scale| plan(scale).bytes(extractor)).sum()
+        (0..self.scales(size))
+            .map(|scale| plan(scale).bytes(extractor))
+            .sum()
     }
 
-    fn scales(&self) -> usize {
-        self.recipe.scales.clamp(1, schedule::MOST_SCALES)
+    /// How many sizes a fresh start of pictures painted at `size` has.
+    fn scales(&self, size: (usize, usize)) -> usize {
+        match self.recipe.scales {
+            0 => schedule::scales_for(size.0.max(size.1)),
+            chosen => chosen.min(schedule::MOST_SCALES),
+        }
     }
 
     /// Width and height at which frames are painted.
@@ -470,13 +496,21 @@ mod tests {
 
     #[test]
     fn what_is_planned_is_what_is_then_in_use() {
-        for (scales, kind) in [(1, OptimizerKind::Adam), (3, OptimizerKind::Adam), (1, OptimizerKind::Sgd)] {
+        for (scales, kind) in [
+            (1, OptimizerKind::Adam),
+            (3, OptimizerKind::Adam),
+            (1, OptimizerKind::Sgd),
+        ] {
             let recipe = Recipe {
                 content_layers: None,
                 style_layers: None,
                 normalization: Normalization::Relative,
                 pooling: PoolingChoice::Network,
-                optimizer: OptimizerSettings { kind, momentum: 0.9, moment_blur: 4 },
+                optimizer: OptimizerSettings {
+                    kind,
+                    momentum: 0.9,
+                    moment_blur: 4,
+                },
                 detail: 0.5,
                 rate_decay: 0.4,
                 border: 8,
@@ -485,7 +519,8 @@ mod tests {
                 seed: 0,
             };
             let network = Network::open(NetworkChoice::Tiny, None).unwrap();
-            let mut painter = Painter::new(Cpu::new(1, CancelToken::new()).unwrap(), network, recipe).unwrap();
+            let mut painter =
+                Painter::new(Cpu::new(1, CancelToken::new()).unwrap(), network, recipe).unwrap();
             painter.plan((16, 16)).unwrap();
             let constant = painter.backend().bytes_in_use() - painter.planned_bytes((16, 16));
             painter.plan((200, 120)).unwrap();

@@ -17,7 +17,7 @@ pub use style_picture::StylePicture;
 
 use crate::backend::{self, CancelToken, cpu::Cpu, reference::Reference};
 use crate::gatys::{
-    self, Losses, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Recipe, Watch,
+    Losses, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Recipe, Watch,
 };
 use offline::Offline;
 
@@ -162,11 +162,6 @@ fn working_size(size: (usize, usize), longer: usize) -> (usize, usize) {
 
 fn recipe(options: &Options) -> Recipe {
     let plain = options.scales == 1 || options.normalization == Normalization::Gatys;
-    let working = if options.working_size == 0 {
-        DEFAULT_WORKING_SIZE
-    } else {
-        options.working_size
-    };
     Recipe {
         content_layers: options.content_layers.clone(),
         style_layers: options.style_layers.clone(),
@@ -182,11 +177,7 @@ fn recipe(options: &Options) -> Recipe {
         border: options
             .overscan
             .unwrap_or(if plain { 0 } else { DEFAULT_OVERSCAN }),
-        scales: if options.scales == 0 {
-            gatys::scales_for(working)
-        } else {
-            options.scales
-        },
+        scales: options.scales,
         init: options.init,
         seed: options.seed,
     }

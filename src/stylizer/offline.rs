@@ -20,6 +20,8 @@ pub struct Offline<B: Backend> {
     /// Width and height of the frames for which there is a plan.
     planned: Option<(usize, usize)>,
     cuts: CutDetector,
+    /// Whether the next frame starts afresh although there is a result to go on from.
+    afresh: bool,
     /// Frames until the next keyframe.
     until_keyframe: usize,
     stats: Stats,
@@ -49,6 +51,7 @@ impl<B: Backend> Offline<B> {
             measured_crop: None,
             planned: None,
             cuts: CutDetector::default(),
+            afresh: false,
             until_keyframe: 0,
             stats,
             observer: None,
@@ -84,12 +87,22 @@ impl<B: Backend> Offline<B> {
 
     /// An error of planning, with the size that would fit.
     fn with_advice(&self, error: gatys::Error, (width, height): (usize, usize)) -> Error {
-        let gatys::Error::Backend(backend::Error::OutOfMemory { bytes }) = error else { return error.into() };
+        let gatys::Error::Backend(backend::Error::OutOfMemory { bytes }) = error else {
+            return error.into();
+        };
         let available = self.painter.backend().available_bytes().unwrap_or(bytes / 2);
         // What is planned grows with the area; a little is left for everybody else.
         let fitting = (available as f64 / bytes as f64).min(1.0).sqrt() * 0.9;
-        let advice = format!("working-size={} would fit", (width.max(height) as f64 * fitting) as usize);
-        Error::OutOfMemory { needed_bytes: bytes, width, height, advice }
+        let advice = format!(
+            "working-size={} would fit",
+            (width.max(height) as f64 * fitting) as usize
+        );
+        Error::OutOfMemory {
+            needed_bytes: bytes,
+            width,
+            height,
+            advice,
+        }
     }
 
     /// Starts afresh, with a smaller rate if the numbers go bad.
@@ -106,16 +119,46 @@ impl<B: Backend> Offline<B> {
                 },
             )?;
             if self.painter.is_finite()? {
+                self.afresh = false;
                 return Ok(());
             }
             self.painter.forget();
         }
         Err(Error::Diverged(format!("{:?}", self.painter.losses())))
     }
+
+    /// Goes on from the last result; starts afresh if the numbers go bad.
+    fn go_on(
+        &mut self,
+        frame: &Frame,
+        controls: &Controls,
+        weights: Weights,
+        keyframe: bool,
+    ) -> Result<(), Error> {
+        let most = if keyframe {
+            controls.iterations
+        } else {
+            STEPS_BETWEEN
+        };
+        let run = Run {
+            weights,
+            rate: controls.learning_rate.unwrap_or(STEADY_RATE),
+            iterations: most.min(controls.iterations),
+            watch: self.observer.as_mut(),
+        };
+        self.painter.proceed(rgb(frame), run)?;
+        if self.painter.is_finite()? {
+            return Ok(());
+        }
+        self.painter.forget();
+        self.start(frame, controls, weights)
+    }
 }
 
 impl<B: Backend> Drive for Offline<B> {
     fn set_style(&mut self, style: Arc<StylePicture>) {
+        // What was painted in another style is no place to go on from.
+        self.afresh |= self.style.is_some();
         self.style = Some(style);
         self.measured_crop = None;
     }
@@ -142,32 +185,13 @@ impl<B: Backend> Drive for Offline<B> {
             temporal: controls.temporal_weight,
         };
         let is_cut = self.cuts.is_cut(frame, controls.cut_threshold);
-        let restarted = is_cut || !self.painter.has_painted();
+        let restarted = is_cut || self.afresh || !self.painter.has_painted();
         let keyframe = restarted || self.until_keyframe == 0;
         let optimising = Instant::now();
         if restarted {
             self.start(frame, controls, weights)?;
         } else {
-            let iterations = if keyframe {
-                controls.iterations
-            } else {
-                STEPS_BETWEEN.min(controls.iterations)
-            };
-            let rate = controls.learning_rate.unwrap_or(STEADY_RATE);
-            let watch = self.observer.as_mut();
-            self.painter.proceed(
-                rgb(frame),
-                Run {
-                    weights,
-                    rate,
-                    iterations,
-                    watch,
-                },
-            )?;
-            if !self.painter.is_finite()? {
-                self.painter.forget();
-                self.start(frame, controls, weights)?;
-            }
+            self.go_on(frame, controls, weights, keyframe)?;
         }
         let optimised_ms = optimising.elapsed().as_secs_f64() * 1e3;
         self.painter

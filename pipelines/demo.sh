@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# Usage: pipelines/demo.sh
+#
+# From a fresh clone to a painted video: installs what is missing, builds, and paints the bundled clip (Big Buck
+# Bunny, © Blender Foundation, CC BY 3.0) in the style of the bundled picture (The Starry Night, Vincent van Gogh).
+# Writes out/demo.webm, and out/demo.png with a frame before and after. It may be run as often as you like.
+
+set -euo pipefail
+# shellcheck source=pipelines/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+help_if_asked "$@"
+
+build_example stylize_video
+
+clip=$root/media/bunny.webm
+style=$root/media/starry_night.jpg
+video=$root/out/demo.webm
+picture=$root/out/demo.png
+mkdir -p "$root/out"
+
+# Of these settings two minutes are made on two cores; the element's defaults paint larger and with more steps.
+say "Painting media/bunny.webm in the style of media/starry_night.jpg"
+SECONDS=0
+"$(release_folder)/examples/stylize_video" "$clip" "$video" --force --style "$style" \
+    --working-size 160 --first-iterations 40 --iterations 2
+
+# The first frame of both, side by side. The clip and the painting have the same size.
+say "Putting a frame before and after side by side"
+width=$(gst-launch-1.0 -v filesrc location="$(quoted "$clip")" ! decodebin ! fakesink num-buffers=1 2>/dev/null |
+    sed -n 's/.*width=(int)\([0-9]*\).*/\1/p' | head -n 1)
+gst-launch-1.0 -q compositor name=both sink_1::xpos="${width:-640}" \
+    ! videoconvert ! video/x-raw,format=RGB ! pngenc snapshot=true ! filesink location="$(quoted "$picture")" \
+    filesrc location="$(quoted "$clip")" ! decodebin ! videoconvert ! both.sink_0 \
+    filesrc location="$(quoted "$video")" ! decodebin ! videoconvert ! both.sink_1
+
+say "Done after $SECONDS s of painting. Look at
+   $video
+   $picture"

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# Usage: tests/run.sh [ARGUMENT OF cargo test...]
+#
+# Installs what is missing, builds, and runs all tests: beside the code, on the library, on the element in pipelines,
+# on the examples and the scripts. No GPU, camera or window is needed. With CI=true nothing is asked or coloured.
+
+set -euo pipefail
+# shellcheck source=pipelines/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../pipelines/common.sh"
+help_if_asked "$@"
+
+need_packages "${build_packages[@]}" "${run_packages[@]}"
+need_rust
+cd "$root"
+
+# Any critical warning of GLib ends the test that caused it.
+export G_DEBUG=fatal_warnings
+# Plugins that are installed elsewhere must not be tested in place of this one, and a registry of its own keeps the
+# tests out of the user's.
+registry=$(mktemp -d)
+trap 'rm -rf "$registry"' EXIT
+export GST_REGISTRY=$registry/registry.bin
+
+# Examples are compiled too: tests run them.
+say "Running the tests"
+cargo test --locked --all-targets "$@"
+say "Running the examples in the documentation"
+cargo test --locked --doc "$@"
+if ls tests/*_test.sh >/dev/null 2>&1; then
+    for script in tests/*_test.sh; do
+        say "Running $script"
+        bash "$script"
+    done
+fi
+say "All tests passed"
