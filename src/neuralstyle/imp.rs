@@ -319,8 +319,8 @@ impl BaseTransformImpl for NeuralStyle {
                 gst::debug!(
                     CAT,
                     imp = self,
-                    "starting afresh: a gap before {:?}",
-                    buffer.pts()
+                    "starting afresh: nothing goes on at {}",
+                    buffer.pts().display()
                 );
             }
         }
@@ -375,8 +375,8 @@ impl VideoFilterImpl for NeuralStyle {
         gst::log!(
             CAT,
             imp = self,
-            "painting the frame at {:?}",
-            input.buffer().pts()
+            "painting the frame at {}",
+            input.buffer().pts().display()
         );
         let painted = state.paint(&styles, &controls, input, output);
         let figures = state.figures();
