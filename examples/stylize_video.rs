@@ -9,6 +9,12 @@
 //! has the name of one of the element's properties sets it.
 
 mod common;
+#[path = "common/flags.rs"]
+mod flags;
+#[path = "common/output.rs"]
+mod output;
+#[path = "common/values.rs"]
+mod values;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,9 +27,10 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use gst::prelude::*;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use common::flags::{Optimisation, count, measure};
-use common::output::{Output, same_file};
 use common::{Failure, finish};
+use flags::{Optimisation, measure};
+use output::{Output, same_file};
+use values::count;
 
 /// Paints a video file in the style of a picture, and keeps its sound.
 #[derive(Parser)]
