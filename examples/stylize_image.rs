@@ -7,6 +7,12 @@
 //! With `--trace FILE` the losses of every step are written as JSON, for comparisons with other programs.
 
 mod common;
+#[path = "common/flags.rs"]
+mod flags;
+#[path = "common/output.rs"]
+mod output;
+#[path = "common/values.rs"]
+mod values;
 
 use std::fs;
 use std::io::Cursor;
@@ -21,12 +27,13 @@ use image::{ImageFormat, RgbImage, imageops};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use common::flags::{Optimisation, count};
-use common::output::{Output, same_file};
 use common::{Failure, finish};
+use flags::Optimisation;
 use gstneuralstyle::backend::CancelToken;
 use gstneuralstyle::gatys::Step;
 use gstneuralstyle::stylizer::{Controls, Error, Frame, Options, StylePicture, Stylizer};
+use output::{Output, same_file};
+use values::count;
 
 /// Paints one picture in the style of another.
 #[derive(Parser)]

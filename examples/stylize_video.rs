@@ -9,6 +9,12 @@
 //! has the name of one of the element's properties sets it.
 
 mod common;
+#[path = "common/flags.rs"]
+mod flags;
+#[path = "common/output.rs"]
+mod output;
+#[path = "common/values.rs"]
+mod values;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,9 +27,10 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use gst::prelude::*;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use common::flags::{Optimisation, count, measure};
-use common::output::{Output, same_file};
 use common::{Failure, finish};
+use flags::{Optimisation, measure};
+use output::{Output, same_file};
+use values::count;
 
 /// Paints a video file in the style of a picture, and keeps its sound.
 #[derive(Parser)]
@@ -397,7 +404,10 @@ impl Render {
                 0 => {}
                 1 => {
                     if !self.stopping.swap(true, Ordering::AcqRel) {
-                        bar.println("Finishing the frame and the file; Ctrl-C again gives both up.");
+                        tell(
+                            &bar,
+                            "Finishing the frame and the file; Ctrl-C again gives both up.",
+                        );
                     }
                 }
                 _ => return Err("given up; nothing was written".into()),
@@ -413,10 +423,10 @@ impl Render {
                 }
                 gst::MessageView::Eos(_) => return Ok(End::Whole),
                 gst::MessageView::Error(_) => return Err(why(&message)),
-                gst::MessageView::Warning(warning) => bar.println(format!("Warning: {}", warning.error())),
+                gst::MessageView::Warning(warning) => tell(&bar, format!("Warning: {}", warning.error())),
                 gst::MessageView::Element(element) => {
                     if let Some(lacking) = element.structure().and_then(undecodable) {
-                        bar.println(format!("{lacking} cannot be decoded; {DECODERS}"));
+                        tell(&bar, format!("{lacking} cannot be decoded; {DECODERS}"));
                     }
                 }
                 _ => {}
@@ -510,6 +520,15 @@ fn end_when(stopping: &Arc<AtomicBool>, element: &gst::Element) {
             info.flow_res = Err(gst::FlowError::Eos);
             gst::PadProbeReturn::Handled
         });
+    }
+}
+
+/// Says something above the bar, or, without a terminal, where there is no bar, all the same.
+fn tell(bar: &ProgressBar, words: impl AsRef<str>) {
+    if bar.is_hidden() {
+        eprintln!("{}", words.as_ref());
+    } else {
+        bar.println(words);
     }
 }
 

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
+use clap::builder::ValueParser;
 
+use crate::values::{choice, count, within};
 use gstneuralstyle::gatys::{Init, LayerWeights, NetworkChoice, Normalization, OptimizerKind, PoolingChoice};
 use gstneuralstyle::stylizer::BackendChoice;
 
@@ -117,32 +118,7 @@ pub struct Optimisation {
 /// As the element has it: larger than any weight that makes sense.
 const LARGEST_WEIGHT: f64 = 1e12;
 
-/// A word out of a list.
-fn choice<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
-where
-    T: FromStr + Clone + Send + Sync + 'static,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    PossibleValuesParser::new(names).try_map(|word| word.parse::<T>())
-}
-
 /// A number within a range.
 pub fn measure(range: RangeInclusive<f64>) -> ValueParser {
     ValueParser::new(move |text: &str| within(text, &range))
-}
-
-/// A whole number within a range.
-pub fn count(range: RangeInclusive<usize>) -> ValueParser {
-    ValueParser::new(move |text: &str| within(text, &range))
-}
-
-fn within<T>(text: &str, range: &RangeInclusive<T>) -> Result<T, String>
-where
-    T: FromStr + PartialOrd + std::fmt::Display,
-{
-    let asked = || format!("write a number from {} to {}", range.start(), range.end());
-    text.parse()
-        .ok()
-        .filter(|value| range.contains(value))
-        .ok_or_else(asked)
 }

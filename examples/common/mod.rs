@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the examples that paint have in common.
-
-pub mod flags;
-pub mod output;
+//! What the examples have in common: each takes the files of this folder that it needs.
 
 use std::process::ExitCode;
 

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! How the values of flags are read, and refused.
+
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
+
+/// A word out of a list.
+pub fn choice<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr + Clone + Send + Sync + 'static,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names).try_map(|word| word.parse::<T>())
+}
+
+/// A whole number within a range.
+pub fn count(range: RangeInclusive<usize>) -> ValueParser {
+    ValueParser::new(move |text: &str| within(text, &range))
+}
+
+/// A number of the given range, or what to write instead.
+pub fn within<T>(text: &str, range: &RangeInclusive<T>) -> Result<T, String>
+where
+    T: FromStr + PartialOrd + std::fmt::Display,
+{
+    let asked = || format!("write a number from {} to {}", range.start(), range.end());
+    text.parse()
+        .ok()
+        .filter(|value| range.contains(value))
+        .ok_or_else(asked)
+}

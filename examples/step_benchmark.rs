@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Measures what one step costs, by network and size.
+//!
+//!     cargo run --release --example step_benchmark
+//!
+//! The picture is noise: what it shows has no influence on the cost. The median of many steps is given, because other
+//! programs on the machine disturb some of them.
+
+mod common;
+#[path = "common/values.rs"]
+mod values;
+
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::mpsc;
+use std::time::Instant;
+
+use clap::Parser;
+use serde_json::json;
+
+use common::{Failure, finish};
+use gstneuralstyle::backend::CancelToken;
+use gstneuralstyle::gatys::NetworkChoice;
+use gstneuralstyle::stylizer::{BackendChoice, Controls, Frame, Options, Stylizer};
+use values::{choice, count};
+
+/// Measures what one step costs, by network and size.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The networks to measure
+    #[arg(long, value_delimiter = ',', default_value = "tiny,slim,vgg16",
+          value_parser = choice::<NetworkChoice>(&["tiny", "slim", "vgg16"]))]
+    networks: Vec<NetworkChoice>,
+
+    /// The sizes to measure
+    #[arg(
+        long,
+        value_name = "WIDTHxHEIGHT",
+        value_delimiter = ',',
+        default_value = "160x90,256x144,384x216,512x288"
+    )]
+    sizes: Vec<Size>,
+
+    /// Steps of which the median is given
+    #[arg(long, value_name = "N", default_value = "15", value_parser = count(1..=1_000_000))]
+    steps: usize,
+
+    /// What does the work
+    #[arg(long, default_value = "auto", value_parser = choice::<BackendChoice>(BackendChoice::NAMES))]
+    backend: BackendChoice,
+
+    /// Threads of the CPU backend; 0 is one per core
+    #[arg(long, value_name = "N", default_value = "0", value_parser = count(0..=1024))]
+    threads: usize,
+
+    /// Write JSON instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    width: usize,
+    height: usize,
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let side = |side: &str| side.parse().ok().filter(|px| (16..=8192).contains(px));
+        text.split_once('x')
+            .and_then(|(width, height)| {
+                Some(Self {
+                    width: side(width)?,
+                    height: side(height)?,
+                })
+            })
+            .ok_or_else(|| "write e.g. 256x144, with sides from 16 to 8192".into())
+    }
+}
+
+/// What one row of the table says.
+struct Measurement {
+    network: NetworkChoice,
+    size: Size,
+    median_ms: f64,
+    bytes: usize,
+    device: String,
+}
+
+fn main() -> ExitCode {
+    finish("step_benchmark", run(&Arguments::parse()))
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let mut measurements = Vec::new();
+    if !arguments.json {
+        println!(
+            "| network | size | ms per step | steps per second | memory |\n| --- | --- | --- | --- | --- |"
+        );
+    }
+    for &network in &arguments.networks {
+        for &size in &arguments.sizes {
+            let found = measure(arguments, network, size)?;
+            if !arguments.json {
+                println!("{}", row(&found));
+            }
+            measurements.push(found);
+        }
+    }
+    if arguments.json {
+        let rows: Vec<_> = measurements.iter().map(document).collect();
+        println!("{:#}", serde_json::Value::from(rows));
+    } else if let Some(last) = measurements.last() {
+        println!("\nMedian of {} steps each, on {}.", arguments.steps, last.device);
+    }
+    Ok(())
+}
+
+fn measure(arguments: &Arguments, network: NetworkChoice, size: Size) -> Result<Measurement, Failure> {
+    let options = Options {
+        network,
+        scales: 1,
+        working_size: size.width.max(size.height),
+        backend: arguments.backend,
+        threads: arguments.threads,
+        ..Options::default()
+    };
+    let controls = Controls {
+        // The first step touches memory for the first time and is left out.
+        first_iterations: arguments.steps + 1,
+        ..Controls::default()
+    };
+    let (content, style) = (noise(size, 1)?, noise(size, 2)?);
+    let mut stylizer = Stylizer::new(&options, CancelToken::new())?;
+    let (log, times) = mpsc::channel();
+    stylizer.set_observer(Some(Box::new(move |_| {
+        // The receiver outlives the stylizer.
+        let _ = log.send(Instant::now());
+    })));
+    stylizer.set_style(std::sync::Arc::new(style.into()));
+    stylizer.process(&content, &mut Frame::default(), &controls)?;
+    let times: Vec<Instant> = times.try_iter().collect();
+    let mut steps: Vec<f64> = times
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e3)
+        .collect();
+    steps.sort_by(f64::total_cmp);
+    let stats = stylizer.stats();
+    Ok(Measurement {
+        network,
+        size,
+        median_ms: steps.get(steps.len() / 2).copied().ok_or("no step was taken")?,
+        bytes: stats.bytes_in_use,
+        device: format!("{}: {}", stats.backend, stats.device),
+    })
+}
+
+/// A picture of uniform noise: a linear congruential generator is random enough to be painted.
+fn noise(size: Size, seed: u32) -> Result<Frame, Failure> {
+    let mut state = seed;
+    let bytes = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    let bytes = bytes.take(size.width * size.height * 3).collect();
+    Frame::from_rgb(size.width, size.height, bytes).ok_or_else(|| "the noise does not match its size".into())
+}
+
+fn row(found: &Measurement) -> String {
+    let Measurement {
+        network,
+        size,
+        median_ms,
+        bytes,
+        ..
+    } = found;
+    format!(
+        "| {network} | {}×{} | {median_ms:.0} | {:.1} | {} MB |",
+        size.width,
+        size.height,
+        1e3 / median_ms,
+        bytes / 1_000_000
+    )
+}
+
+fn document(found: &Measurement) -> serde_json::Value {
+    json!({
+        "network": found.network.name(),
+        "width": found.size.width,
+        "height": found.size.height,
+        "ms_per_step": found.median_ms,
+        "bytes_in_use": found.bytes,
+        "device": found.device,
+    })
+}
