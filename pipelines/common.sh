@@ -71,14 +71,18 @@ need_rust() {
     fi
 }
 
-# Where cargo puts what it builds in the release profile.
-release_folder() {
+# Where cargo puts what it builds.
+target_folder() {
     local target=${CARGO_TARGET_DIR:-target}
     case $target in
-    /*) printf '%s/release' "$target" ;;
+    /*) printf '%s' "$target" ;;
     # A relative path is meant from where cargo runs, the root.
-    *) printf '%s/%s/release' "$root" "$target" ;;
+    *) printf '%s/%s' "$root" "$target" ;;
     esac
+}
+
+release_folder() {
+    printf '%s/release' "$(target_folder)"
 }
 
 # Builds the plugin in the release profile, and shows GStreamer where it is. Arguments go to cargo.

@@ -28,10 +28,5 @@ say "Running the tests"
 cargo test --locked --all-targets "$@"
 say "Running the examples in the documentation"
 cargo test --locked --doc "$@"
-if ls tests/*_test.sh >/dev/null 2>&1; then
-    for script in tests/*_test.sh; do
-        say "Running $script"
-        bash "$script"
-    done
-fi
+tests/leaks.sh
 say "All tests passed"
