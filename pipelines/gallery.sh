@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
-# Usage: pipelines/gallery.sh OUT.jpg CONTENT... -- STYLE... [-- FLAG...]
+# Usage: pipelines/gallery.sh [OUT.jpg CONTENT... -- STYLE... [-- FLAG...]]
 #
+# Without arguments: the README's gallery, from the pictures in media/.
 # Paints every CONTENT in every STYLE and lays the paintings out as a table: the styles across, the contents down, the
 # pictures themselves along the edges. Flags go to the example stylize_image, e.g. --network vgg16.
 
@@ -11,6 +12,11 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 help_if_asked "$@"
 
+if [ $# -eq 0 ]; then
+    media=$root/media
+    set -- "$root/docs/gallery.jpg" "$media"/{bunny,cat,astronaut}.jpg \
+        -- "$media"/{starry_night,night_cafe,painter_on_the_road}.jpg
+fi
 [ $# -ge 4 ] || fail "OUT.jpg CONTENT... -- STYLE... are needed; --help says more"
 out=$1
 shift

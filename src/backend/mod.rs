@@ -115,6 +115,13 @@ pub struct ColourMap {
     pub offset: [f64; 3],
 }
 
+/// How a picture is laid onto a frame, see [`Backend::export`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mix {
+    pub strength: f32,
+    pub detail: f32,
+}
+
 /// A number that lives in a tensor, so that a captured step sees what was uploaded after the capture.
 #[derive(Debug)]
 pub struct Scalar<'a, T> {
@@ -196,13 +203,14 @@ pub trait Backend: Send {
         picture: &mut Self::Tensor,
     ) -> Result<()>;
 
-    /// `out` = `gain` · `rgb` + the inside of `picture` resampled to `width` × `height`, rounded to bytes [H, W, 3].
+    /// `out` = (1 − `strength`) · `rgb` + `strength` · clamp(`detail` · `rgb` + the inside of `picture` resampled to
+    /// `width` × `height`), rounded to bytes [H, W, 3].
     #[allow(clippy::too_many_arguments)]
     fn export(
         &mut self,
         picture: &Self::Tensor,
         border: usize,
-        gain: f32,
+        mix: Mix,
         rgb: &[u8],
         width: usize,
         height: usize,

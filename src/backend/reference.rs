@@ -5,7 +5,7 @@
 
 use super::resample::{Taps, mirrored};
 use super::{
-    AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Pooling,
+    AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Mix, Pooling,
     Result, Scalar, Shape, Slot,
 };
 
@@ -196,7 +196,7 @@ impl Backend for Reference {
         &mut self,
         picture: &Tensor,
         border: usize,
-        gain: f32,
+        mix: Mix,
         rgb: &[u8],
         width: usize,
         height: usize,
@@ -208,8 +208,10 @@ impl Backend for Reference {
         let sample = resampled(source, inside(picture.shape, border), to);
         for (c, y, x) in positions(to) {
             let index = (y * width + x) * 3 + c;
-            let value = f64::from(gain) * f64::from(rgb[index]) + 255.0 * sample(c, y, x);
-            out[index] = value.round().clamp(0.0, 255.0) as u8;
+            let original = f64::from(rgb[index]);
+            let painted = (f64::from(mix.detail) * original + 255.0 * sample(c, y, x)).clamp(0.0, 255.0);
+            let strength = f64::from(mix.strength);
+            out[index] = ((1.0 - strength) * original + strength * painted).round() as u8;
         }
         Ok(())
     }

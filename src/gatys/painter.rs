@@ -8,7 +8,7 @@ use super::schedule;
 use super::{
     Init, LayerWeights, Losses, Network, Normalization, OptimizerSettings, PoolingChoice, Result, Weights,
 };
-use crate::backend::{self, Backend, ColourMap, ColourStatistics, Pooling, Shape, Slot};
+use crate::backend::{self, Backend, ColourMap, ColourStatistics, Mix, Pooling, Shape, Slot};
 
 /// How a picture is painted; what holds for a whole stream.
 #[derive(Clone, Debug)]
@@ -303,14 +303,16 @@ impl<B: Backend> Painter<B> {
         } else {
             recipe.detail
         };
-        ops.fill(0.0, &mut canvas.spare)?;
-        ops.axpy(strength as f32, &canvas.picture, &mut canvas.spare)?;
-        ops.axpy((-strength * detail) as f32, &canvas.content, &mut canvas.spare)?;
-        let gain = 1.0 - strength + strength * detail;
+        ops.copy(&canvas.picture, &mut canvas.spare)?;
+        ops.axpy(-detail as f32, &canvas.content, &mut canvas.spare)?;
+        let mix = Mix {
+            strength: strength as f32,
+            detail: detail as f32,
+        };
         ops.export(
             &canvas.spare,
             recipe.border,
-            gain as f32,
+            mix,
             frame.bytes,
             frame.width,
             frame.height,

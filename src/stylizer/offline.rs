@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
 use crate::backend::{self, Backend};
-use crate::gatys::{self, Network, Painter, Recipe, Rgb, Run, Watch, Weights};
+use crate::gatys::{self, Network, OptimizerKind, Painter, Recipe, Rgb, Run, Watch, Weights};
 use crate::motion::CutDetector;
 
 /// The driver in which each frame waits for its steps.
@@ -14,6 +14,8 @@ pub struct Offline<B: Backend> {
     painter: Painter<B>,
     working_size: usize,
     default_style_weight: f64,
+    /// Of a fresh start and of the frames after it.
+    rates: (f64, f64),
     style: Option<Arc<StylePicture>>,
     /// The crop with which the style was measured; `None` before that and after a change of style or size.
     measured_crop: Option<f64>,
@@ -30,9 +32,14 @@ pub struct Offline<B: Backend> {
 
 /// Steps on a frame between keyframes: as few as keep it from standing still.
 const STEPS_BETWEEN: usize = 2;
-/// The rate of a fresh start, and of the frames after it, unless the user chooses one for both.
-const START_RATE: f64 = 0.03;
-const STEADY_RATE: f64 = 0.01;
+/// The rate of a fresh start, and of the frames after it, unless the user chooses one for both. SGD's are for
+/// relative terms, whose gradient has a length that hardly depends on the size.
+fn rates(optimizer: OptimizerKind) -> (f64, f64) {
+    match optimizer {
+        OptimizerKind::Adam => (0.03, 0.01),
+        OptimizerKind::Sgd | OptimizerKind::Lbfgs => (2.0, 0.5),
+    }
+}
 
 impl<B: Backend> Offline<B> {
     pub fn new(ops: B, network: Network, recipe: Recipe, working_size: usize) -> Result<Self, Error> {
@@ -44,6 +51,7 @@ impl<B: Backend> Offline<B> {
         };
         let default_style_weight = network.defaults().style_weight;
         Ok(Self {
+            rates: rates(recipe.optimizer.kind),
             painter: Painter::new(ops, network, recipe)?,
             working_size,
             default_style_weight,
@@ -107,7 +115,7 @@ impl<B: Backend> Offline<B> {
 
     /// Starts afresh, with a smaller rate if the numbers go bad.
     fn start(&mut self, frame: &Frame, controls: &Controls, weights: Weights) -> Result<(), Error> {
-        let rate = controls.learning_rate.unwrap_or(START_RATE);
+        let rate = controls.learning_rate.unwrap_or(self.rates.0);
         for rate in [rate, rate / 10.0] {
             self.painter.start(
                 rgb(frame),
@@ -142,7 +150,7 @@ impl<B: Backend> Offline<B> {
         };
         let run = Run {
             weights,
-            rate: controls.learning_rate.unwrap_or(STEADY_RATE),
+            rate: controls.learning_rate.unwrap_or(self.rates.1),
             iterations: most.min(controls.iterations),
             watch: self.observer.as_mut(),
         };

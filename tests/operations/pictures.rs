@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use gstneuralstyle::backend::resample::Taps;
-use gstneuralstyle::backend::{Backend, ColourMap, Shape};
+use gstneuralstyle::backend::{Backend, ColourMap, Mix, Shape};
 
 use super::pair::{Pair, Twin, gamma, gamma_of_sum, pictures};
 
@@ -91,27 +91,31 @@ pub fn resizing<B: Backend>(ops: &mut B) {
 pub fn exporting<B: Backend>(ops: &mut B) {
     let mut pair = Pair::new(ops, 32);
     for (from, to) in SIZES {
-        for (border, gain) in [(0, 0.0f32), (1, 0.3), (8, 1.0)] {
+        for (border, strength, detail) in [(0, 1.0f32, 0.0f32), (1, 0.3, 0.7), (8, 0.0, 1.0), (2, 1.0, 1.0)] {
+            let mix = Mix { strength, detail };
             let picture = pair.signed(framed(from, border));
             let rgb = pair.random.bytes(to.0 * to.1 * 3);
             let mut sampled = pair.exact.tensor(framed(to, border)).unwrap();
             pair.exact.resize(&picture.exact, border, &mut sampled).unwrap();
             let exact = |x: usize, y: usize, c: usize| {
                 let at = (c * (to.1 + 2 * border) + y + border) * (to.0 + 2 * border) + x + border;
-                f64::from(gain) * f64::from(rgb[(y * to.0 + x) * 3 + c]) + 255.0 * sampled.values[at]
+                let original = f64::from(rgb[(y * to.0 + x) * 3 + c]);
+                let painted = (f64::from(detail) * original + 255.0 * sampled.values[at]).clamp(0.0, 255.0);
+                (1.0 - f64::from(strength)) * original + f64::from(strength) * painted
             };
-            let roundings = 255.0 * resampling_bound(from, to) + gamma(3) * 255.0 * 3.0;
+            // Two operations more than before the mix, on values of at most 255 each.
+            let roundings = 255.0 * resampling_bound(from, to) + gamma(5) * 255.0 * 3.0;
 
             let (mut out, mut reference) = (vec![77; rgb.len()], vec![77; rgb.len()]);
             pair.ops
-                .export(&picture.real, border, gain, &rgb, to.0, to.1, &mut out)
+                .export(&picture.real, border, mix, &rgb, to.0, to.1, &mut out)
                 .unwrap();
             pair.exact
-                .export(&picture.exact, border, gain, &rgb, to.0, to.1, &mut reference)
+                .export(&picture.exact, border, mix, &rgb, to.0, to.1, &mut reference)
                 .unwrap();
             for (index, (&real, &reference)) in out.iter().zip(&reference).enumerate() {
                 let (pixel, c) = (index / 3, index % 3);
-                let value = exact(pixel % to.0, pixel / to.0, c).clamp(0.0, 255.0);
+                let value = exact(pixel % to.0, pixel / to.0, c);
                 for (byte, slack) in [(real, roundings), (reference, 1e-9)] {
                     let error = (f64::from(byte) - value).abs();
                     assert!(
@@ -134,12 +138,49 @@ pub fn bytes_survive<B: Backend>(ops: &mut B) {
         let mut out = vec![77; rgb.len()];
         let other = pair.random.bytes(rgb.len());
         pair.ops
-            .export(&picture, 2, 0.0, &other, width, height, &mut out)
+            .export(
+                &picture,
+                2,
+                Mix {
+                    strength: 1.0,
+                    detail: 0.0,
+                },
+                &other,
+                width,
+                height,
+                &mut out,
+            )
             .unwrap();
         assert_eq!(out, rgb);
         pair.ops.fill(0.0, &mut picture).unwrap();
         pair.ops
-            .export(&picture, 2, 1.0, &other, width, height, &mut out)
+            .export(
+                &picture,
+                2,
+                Mix {
+                    strength: 1.0,
+                    detail: 1.0,
+                },
+                &other,
+                width,
+                height,
+                &mut out,
+            )
+            .unwrap();
+        assert_eq!(out, other);
+        pair.ops
+            .export(
+                &picture,
+                2,
+                Mix {
+                    strength: 0.0,
+                    detail: 0.0,
+                },
+                &other,
+                width,
+                height,
+                &mut out,
+            )
             .unwrap();
         assert_eq!(out, other);
     }

@@ -4,7 +4,7 @@
 
 use gstneuralstyle::backend::cpu::{Cpu, Tensor};
 use gstneuralstyle::backend::{
-    AdamKnobs, Backend, CancelToken, ColourMap, FilterData, Pooling, Scalar, Shape, Slot,
+    AdamKnobs, Backend, CancelToken, ColourMap, FilterData, Mix, Pooling, Scalar, Shape, Slot,
 };
 
 use super::pair::Random;
@@ -147,7 +147,19 @@ fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
         .chain(statistics.covariance.into_iter().flatten());
     seen.push(("colour_statistics", numbers.flat_map(bits).collect()));
     let mut out = vec![0; rgb.len()];
-    ops.export(&larger, 4, 0.5, &rgb, 200, 100, &mut out).unwrap();
+    ops.export(
+        &larger,
+        4,
+        Mix {
+            strength: 0.9,
+            detail: 0.5,
+        },
+        &rgb,
+        200,
+        100,
+        &mut out,
+    )
+    .unwrap();
     seen.push(("export", out.into_iter().map(u32::from).collect()));
     seen
 }

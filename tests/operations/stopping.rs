@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use gstneuralstyle::backend::{Backend, CancelToken, Error, FilterData, Result, Scalar, Shape};
+use gstneuralstyle::backend::{Backend, CancelToken, Error, FilterData, Mix, Result, Scalar, Shape};
 
 /// What takes long answers that it was cancelled, and works again after the wish is taken back.
 pub fn cancelling<B: Backend>(ops: &mut B, cancel: &CancelToken) {
@@ -51,7 +51,21 @@ pub fn cancelling<B: Backend>(ops: &mut B, cancel: &CancelToken) {
                 "conv_relu_backward",
                 ops.conv_relu_backward(&mut gradient, &mask, &filter, &mut picture),
             );
-            check("export", ops.export(&picture, 0, 1.0, &rgb, 11, 9, &mut out));
+            check(
+                "export",
+                ops.export(
+                    &picture,
+                    0,
+                    Mix {
+                        strength: 1.0,
+                        detail: 1.0,
+                    },
+                    &rgb,
+                    11,
+                    9,
+                    &mut out,
+                ),
+            );
         }
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{
-    AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Pooling,
+    AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Mix, Pooling,
     Result, Scalar, Shape, Slot,
 };
 pub use conv::Filter;
@@ -123,14 +123,21 @@ impl Cpu {
     }
 }
 
-/// A vector of `length` default values, or the news that there is no memory for it.
-fn allocate<T: Clone + Default>(length: usize) -> Result<Vec<T>> {
-    let mut values = Vec::new();
-    values.try_reserve_exact(length).map_err(|_| Error::OutOfMemory {
-        bytes: length.saturating_mul(size_of::<T>()),
-    })?;
-    values.resize(length, T::default());
-    Ok(values)
+/// A vector of `length` zeros, or the news that there is no memory for it. Fresh pages of the system are zeros
+/// already, so this takes no time even for gigabytes; the first operation on them, which can be cancelled, does.
+fn zeros<T: bytemuck::Zeroable>(length: usize) -> Result<Vec<T>> {
+    let bytes = length.saturating_mul(size_of::<T>());
+    if bytes == 0 {
+        return Ok(Vec::new());
+    }
+    let layout = std::alloc::Layout::array::<T>(length).map_err(|_| Error::OutOfMemory { bytes })?;
+    // SAFETY: the layout is not empty.
+    let memory = unsafe { std::alloc::alloc_zeroed(layout) };
+    if memory.is_null() {
+        return Err(Error::OutOfMemory { bytes });
+    }
+    // SAFETY: the memory was allocated with the layout of `length` elements of T, all of them zeros, which T allows.
+    Ok(unsafe { Vec::from_raw_parts(memory.cast(), length, length) })
 }
 
 fn scalar(scalar: &Scalar<Tensor>) -> f32 {
@@ -167,7 +174,7 @@ impl Backend for Cpu {
     }
 
     fn tensor(&mut self, shape: Shape) -> Result<Tensor> {
-        let values = allocate(shape.elements())?;
+        let values = zeros(shape.elements())?;
         Ok(Tensor {
             shape,
             values,
@@ -205,7 +212,7 @@ impl Backend for Cpu {
         for columns in &mut self.columns {
             let columns = columns.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
             if columns.len() < needed {
-                *columns = allocate(needed)?;
+                *columns = zeros(needed)?;
             }
             total += columns.len() * size_of::<f32>();
         }
@@ -253,7 +260,7 @@ impl Backend for Cpu {
         &mut self,
         picture: &Tensor,
         border: usize,
-        gain: f32,
+        mix: Mix,
         rgb: &[u8],
         width: usize,
         height: usize,
@@ -261,11 +268,8 @@ impl Backend for Cpu {
     ) -> Result<()> {
         let (lines, cancel) = (&mut self.lines, &self.cancel);
         let (values, shape) = (picture.values(), picture.shape);
-        self.pool.install(|| {
-            picture::export(
-                values, shape, border, gain, rgb, width, height, out, lines, cancel,
-            )
-        });
+        self.pool
+            .install(|| picture::export(values, shape, border, mix, rgb, width, height, out, lines, cancel));
         self.finished()
     }
 
@@ -370,7 +374,7 @@ impl Backend for Cpu {
             Pooling::Average => self.pool.install(|| pool::average(from, shape, to)),
             Pooling::Max => {
                 if mask.winners.is_empty() {
-                    mask.winners = allocate(mask.shape.elements())?;
+                    mask.winners = zeros(mask.shape.elements())?;
                     let bytes = mask.positive.bytes() + mask.winners.len();
                     mask.held.set(bytes);
                 }
@@ -441,7 +445,7 @@ impl Backend for Cpu {
         let (channels, pixels) = (a.shape.channels, a.shape.pixels());
         let needed = gram::scratch(channels, pixels);
         if self.partials.len() < needed {
-            self.partials = allocate(needed)?;
+            self.partials = zeros(needed)?;
             self.partials_held.set(needed * size_of::<f32>());
         }
         let (values, gram, scratch) = (a.values(), gram.values_mut(), &mut self.partials[..needed]);

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::parallel::{each, sum};
 use crate::backend::resample::{Taps, mirrored};
-use crate::backend::{CancelToken, ColourMap, ColourStatistics, Shape};
+use crate::backend::{CancelToken, ColourMap, ColourStatistics, Mix, Shape};
 
 /// The inside of a picture with a margin.
 fn inside(shape: Shape, border: usize) -> (usize, usize) {
@@ -52,13 +52,13 @@ pub fn import(
     resample_columns(lines, height, border, picture, shape);
 }
 
-/// `out` = `gain` · `rgb` + the inside of `picture` resampled, in bytes.
+/// Lays the inside of `picture`, resampled, onto `rgb`.
 #[allow(clippy::too_many_arguments)]
 pub fn export(
     picture: &[f32],
     shape: Shape,
     border: usize,
-    gain: f32,
+    mix: Mix,
     rgb: &[u8],
     width: usize,
     height: usize,
@@ -89,8 +89,9 @@ pub fn export(
                         .map(|(line, w)| w * lines[line * width + x])
                         .sum();
                     let at = x * 3 + channel;
-                    // A cast from float to integer saturates, so this also clamps.
-                    out[at] = (gain * f32::from(rgb[at]) + 255.0 * sample).round() as u8;
+                    let original = f32::from(rgb[at]);
+                    let painted = (mix.detail * original + 255.0 * sample).clamp(0.0, 255.0);
+                    out[at] = ((1.0 - mix.strength) * original + mix.strength * painted).round() as u8;
                 }
             }
         });
