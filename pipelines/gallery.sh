@@ -65,6 +65,6 @@ for row in "${!contents[@]}"; do
         place $((column + 1)) $((row + 1)) "$painting"
     done
 done
-gst-launch-1.0 -q compositor name=table background=white "${cells[@]}" ! videoconvert ! jpegenc quality=90 snapshot=true \
+gst-launch-1.0 -q compositor name=table background=white "${cells[@]}" ! videoconvert ! jpegenc quality=80 snapshot=true \
     ! filesink location="$(quoted "$out")" "${sources[@]}"
 say "The gallery is $out"
