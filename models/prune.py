@@ -101,8 +101,8 @@ def convolve(maps, weight, bias):
 
 
 @torch.no_grad()
-def prune(teacher, last, fraction, crops, count, seed):
-    """A student of `fraction` of the teacher's width, up to the activation `last`.
+def prune(teacher, last, fraction, last_fraction, crops, count, seed):
+    """A student of `fraction` of the teacher's width, up to the activation `last`, which has `last_fraction`.
 
     Returns its layers (name → weight, bias) and the channels selected per layer.
     """
@@ -116,7 +116,8 @@ def prune(teacher, last, fraction, crops, count, seed):
         positions = positions_of(wide.shape, count, generator)
         wanted = gather(wide, positions)
         wide.relu_()
-        kept = select(wanted.relu(), int(weight.shape[0] * fraction))
+        share = last_fraction if name == last else fraction
+        kept = select(wanted.relu(), int(weight.shape[0] * share))
         solution = fit(gather_patches(narrow, positions), wanted[:, kept])
         layers[name], narrow = student_layer(solution, narrow, positions, wanted, name)
         selected[name] = kept

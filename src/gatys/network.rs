@@ -372,7 +372,7 @@ mod tests {
     #[test]
     fn the_embedded_networks_are_vggs() {
         for (choice, widths, deepest) in [
-            (NetworkChoice::Tiny, [16, 32, 64, 128], "relu4_1"),
+            (NetworkChoice::Tiny, [16, 32, 64, 256], "relu4_1"),
             (NetworkChoice::Slim, [32, 64, 128, 256], "relu4_1"),
             (NetworkChoice::Vgg16, [64, 128, 256, 512], "relu4_2"),
         ] {

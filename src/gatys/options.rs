@@ -60,7 +60,7 @@ pub enum NetworkChoice {
     /// `slim` on the CPU, `vgg16` on a CUDA device.
     #[default]
     Auto,
-    /// VGG-16 to conv4_1 at a quarter of its width, embedded.
+    /// VGG-16 to conv4_1 at a quarter of its width, half in the last layer, embedded.
     Tiny,
     /// VGG-16 to conv4_1 at half its width, embedded.
     Slim,
