@@ -6,11 +6,11 @@
 //! a matrix (im2col) that stays in the cache, and one product with the weights [O, 9·I] gives all outputs of the
 //! block. The way back to the input is the same convolution with the weights turned round.
 
-use gemm::Parallelism;
 use rayon::prelude::*;
 use std::sync::Mutex;
 
 use super::parallel::Parts;
+use super::product::{Matrix, product};
 use crate::backend::{CancelToken, FilterData, Shape};
 
 /// Weights of both directions, row-major, ready for the product.
@@ -206,26 +206,13 @@ fn convolve(
         // SAFETY: the operands have the sizes asserted above; the product writes the pixels first..first + count of
         // each output channel, which belong to this block alone.
         unsafe {
-            gemm::gemm(
-                outputs,
-                count,
-                rows,
-                out.at(first),
-                1,
-                pixels as isize,
-                false,
-                weights.as_ptr(),
-                1,
-                rows as isize,
-                columns.as_ptr(),
-                1,
-                count as isize,
-                0.0,
+            product(
+                [outputs, rows, count],
                 1.0,
+                Matrix::rows(weights.as_ptr(), rows),
+                Matrix::rows(columns.as_ptr(), count),
+                Matrix::rows(out.at(first), pixels),
                 false,
-                false,
-                false,
-                Parallelism::None,
             );
         }
         epilogue(&out, first, count);

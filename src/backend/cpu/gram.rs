@@ -2,10 +2,10 @@
 
 //! Gram matrices and the way back through them, as matrix products.
 
-use gemm::Parallelism;
 use rayon::prelude::*;
 
 use super::parallel::Parts;
+use super::product::{Matrix, product};
 use crate::backend::CancelToken;
 
 /// The most pieces into which the pixels of a Gram matrix are cut.
@@ -46,26 +46,13 @@ pub fn gram(
             // SAFETY: a has `channels` rows of `pixels`, of which the columns first..first + count are read; `partial` is
             // [C, C] and written by this piece alone.
             unsafe {
-                gemm::gemm(
-                    channels,
-                    channels,
-                    count,
-                    partial.as_mut_ptr(),
-                    1,
-                    channels as isize,
-                    false,
-                    a.as_ptr().add(first),
-                    1,
-                    pixels as isize,
-                    a.as_ptr().add(first),
-                    pixels as isize,
-                    1,
-                    0.0,
+                product(
+                    [channels, count, channels],
                     1.0,
+                    Matrix::rows(a.as_ptr().add(first), pixels),
+                    Matrix::transposed(a.as_ptr().add(first), pixels),
+                    Matrix::rows(partial.as_mut_ptr(), channels),
                     false,
-                    false,
-                    false,
-                    Parallelism::None,
                 );
             }
         });
@@ -102,26 +89,13 @@ pub fn backward(
         // SAFETY: sizes as asserted; the product reads and writes the columns first..first + count of the gradient,
         // which belong to this block alone.
         unsafe {
-            gemm::gemm(
-                channels,
-                count,
-                channels,
-                gradient.at(first),
-                1,
-                pixels as isize,
-                true,
-                d.as_ptr(),
-                1,
-                channels as isize,
-                a.as_ptr().add(first),
-                1,
-                pixels as isize,
-                1.0,
+            product(
+                [channels, channels, count],
                 coefficient,
-                false,
-                false,
-                false,
-                Parallelism::None,
+                Matrix::rows(d.as_ptr(), channels),
+                Matrix::rows(a.as_ptr().add(first), pixels),
+                Matrix::rows(gradient.at(first), pixels),
+                true,
             );
         }
     });

@@ -8,6 +8,7 @@ mod gram;
 mod parallel;
 mod picture;
 mod pool;
+mod product;
 mod vector;
 
 use std::sync::Arc;
