@@ -147,10 +147,10 @@ impl<B: Backend> Painter<B> {
             self.network = None;
         }
         let border = self.recipe.border;
-        self.trust = Some(
-            self.ops
-                .tensor(Shape::new(1, size.1 + 2 * border, size.0 + 2 * border))?,
-        );
+        let trust = Shape::new(1, size.1 + 2 * border, size.0 + 2 * border);
+        self.trust = Some(self.ops.tensor(trust)?);
+        // Half a plan is none: until all of it is there, `size` says nothing.
+        let mut canvases = Vec::with_capacity(self.scales(size));
         for scale in 0..self.scales(size) {
             let Self {
                 ops,
@@ -161,8 +161,9 @@ impl<B: Backend> Painter<B> {
                 ..
             } = self;
             let plan = canvas_plan(recipe, content_layers, style_layers, size, scale);
-            self.canvases.push(Canvas::new(ops, extractor, &plan)?);
+            canvases.push(Canvas::new(ops, extractor, &plan)?);
         }
+        self.canvases = canvases;
         Ok(())
     }
 

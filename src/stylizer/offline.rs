@@ -72,7 +72,7 @@ impl<B: Backend> Offline<B> {
         if self.planned != Some(size) {
             self.planned = None;
             let working = super::working_size(size, self.working_size);
-            if self.painter.size() != Some(working) || !self.painter.has_painted() {
+            if self.painter.size() != Some(working) {
                 self.painter
                     .plan(working)
                     .map_err(|error| self.with_advice(error, working))?;
