@@ -259,11 +259,7 @@ fn what_is_fixed_while_playing_is_kept_for_the_next_start() {
         .downcast::<gst::Pipeline>()
         .unwrap();
     let element = pipeline.by_name("fx").unwrap();
-    let sink = pipeline
-        .by_name("out")
-        .unwrap()
-        .downcast::<gst_app::AppSink>()
-        .unwrap();
+    let sink = appsink(&pipeline);
     let width = || {
         element
             .property::<gst::Structure>("stats")

@@ -29,11 +29,7 @@ impl Film {
             .unwrap()
             .downcast::<gst::Pipeline>()
             .unwrap();
-        let sink = pipeline
-            .by_name("out")
-            .unwrap()
-            .downcast::<gst_app::AppSink>()
-            .unwrap();
+        let sink = appsink(&pipeline);
         pipeline.set_state(gst::State::Paused).unwrap();
         let film = Self {
             pipeline,

@@ -100,11 +100,7 @@ fn a_seek_ends_the_running_frame_and_the_next_one_is_painted() {
         sought.seek_simple(gst::SeekFlags::FLUSH, position)
     })
     .unwrap();
-    let sink = pipeline
-        .by_name("out")
-        .unwrap()
-        .downcast::<gst_app::AppSink>()
-        .unwrap();
+    let sink = appsink(&pipeline);
     let preroll = sink.pull_preroll().unwrap();
     assert_eq!(preroll.buffer().unwrap().pts(), Some(position));
     pipeline.set_state(gst::State::Null).unwrap();

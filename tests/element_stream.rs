@@ -181,11 +181,7 @@ fn a_sought_stream_goes_on_from_where_it_was_sought_to() {
         .unwrap()
         .downcast::<gst::Pipeline>()
         .unwrap();
-    let sink = pipeline
-        .by_name("out")
-        .unwrap()
-        .downcast::<gst_app::AppSink>()
-        .unwrap();
+    let sink = appsink(&pipeline);
     pipeline.set_state(gst::State::Paused).unwrap();
     let preroll = sink.pull_preroll().unwrap();
     assert_eq!(preroll.buffer().unwrap().pts(), Some(gst::ClockTime::ZERO));

@@ -4,7 +4,10 @@
 
 #[path = "weights/forge.rs"]
 mod forge;
+#[path = "common/random.rs"]
+mod random;
 
+use random::Random;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -471,23 +474,6 @@ fn other_things_that_torch_saves_are_named() {
     let record = packed.windows(4).rposition(|mark| mark == b"PK\x01\x02").unwrap();
     packed[record + 10] = 8;
     assert_refused(packed, "its entry w/data.pkl is compressed or encrypted");
-}
-
-/// A small, fast, seeded generator (SplitMix64), so that a failure can be repeated from the printed numbers.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
 }
 
 const NUMBERS: [u64; 12] = [

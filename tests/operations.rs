@@ -11,6 +11,8 @@ mod network;
 mod pair;
 #[path = "operations/pictures.rs"]
 mod pictures;
+#[path = "common/random.rs"]
+mod random;
 #[path = "operations/repeating.rs"]
 mod repeating;
 #[path = "operations/stopping.rs"]

@@ -219,3 +219,9 @@ pub fn try_render(line: &str) -> Result<Vec<gst::Sample>, String> {
         _ => Ok(samples),
     }
 }
+
+/// The sink that a launch line calls `out`.
+pub fn appsink(pipeline: &impl IsA<gst::Bin>) -> gst_app::AppSink {
+    let sink = pipeline.by_name("out").unwrap();
+    sink.downcast().expect("it is an appsink")
+}

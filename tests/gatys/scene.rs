@@ -3,6 +3,9 @@
 //! Networks and pictures for tests.
 #![allow(dead_code, reason = "each test program uses its part")]
 
+#[path = "../common/random.rs"]
+mod random;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,27 +14,7 @@ use gstneuralstyle::stylizer::{Frame, StylePicture};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-/// SplitMix64 (Steele, Lea and Flood 2014).
-pub struct Random(pub u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform in 0..1, a multiple of 2⁻²⁴.
-    pub fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u64 << 24) as f32
-    }
-
-    pub fn signed(&mut self) -> f32 {
-        2.0 * self.unit() - 1.0
-    }
-}
+pub use random::Random;
 
 /// A convolution of a network to be: its number in the file, outputs, inputs, weights [O, I, 3, 3] and bias [O].
 pub struct Layer {

@@ -191,7 +191,7 @@ pub fn gram_backward<B: Backend>(ops: &mut B) {
     for shape in GRAMS {
         let channels = shape.channels;
         let (a, mut gradient) = (pair.signed(shape), pair.signed(shape));
-        let mut values = pair.random.signed(channels * channels);
+        let mut values = pair.random.signeds(channels * channels);
         for k in 0..channels {
             for l in 0..k {
                 values[k * channels + l] = values[l * channels + k];

@@ -3,7 +3,8 @@
 use gstneuralstyle::backend::reference;
 use gstneuralstyle::backend::{Backend, FilterData, Pooling, Shape};
 
-use super::pair::{Pair, Random, SHAPES, Twin, UNIT, gamma, magnitudes};
+use super::pair::{Pair, SHAPES, Twin, UNIT, gamma, magnitudes};
+use super::random::Random;
 
 /// (I, O, H, W): single pixels, rows and columns; 63, 64, 65 pixels; channels that no blocking divides; pictures
 /// below, at and above 4096 pixels, where the blocks of an im2col become largest; and 42 → 43 channels, where the
@@ -33,8 +34,8 @@ fn random_filter(random: &mut Random, inputs: usize, outputs: usize, bias: f32) 
     FilterData {
         outputs,
         inputs,
-        weights: random.signed(outputs * inputs * 9),
-        bias: random.signed(outputs).iter().map(|b| b * bias).collect(),
+        weights: random.signeds(outputs * inputs * 9),
+        bias: random.signeds(outputs).iter().map(|b| b * bias).collect(),
     }
 }
 

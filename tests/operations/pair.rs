@@ -12,6 +12,8 @@ use gstneuralstyle::backend::cancel::CancelToken;
 use gstneuralstyle::backend::reference::{self, Reference};
 use gstneuralstyle::backend::{Backend, Shape};
 
+use super::random::Random;
+
 /// u, the unit roundoff of f32.
 pub const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
 
@@ -26,42 +28,6 @@ pub fn gamma(roundings: usize) -> f64 {
 /// enough for any backend.
 pub fn gamma_of_sum(terms: usize) -> f64 {
     gamma(64 + terms.max(1).ilog2() as usize)
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014).
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform in 0..1.
-    pub fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u64 << 24) as f32
-    }
-
-    /// Uniform in −1..1.
-    pub fn signed(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| 2.0 * self.unit() - 1.0).collect()
-    }
-
-    /// Uniform in 0..1.
-    pub fn units(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| self.unit()).collect()
-    }
-
-    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| (self.next() >> 56) as u8).collect()
-    }
 }
 
 /// The same tensor on both.
@@ -81,7 +47,7 @@ impl<'a, B: Backend> Pair<'a, B> {
         Self {
             ops,
             exact: Reference::new(CancelToken::new()),
-            random: Random::new(seed),
+            random: Random(seed),
         }
     }
 
@@ -95,7 +61,7 @@ impl<'a, B: Backend> Pair<'a, B> {
 
     /// Uniform in −1..1.
     pub fn signed(&mut self, shape: Shape) -> Twin<B::Tensor> {
-        let values = self.random.signed(shape.elements());
+        let values = self.random.signeds(shape.elements());
         self.tensor(shape, &values)
     }
 

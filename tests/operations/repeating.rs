@@ -7,17 +7,18 @@ use gstneuralstyle::backend::{
     AdamKnobs, Backend, CancelToken, ColourMap, FilterData, Mix, Pooling, Scalar, Shape, Slot,
 };
 
-use super::pair::Random;
+use super::random::Random;
 
 /// Bits of what every operation makes of the same numbers, at a size that is cut into many pieces.
 fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
-    let mut random = Random::new(99);
+    let mut random = Random(99);
     let shape = Shape::new(7, 61, 83);
     let wide = shape.with_channels(37);
     let small = wide.pooled();
     let mut put = |ops: &mut Cpu, shape: Shape| {
         let mut tensor = ops.tensor(shape).unwrap();
-        ops.upload(&random.signed(shape.elements()), &mut tensor).unwrap();
+        ops.upload(&random.signeds(shape.elements()), &mut tensor)
+            .unwrap();
         tensor
     };
     let mut seen = Vec::new();
@@ -49,8 +50,8 @@ fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
     let data = FilterData {
         outputs: 37,
         inputs: 7,
-        weights: Random::new(3).signed(37 * 7 * 9),
-        bias: Random::new(4).signed(37),
+        weights: Random(3).signeds(37 * 7 * 9),
+        bias: Random(4).signeds(37),
     };
     let filter = ops.filter(&data).unwrap();
     let (mut x, mut activations, mut gradient) = (put(ops, shape), put(ops, wide), put(ops, wide));
@@ -120,7 +121,7 @@ fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
     look(ops, "sgd", &x);
     look(ops, "sgd's velocity", &m);
 
-    let rgb = Random::new(5).bytes(200 * 100 * 3);
+    let rgb = Random(5).bytes(200 * 100 * 3);
     let frame = Shape::new(3, 61, 83);
     let (mut picture, mut other) = (put(ops, frame), put(ops, frame));
     ops.import(&rgb, 200, 100, 4, &mut picture).unwrap();

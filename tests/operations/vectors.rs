@@ -42,7 +42,7 @@ pub fn reshaping<B: Backend>(ops: &mut B) {
     ] {
         pair.ops.reshape(&mut tensor, shape);
         assert_eq!(pair.ops.shape(&tensor), shape);
-        let values = pair.random.signed(shape.elements());
+        let values = pair.random.signeds(shape.elements());
         pair.ops.upload(&values, &mut tensor).unwrap();
         assert_eq!(pair.values(&tensor), values);
         let mut squares = pair.ops.tensor(shape).unwrap();
