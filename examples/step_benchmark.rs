@@ -11,6 +11,7 @@ mod common;
 #[path = "common/values.rs"]
 mod values;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::mpsc;
@@ -21,7 +22,7 @@ use serde_json::json;
 
 use common::{Failure, finish};
 use gstneuralstyle::backend::CancelToken;
-use gstneuralstyle::gatys::NetworkChoice;
+use gstneuralstyle::gatys::{LayerWeights, NetworkChoice, PoolingChoice};
 use gstneuralstyle::stylizer::{BackendChoice, Controls, Frame, Options, Stylizer};
 use values::{choice, count};
 
@@ -33,6 +34,26 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = "tiny,slim,vgg16",
           value_parser = choice::<NetworkChoice>(&["tiny", "slim", "vgg16"]))]
     networks: Vec<NetworkChoice>,
+
+    /// A VGG-16 or VGG-19 from a file, measured in place of the networks
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+
+    /// Layers that measure content [default: the network's own]
+    #[arg(long, value_name = "LAYERS", value_parser = LayerWeights::from_str)]
+    content_layers: Option<LayerWeights>,
+
+    /// Layers that measure style [default: the network's own]
+    #[arg(long, value_name = "LAYERS", value_parser = LayerWeights::from_str)]
+    style_layers: Option<LayerWeights>,
+
+    /// How the network halves its resolution
+    #[arg(long, default_value = "network", value_parser = choice::<PoolingChoice>(PoolingChoice::NAMES))]
+    pooling: PoolingChoice,
+
+    /// Passes of a 3×3 blur over the squared gradient; 0 is plain Adam
+    #[arg(long, value_name = "PASSES", default_value = "4", value_parser = count(0..=16))]
+    moment_blur: usize,
 
     /// The sizes to measure
     #[arg(
@@ -102,7 +123,11 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             "| network | size | ms per step | steps per second | memory |\n| --- | --- | --- | --- | --- |"
         );
     }
-    for &network in &arguments.networks {
+    let networks = match arguments.weights {
+        Some(_) => &[NetworkChoice::File][..],
+        None => &arguments.networks,
+    };
+    for &network in networks {
         for &size in &arguments.sizes {
             let found = measure(arguments, network, size)?;
             if !arguments.json {
@@ -123,6 +148,11 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn measure(arguments: &Arguments, network: NetworkChoice, size: Size) -> Result<Measurement, Failure> {
     let options = Options {
         network,
+        weights: arguments.weights.clone(),
+        content_layers: arguments.content_layers.clone(),
+        style_layers: arguments.style_layers.clone(),
+        pooling: arguments.pooling,
+        moment_blur: arguments.moment_blur,
         scales: 1,
         working_size: size.width.max(size.height),
         backend: arguments.backend,

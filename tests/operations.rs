@@ -27,7 +27,10 @@ macro_rules! backend {
     ($name:ident, $start:expr) => {
         backend!(@each $name, $start,
             vectors: [memory, reshaping, squaring, adding, blurring, adam, sgd, capturing],
-            network: [convolution, convolution_backward, convolution_is_adjoint, centring, pooling],
+            network: [
+                convolution, convolution_backward, convolution_is_adjoint, convolution_and_pooling,
+                the_first_of_equals_wins, centring, pooling
+            ],
             losses: [
                 squared_norm, squared_error, weighted_squared_error, difference, gram, gram_backward,
                 total_variation

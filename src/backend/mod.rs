@@ -155,11 +155,11 @@ pub struct AdamKnobs {
 /// operation whose operands do not fit together is a mistake of the caller and panics; `Err` is for what happens on
 /// a right program: no memory, a cancelled computation, a lost device.
 pub trait Backend: Send {
-    type Tensor: Send;
+    type Tensor: Send + Sync;
     /// The weights of a convolution, laid out as this machine likes them.
     type Filter: Send + Sync;
     /// What backward needs to know of forward: a bit per unit of a ReLU, the winner of a max-pooling window.
-    type Mask: Send;
+    type Mask: Send + Sync;
 
     /// `cpu`, `reference`, …
     fn name(&self) -> &'static str;
@@ -177,11 +177,17 @@ pub trait Backend: Send {
 
     /// A tensor of zeros.
     fn tensor(&mut self, shape: Shape) -> Result<Self::Tensor>;
+    /// Bytes that a tensor of this shape takes.
+    fn tensor_bytes(shape: Shape) -> usize;
+    /// A tensor that can hold each of these shapes in turn, see [`reshape`](Self::reshape). It has the first of them.
+    fn room(&mut self, shapes: &[Shape]) -> Result<Self::Tensor>;
     fn shape(&self, tensor: &Self::Tensor) -> Shape;
-    /// Lets the memory of `tensor` hold another shape of at most the elements that it was made for; what it then
-    /// contains is unspecified.
+    /// Lets the memory of `tensor` hold another shape, of which [`tensor_bytes`](Self::tensor_bytes) says no more than of
+    /// one that it was made for; what it then contains is unspecified.
     fn reshape(&self, tensor: &mut Self::Tensor, shape: Shape);
     fn mask(&mut self, shape: Shape) -> Result<Self::Mask>;
+    /// Bytes that a mask of this shape takes.
+    fn mask_bytes(shape: Shape) -> usize;
     fn filter(&mut self, data: &FilterData) -> Result<Self::Filter>;
     /// Fills `tensor` from [C, H, W] in row-major order.
     fn upload(&mut self, data: &[f32], tensor: &mut Self::Tensor) -> Result<()>;
@@ -256,11 +262,31 @@ pub trait Backend: Send {
         mask: &mut Self::Mask,
     ) -> Result<()>;
 
-    /// The adjoint: `from`[I] = Wᵀ ∗ (mask · `to`[O]), where both are gradients. `to` is used up: it is masked in
-    /// place.
+    /// The adjoint: `from`[I] = Wᵀ ∗ (mask · `to`[O]), where both are gradients.
     fn conv_relu_backward(
         &mut self,
+        to: &Self::Tensor,
+        mask: &Self::Mask,
+        filter: &Self::Filter,
+        from: &mut Self::Tensor,
+    ) -> Result<()>;
+
+    /// `conv_relu` and `pool` in one, for activations that nobody asks for: `to` has the pooled shape, `mask` that
+    /// before pooling.
+    fn conv_relu_pool(
+        &mut self,
+        from: &Self::Tensor,
+        filter: &Self::Filter,
+        kind: Pooling,
         to: &mut Self::Tensor,
+        mask: &mut Self::Mask,
+    ) -> Result<()>;
+
+    /// The adjoint of `conv_relu_pool`.
+    fn conv_relu_pool_backward(
+        &mut self,
+        to: &Self::Tensor,
+        kind: Pooling,
         mask: &Self::Mask,
         filter: &Self::Filter,
         from: &mut Self::Tensor,
@@ -382,7 +408,7 @@ pub trait Backend: Send {
     /// `capture` and only replays it after that: whatever changes between two calls must lie in a tensor.
     fn capture<R>(&mut self, capture: &mut Capture, record: R) -> Result<()>
     where
-        R: FnMut(&mut Self) -> Result<()>;
+        R: FnMut(&mut Self) -> Result<()> + Send;
 }
 
 /// The place where a backend keeps a captured step. The CPU has nothing to keep.

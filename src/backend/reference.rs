@@ -41,6 +41,16 @@ impl Tensor {
     }
 }
 
+/// What backward needs of forward.
+#[derive(Clone, Debug, Default)]
+pub struct Mask {
+    shape: Shape,
+    /// Of a ReLU: 1 where positive.
+    pub positive: Vec<u8>,
+    /// Of max pooling: the winner of each window, 0..4.
+    pub winners: Vec<u8>,
+}
+
 /// All (channel, row, column) of a shape, in memory order.
 fn positions(shape: Shape) -> impl Iterator<Item = (usize, usize, usize)> {
     (0..shape.channels)
@@ -105,8 +115,7 @@ fn resampled(
 impl Backend for Reference {
     type Tensor = Tensor;
     type Filter = FilterData;
-    /// For a ReLU 1 where positive; for max pooling the winner, 0..4.
-    type Mask = Vec<u8>;
+    type Mask = Mask;
 
     fn name(&self) -> &'static str {
         "reference"
@@ -125,7 +134,7 @@ impl Backend for Reference {
     }
 
     fn tensor(&mut self, shape: Shape) -> Result<Tensor> {
-        self.bytes += shape.elements() * 8;
+        self.bytes += Self::tensor_bytes(shape);
         Ok(Tensor {
             shape,
             values: vec![0.0; shape.elements()],
@@ -141,9 +150,32 @@ impl Backend for Reference {
         tensor.values.resize(shape.elements(), 0.0);
     }
 
-    fn mask(&mut self, shape: Shape) -> Result<Vec<u8>> {
-        self.bytes += shape.elements();
-        Ok(vec![0; shape.elements()])
+    fn tensor_bytes(shape: Shape) -> usize {
+        shape.elements() * size_of::<f64>()
+    }
+
+    fn room(&mut self, shapes: &[Shape]) -> Result<Tensor> {
+        self.bytes += shapes
+            .iter()
+            .map(|&shape| Self::tensor_bytes(shape))
+            .max()
+            .unwrap_or(0);
+        let mut tensor = Tensor::default();
+        self.reshape(&mut tensor, shapes.first().copied().unwrap_or_default());
+        Ok(tensor)
+    }
+
+    fn mask(&mut self, shape: Shape) -> Result<Mask> {
+        self.bytes += Self::mask_bytes(shape);
+        Ok(Mask {
+            shape,
+            positive: vec![0; shape.elements()],
+            winners: vec![0; shape.elements()],
+        })
+    }
+
+    fn mask_bytes(shape: Shape) -> usize {
+        2 * shape.elements()
     }
 
     fn filter(&mut self, data: &FilterData) -> Result<FilterData> {
@@ -308,7 +340,7 @@ impl Backend for Reference {
         from: &Tensor,
         filter: &FilterData,
         to: &mut Tensor,
-        mask: &mut Vec<u8>,
+        mask: &mut Mask,
     ) -> Result<()> {
         self.poll()?;
         for (o, y, x) in positions(to.shape) {
@@ -319,7 +351,7 @@ impl Backend for Reference {
                     sum += weight * from.padded(i, y as isize + dy, x as isize + dx);
                 }
             }
-            mask[to.index(o, y, x)] = u8::from(sum > 0.0);
+            mask.positive[to.index(o, y, x)] = u8::from(sum > 0.0);
             to.set(o, y, x, sum.max(0.0));
         }
         Ok(())
@@ -327,13 +359,14 @@ impl Backend for Reference {
 
     fn conv_relu_backward(
         &mut self,
-        to: &mut Tensor,
-        mask: &Vec<u8>,
+        to: &Tensor,
+        mask: &Mask,
         filter: &FilterData,
         from: &mut Tensor,
     ) -> Result<()> {
         self.poll()?;
-        for (gradient, &positive) in to.values.iter_mut().zip(mask) {
+        let mut to = to.clone();
+        for (gradient, &positive) in to.values.iter_mut().zip(&mask.positive) {
             *gradient *= f64::from(positive);
         }
         for (i, y, x) in positions(from.shape) {
@@ -349,7 +382,35 @@ impl Backend for Reference {
         Ok(())
     }
 
-    fn pool(&mut self, from: &Tensor, kind: Pooling, to: &mut Tensor, mask: &mut Vec<u8>) -> Result<()> {
+    fn conv_relu_pool(
+        &mut self,
+        from: &Tensor,
+        filter: &FilterData,
+        kind: Pooling,
+        to: &mut Tensor,
+        mask: &mut Mask,
+    ) -> Result<()> {
+        let mut whole = Tensor::default();
+        self.reshape(&mut whole, mask.shape);
+        self.conv_relu(from, filter, &mut whole, mask)?;
+        self.pool(&whole, kind, to, mask)
+    }
+
+    fn conv_relu_pool_backward(
+        &mut self,
+        to: &Tensor,
+        kind: Pooling,
+        mask: &Mask,
+        filter: &FilterData,
+        from: &mut Tensor,
+    ) -> Result<()> {
+        let mut whole = Tensor::default();
+        self.reshape(&mut whole, mask.shape);
+        self.pool_backward(to, kind, mask, &mut whole)?;
+        self.conv_relu_backward(&whole, mask, filter, from)
+    }
+
+    fn pool(&mut self, from: &Tensor, kind: Pooling, to: &mut Tensor, mask: &mut Mask) -> Result<()> {
         for (c, y, x) in positions(to.shape) {
             let window = window(from, c, y, x);
             let value = match kind {
@@ -361,7 +422,7 @@ impl Backend for Reference {
                             best = candidate;
                         }
                     }
-                    mask[to.index(c, y, x)] = best.0;
+                    mask.winners[to.index(c, y, x)] = best.0;
                     best.1
                 }
             };
@@ -370,14 +431,14 @@ impl Backend for Reference {
         Ok(())
     }
 
-    fn pool_backward(&mut self, to: &Tensor, kind: Pooling, mask: &Vec<u8>, from: &mut Tensor) -> Result<()> {
+    fn pool_backward(&mut self, to: &Tensor, kind: Pooling, mask: &Mask, from: &mut Tensor) -> Result<()> {
         from.values.fill(0.0);
         for (c, y, x) in positions(to.shape) {
             let window = window(from, c, y, x);
             for &(place, _) in &window {
                 let share = match kind {
                     Pooling::Average => 1.0 / window.len() as f64,
-                    Pooling::Max => f64::from(u8::from(mask[to.index(c, y, x)] == place)),
+                    Pooling::Max => f64::from(u8::from(mask.winners[to.index(c, y, x)] == place)),
                 };
                 from.set(
                     c,
@@ -571,7 +632,7 @@ impl Backend for Reference {
 
     fn capture<R>(&mut self, capture: &mut Capture, mut record: R) -> Result<()>
     where
-        R: FnMut(&mut Self) -> Result<()>,
+        R: FnMut(&mut Self) -> Result<()> + Send,
     {
         capture.runs += 1;
         record(self)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use super::extractor::{self, Extractor};
+use super::extractor::{Extractor, Features};
 use super::objective::{Objective, StyleTarget};
 use super::optimizer::Optimizer;
 use super::{Losses, Normalization, OptimizerKind, OptimizerSettings, Result, Weights};
@@ -53,36 +53,25 @@ impl Plan<'_> {
         Shape::new(3, height + 2 * self.border, width + 2 * self.border)
     }
 
-    /// Bytes that a canvas of this plan takes on a backend of 4-byte numbers, known before anything is allocated.
+    /// Bytes that a canvas of this plan takes, known before anything is allocated.
     pub fn bytes<B: Backend>(&self, extractor: &Extractor<B>) -> usize {
-        let picture = self.shape().elements();
-        let shapes = extractor.shapes(self.shape());
-        let kept: Vec<usize> = self
-            .content
+        let shape = self.shape();
+        let shapes = extractor.shapes(shape);
+        let nodes = |layers: &[(usize, f64)]| layers.iter().map(|layer| layer.0).collect::<Vec<_>>();
+        let (contents, styles) = (nodes(self.content), nodes(self.style));
+        let targets = contents.iter().map(|&node| B::tensor_bytes(shapes[node]));
+        let grams = styles
             .iter()
-            .chain(self.style)
-            .map(|(node, _)| *node)
-            .collect();
-        let (activations, bits) = extractor::footprint(&shapes, &kept);
-        let gradients = 2 * shapes.iter().map(Shape::elements).max().unwrap_or(0);
-        let contents: usize = self
-            .content
-            .iter()
-            .map(|(node, _)| shapes[*node].elements())
-            .sum();
-        let grams: usize = self
-            .style
-            .iter()
-            .map(|(node, _)| 3 * shapes[*node].channels.pow(2))
-            .sum();
+            .map(|&node| 3 * B::tensor_bytes(Shape::square(shapes[node].channels)));
+        // Picture, content, spare and the anchor; its weight; the optimiser's.
         let moments = if self.optimizer.kind == OptimizerKind::Adam {
             4
         } else {
             1
         };
-        // Picture, content, spare and the anchor with its weight.
-        let pictures = 4 * picture + picture / 3;
-        4 * (activations + gradients + contents + grams + pictures + moments * picture) + bits / 8
+        let pictures = (4 + moments) * B::tensor_bytes(shape) + B::tensor_bytes(shape.with_channels(1));
+        let features = Features::bytes(extractor, shape, &[contents.clone(), styles.clone()].concat());
+        features + targets.sum::<usize>() + grams.sum::<usize>() + pictures
     }
 }
 

@@ -71,44 +71,134 @@ impl<B: Backend> Extractor<B> {
 }
 
 /// The activations of a picture of one size, and the way back. Activations that somebody asked for are kept; the
-/// others take turns in two tensors, since backward needs only their masks.
+/// others take turns in two tensors, since backward needs only their masks. On the way back the gradients take turns in
+/// the same two.
 pub struct Features<B: Backend> {
-    shapes: Vec<Shape>,
-    /// Which of `values` holds each node.
-    value_of: Vec<usize>,
-    values: Vec<B::Tensor>,
-    /// By stage.
+    layout: Layout,
+    rooms: [B::Tensor; 2],
+    /// By place in [`Layout::steps`], where the step's result is asked for.
+    kept: Vec<Option<B::Tensor>>,
+    /// By place in [`Layout::steps`].
     masks: Vec<B::Mask>,
 }
 
+/// What is computed on the way from the picture to the deepest node, and what of it is kept.
+struct Layout {
+    shapes: Vec<Shape>,
+    steps: Vec<LaidStep>,
+}
+
+/// One or two stages in one operation. Activations before a pooling that nobody asks for are never written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LaidStep {
+    kind: StepKind,
+    /// The first stage, which is also the node from which the step goes, and the node to which it goes.
+    from: usize,
+    to: usize,
+    /// Whether somebody asked for the result.
+    asked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StepKind {
+    Conv,
+    Pool,
+    ConvAndPool,
+}
+
+impl Layout {
+    fn new(pools: &[bool], shapes: Vec<Shape>, asked: &[usize]) -> Self {
+        let mut steps = Vec::with_capacity(pools.len());
+        let mut from = 0;
+        while from < pools.len() {
+            let joined = !pools[from] && pools.get(from + 1) == Some(&true) && !asked.contains(&(from + 1));
+            let (kind, to) = match (pools[from], joined) {
+                (true, _) => (StepKind::Pool, from + 1),
+                (false, false) => (StepKind::Conv, from + 1),
+                (false, true) => (StepKind::ConvAndPool, from + 2),
+            };
+            steps.push(LaidStep {
+                kind,
+                from,
+                to,
+                asked: asked.contains(&to),
+            });
+            from = to;
+        }
+        Self { shapes, steps }
+    }
+
+    /// The shapes that a room holds in turn. After an even number of steps a result lies in the first room, after an odd
+    /// number in the second; so does the gradient of it.
+    fn room(&self, room: usize) -> Vec<Shape> {
+        let nodes = std::iter::once(0).chain(self.steps.iter().map(|step| step.to));
+        nodes
+            .skip(room)
+            .step_by(2)
+            .map(|node| self.shapes[node])
+            .collect()
+    }
+
+    fn mask(&self, step: &LaidStep) -> Shape {
+        // Before pooling, if there is one.
+        self.shapes[step.from + 1]
+    }
+}
+
 impl<B: Backend> Features<B> {
-    /// Plans for pictures of shape `picture`; the nodes of `kept` can be asked for after `forward`.
-    pub fn new(ops: &mut B, extractor: &Extractor<B>, picture: Shape, kept: &[usize]) -> Result<Self> {
-        let shapes = extractor.shapes(picture);
-        let (value_of, capacity) = layout(&shapes, kept);
-        let values = capacity
-            .iter()
-            .map(|&elements| ops.tensor(Shape::vector(elements.max(1))));
-        let values = values.collect::<std::result::Result<_, _>>()?;
-        let masks = shapes[1..]
-            .iter()
-            .map(|&shape| ops.mask(shape))
-            .collect::<std::result::Result<_, _>>()?;
+    /// Plans for pictures of shape `picture`; the activations of the nodes `asked` are kept.
+    pub fn new(ops: &mut B, extractor: &Extractor<B>, picture: Shape, asked: &[usize]) -> Result<Self> {
+        let mut features = Self::passing(ops, extractor, picture, asked)?;
+        for (step, kept) in features.layout.steps.iter().zip(&mut features.kept) {
+            if step.asked {
+                *kept = Some(ops.tensor(features.layout.shapes[step.to])?);
+            }
+        }
+        Ok(features)
+    }
+
+    /// Plans for a single `forward`, during which the nodes `asked` come by; nothing is kept.
+    pub fn passing(ops: &mut B, extractor: &Extractor<B>, picture: Shape, asked: &[usize]) -> Result<Self> {
+        let layout = Layout::new(&extractor.pools, extractor.shapes(picture), asked);
+        let masks = layout.steps.iter().map(|step| ops.mask(layout.mask(step)));
+        let masks = masks.collect::<backend::Result<Vec<_>>>()?;
         Ok(Self {
-            shapes,
-            value_of,
-            values,
+            rooms: [ops.room(&layout.room(0))?, ops.room(&layout.room(1))?],
+            kept: layout.steps.iter().map(|_| None).collect(),
             masks,
+            layout,
         })
     }
 
+    /// Bytes that [`Features`] of this plan hold.
+    pub fn bytes(extractor: &Extractor<B>, picture: Shape, asked: &[usize]) -> usize {
+        let layout = Layout::new(&extractor.pools, extractor.shapes(picture), asked);
+        let rooms = [0, 1].map(|room| {
+            let bytes = layout.room(room).into_iter().map(B::tensor_bytes);
+            bytes.max().unwrap_or(0)
+        });
+        let steps = layout.steps.iter().map(|step| {
+            let kept = if step.asked {
+                B::tensor_bytes(layout.shapes[step.to])
+            } else {
+                0
+            };
+            kept + B::mask_bytes(layout.mask(step))
+        });
+        rooms.iter().sum::<usize>() + steps.sum::<usize>()
+    }
+
     pub fn shape(&self, node: usize) -> Shape {
-        self.shapes[node]
+        self.layout.shapes[node]
     }
 
     /// The activations of a kept node, after `forward`.
     pub fn value(&self, node: usize) -> &B::Tensor {
-        &self.values[self.value_of[node]]
+        let place = self.layout.steps.iter().position(|step| step.to == node);
+        match place.and_then(|place| self.kept[place].as_ref()) {
+            Some(value) => value,
+            None => unreachable!("node {node} was not asked for"),
+        }
     }
 
     /// Measures `picture`.
@@ -118,84 +208,88 @@ impl<B: Backend> Features<B> {
         extractor: &Extractor<B>,
         picture: &B::Tensor,
     ) -> backend::Result<()> {
-        let first = &mut self.values[self.value_of[0]];
-        ops.reshape(first, self.shapes[0]);
-        ops.centre(picture, extractor.mean, first)?;
-        for (stage, filter) in extractor.filters.iter().enumerate() {
-            let [from, to] = pair(&mut self.values, self.value_of[stage], self.value_of[stage + 1]);
-            ops.reshape(to, self.shapes[stage + 1]);
-            match filter {
-                Some(filter) => ops.conv_relu(from, filter, to, &mut self.masks[stage])?,
-                None => ops.pool(from, extractor.pooling, to, &mut self.masks[stage])?,
+        self.forward_past(ops, extractor, picture, |_, _, _| Ok(()))
+    }
+
+    /// Measures `picture`; `look(ops, node, activations)` sees each node that was asked for as it comes by.
+    pub fn forward_past(
+        &mut self,
+        ops: &mut B,
+        extractor: &Extractor<B>,
+        picture: &B::Tensor,
+        mut look: impl FnMut(&mut B, usize, &B::Tensor) -> backend::Result<()>,
+    ) -> backend::Result<()> {
+        ops.reshape(&mut self.rooms[0], self.layout.shapes[0]);
+        ops.centre(picture, extractor.mean, &mut self.rooms[0])?;
+        for (place, step) in self.layout.steps.iter().enumerate() {
+            let [even, odd] = &mut self.rooms;
+            let (room_from, room_to) = if place % 2 == 0 { (even, odd) } else { (odd, even) };
+            let (before, after) = self.kept.split_at_mut(place);
+            let from = match before.last() {
+                Some(Some(kept)) => kept,
+                _ => &*room_from,
+            };
+            let to = match &mut after[0] {
+                Some(kept) => kept,
+                None => {
+                    ops.reshape(room_to, self.layout.shapes[step.to]);
+                    room_to
+                }
+            };
+            let mask = &mut self.masks[place];
+            match (step.kind, &extractor.filters[step.from]) {
+                (StepKind::Conv, Some(filter)) => ops.conv_relu(from, filter, to, mask)?,
+                (StepKind::ConvAndPool, Some(filter)) => {
+                    ops.conv_relu_pool(from, filter, extractor.pooling, to, mask)?
+                }
+                _ => ops.pool(from, extractor.pooling, to, mask)?,
+            }
+            if step.asked {
+                look(ops, step.to, to)?;
             }
         }
         Ok(())
     }
 
-    /// Goes back from the deepest node to the picture. `gradients` are two tensors with room for any node's
-    /// gradient; `inject(ops, node, activations, gradient)` adds the loss terms of each node on the way. Returns which of the
-    /// two holds the gradient of the picture.
+    /// Goes back from the deepest node to the picture. `inject(ops, node, activations, gradient)` adds the loss terms of each
+    /// kept node on the way. Returns the gradient of the picture.
     pub fn backward(
-        &self,
+        &mut self,
         ops: &mut B,
         extractor: &Extractor<B>,
-        gradients: &mut [B::Tensor; 2],
         mut inject: impl FnMut(&mut B, usize, &B::Tensor, &mut B::Tensor) -> backend::Result<()>,
-    ) -> backend::Result<usize> {
-        let deepest = extractor.depth();
-        let mut here = 0;
-        ops.reshape(&mut gradients[here], self.shapes[deepest]);
-        ops.fill(0.0, &mut gradients[here])?;
-        for stage in (0..deepest).rev() {
-            inject(ops, stage + 1, self.value(stage + 1), &mut gradients[here])?;
-            let [to, from] = pair(gradients, here, 1 - here);
-            ops.reshape(from, self.shapes[stage]);
-            match &extractor.filters[stage] {
-                Some(filter) => ops.conv_relu_backward(to, &self.masks[stage], filter, from)?,
-                None => ops.pool_backward(to, extractor.pooling, &self.masks[stage], from)?,
+    ) -> backend::Result<&mut B::Tensor> {
+        let Self {
+            layout,
+            rooms,
+            kept,
+            masks,
+        } = self;
+        let deepest = &mut rooms[layout.steps.len() % 2];
+        ops.reshape(deepest, layout.shapes[extractor.depth()]);
+        ops.fill(0.0, deepest)?;
+        for (place, step) in layout.steps.iter().enumerate().rev() {
+            let [even, odd] = &mut *rooms;
+            let (from, to) = if place % 2 == 0 { (even, odd) } else { (odd, even) };
+            if let Some(activations) = &kept[place] {
+                inject(ops, step.to, activations, to)?;
             }
-            here = 1 - here;
+            ops.reshape(from, layout.shapes[step.from]);
+            let mask = &masks[place];
+            match (step.kind, &extractor.filters[step.from]) {
+                (StepKind::Conv, Some(filter)) => ops.conv_relu_backward(to, mask, filter, from)?,
+                (StepKind::ConvAndPool, Some(filter)) => {
+                    ops.conv_relu_pool_backward(to, extractor.pooling, mask, filter, from)?
+                }
+                _ => ops.pool_backward(to, extractor.pooling, mask, from)?,
+            }
         }
-        Ok(here)
+        Ok(&mut rooms[0])
     }
 
-    /// Elements of the largest node: the room that a gradient needs.
-    pub fn largest(&self) -> usize {
-        self.shapes.iter().map(Shape::elements).max().unwrap_or(0)
-    }
-}
-
-/// Which tensor holds each node, and the elements of each tensor.
-fn layout(shapes: &[Shape], kept: &[usize]) -> (Vec<usize>, Vec<usize>) {
-    let mut value_of = Vec::with_capacity(shapes.len());
-    let mut capacity = vec![0, 0];
-    for (node, shape) in shapes.iter().enumerate() {
-        if kept.contains(&node) {
-            value_of.push(capacity.len());
-            capacity.push(shape.elements());
-        } else {
-            // Even and odd nodes take turns: a stage never reads what it writes.
-            value_of.push(node % 2);
-            capacity[node % 2] = capacity[node % 2].max(shape.elements());
-        }
-    }
-    (value_of, capacity)
-}
-
-/// Numbers and mask bits that [`Features`] of this plan hold.
-pub fn footprint(shapes: &[Shape], kept: &[usize]) -> (usize, usize) {
-    let (_, capacity) = layout(shapes, kept);
-    (
-        capacity.iter().sum(),
-        shapes[1..].iter().map(Shape::elements).sum(),
-    )
-}
-
-/// Two different elements of a slice, both mutable.
-fn pair<T>(slice: &mut [T], first: usize, second: usize) -> [&mut T; 2] {
-    match slice.get_disjoint_mut([first, second]) {
-        Ok(pair) => pair,
-        Err(_) => unreachable!("neighbouring nodes lie in different tensors"),
+    /// The gradient of the picture, after `backward`.
+    pub fn gradient(&self) -> &B::Tensor {
+        &self.rooms[0]
     }
 }
 

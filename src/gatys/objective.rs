@@ -80,19 +80,21 @@ impl StyleTarget {
         layers: &[(usize, f64)],
         picture: &B::Tensor,
     ) -> Result<Self> {
-        let nodes: Vec<usize> = layers.iter().map(|(node, _)| *node).collect();
         let shape = ops.shape(picture);
-        let mut features = Features::new(ops, extractor, shape, &nodes)?;
-        features.forward(ops, extractor, picture)?;
-        let mut grams = Vec::with_capacity(nodes.len());
-        for &node in &nodes {
-            let shape = features.shape(node);
-            let mut gram = ops.tensor(Shape::square(shape.channels))?;
-            ops.gram(features.value(node), 1.0 / shape.elements() as f32, &mut gram)?;
-            let mut values = vec![0.0; shape.channels * shape.channels];
-            ops.download(&gram, &mut values)?;
-            grams.push(values);
-        }
+        let nodes: Vec<usize> = layers.iter().map(|(node, _)| *node).collect();
+        let mut features = Features::passing(ops, extractor, shape, &nodes)?;
+        let mut grams = vec![Vec::new(); layers.len()];
+        // Each matrix is taken as its activations come by, so that none of them has to be kept.
+        features.forward_past(ops, extractor, picture, |ops, node, activations| {
+            for (grams, _) in grams.iter_mut().zip(layers).filter(|(_, layer)| layer.0 == node) {
+                let shape = ops.shape(activations);
+                let mut gram = ops.tensor(Shape::square(shape.channels))?;
+                ops.gram(activations, 1.0 / shape.elements() as f32, &mut gram)?;
+                grams.resize(shape.channels * shape.channels, 0.0);
+                ops.download(&gram, grams)?;
+            }
+            Ok(())
+        })?;
         Ok(Self { grams })
     }
 }
@@ -106,9 +108,6 @@ pub struct Objective<B: Backend> {
     /// The picture that J_temporal pulls towards, and how much each pixel of it counts.
     anchor: B::Tensor,
     anchor_weight: B::Tensor,
-    gradients: [B::Tensor; 2],
-    /// Which of `gradients` is the picture's.
-    result: usize,
     /// Coefficients of the gradients: content terms, style terms, TV, temporal.
     knobs: B::Tensor,
     knob_values: Vec<f32>,
@@ -153,14 +152,11 @@ impl<B: Backend> Objective<B> {
                 norm: 0.25,
             });
         }
-        let room = Shape::vector(features.largest());
         let knobs = content.len() + style.len() + 2;
         Ok(Self {
             normalization,
             anchor: ops.tensor(picture)?,
             anchor_weight: ops.tensor(picture.with_channels(1))?,
-            gradients: [ops.tensor(room)?, ops.tensor(room)?],
-            result: 0,
             knobs: ops.tensor(Shape::vector(knobs))?,
             knob_values: vec![0.0; knobs],
             sums: ops.tensor(Shape::vector(knobs))?,
@@ -259,7 +255,6 @@ impl<B: Backend> Objective<B> {
             style,
             knobs,
             sums,
-            gradients,
             ..
         } = self;
         let contents = content.len();
@@ -271,7 +266,7 @@ impl<B: Backend> Objective<B> {
             };
             ops.difference(&term.gram, &term.target, &mut term.difference, slot)?;
         }
-        let result = features.backward(ops, extractor, gradients, |ops, node, activations, gradient| {
+        let gradient = features.backward(ops, extractor, |ops, node, activations, gradient| {
             for (index, term) in content.iter().enumerate().filter(|(_, term)| term.node == node) {
                 let coefficient = Scalar {
                     of: &*knobs,
@@ -292,7 +287,6 @@ impl<B: Backend> Objective<B> {
             }
             Ok(())
         })?;
-        let gradient = &mut gradients[result];
         let (tv, temporal) = (contents + style.len(), contents + style.len() + 1);
         let coefficient = Scalar { of: &*knobs, at: tv };
         ops.total_variation(
@@ -320,13 +314,12 @@ impl<B: Backend> Objective<B> {
             gradient,
             slot,
         )?;
-        self.result = result;
         Ok(())
     }
 
     /// ∂J/∂G of the last evaluation, [3, H, W].
     pub fn gradient(&self) -> &B::Tensor {
-        &self.gradients[self.result]
+        self.features.gradient()
     }
 
     /// The terms of the last evaluation; waits for the machine.

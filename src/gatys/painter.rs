@@ -146,9 +146,7 @@ impl<B: Backend> Painter<B> {
             self.extractor.load(&mut self.ops, network)?;
             self.network = None;
         }
-        let border = self.recipe.border;
-        let trust = Shape::new(1, size.1 + 2 * border, size.0 + 2 * border);
-        self.trust = Some(self.ops.tensor(trust)?);
+        self.trust = Some(self.ops.tensor(self.trust_shape(size))?);
         // Half a plan is none: until all of it is there, `size` says nothing.
         let mut canvases = Vec::with_capacity(self.scales(size));
         for scale in 0..self.scales(size) {
@@ -178,9 +176,12 @@ impl<B: Backend> Painter<B> {
             ..
         } = self;
         let plan = |scale| canvas_plan(recipe, content_layers, style_layers, size, scale);
-        (0..self.scales(size))
-            .map(|scale| plan(scale).bytes(extractor))
-            .sum()
+        let canvases = (0..self.scales(size)).map(|scale| plan(scale).bytes(extractor));
+        canvases.sum::<usize>() + B::tensor_bytes(self.trust_shape(size))
+    }
+
+    fn trust_shape(&self, (width, height): (usize, usize)) -> Shape {
+        Shape::new(1, height + 2 * self.recipe.border, width + 2 * self.recipe.border)
     }
 
     /// How many sizes a fresh start of pictures painted at `size` has.
@@ -529,8 +530,8 @@ mod tests {
             painter.plan((200, 120)).unwrap();
             let in_use = (painter.backend().bytes_in_use() - constant) as f64;
             let planned = painter.planned_bytes((200, 120)) as f64;
-            // Knobs, rounding of mask words and the mask of trust are left out of the figure.
-            assert!((planned / in_use - 1.0).abs() < 0.01, "{planned} {in_use}");
+            // Only knobs and sums of losses are left out of the figure: some dozens of numbers.
+            assert!((planned / in_use - 1.0).abs() < 1e-3, "{planned} {in_use}");
         }
     }
 

@@ -81,9 +81,13 @@ fn evaluate<B: Backend>(
 }
 
 fn assert_near(found: f64, expected: f64) {
-    // Sums and gradients are kept in f32; the numbers by hand have few digits, so nothing else is rounded.
+    // Sums and gradients are kept in f32, and the numbers by hand have few digits. What is rounded beside that is the
+    // one convolution that they have passed: by Winograd's method a few 1e-6 of the greatest output, which is about 1.
     let error = (found - expected).abs();
-    assert!(error <= 2e-7 * expected.abs(), "{found} instead of {expected}");
+    assert!(
+        error <= 1e-5 * expected.abs().max(0.1),
+        "{found} instead of {expected}"
+    );
 }
 
 fn assert_all_near(found: &[f32], expected: &[f64]) {

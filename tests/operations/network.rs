@@ -3,7 +3,7 @@
 use gstneuralstyle::backend::reference;
 use gstneuralstyle::backend::{Backend, FilterData, Pooling, Shape};
 
-use super::pair::{Pair, SHAPES, Twin, UNIT, gamma, magnitudes};
+use super::pair::{Pair, SHAPES, Twin, UNIT, gamma};
 use super::random::Random;
 
 /// (I, O, H, W): single pixels, rows and columns; 63, 64, 65 pixels; channels that no blocking divides; pictures
@@ -56,13 +56,119 @@ fn rectified<B: Backend>(pair: &mut Pair<B>, x: &reference::Tensor, filter: &Fil
     out.values
 }
 
+/// How far a convolution may be off at each output, or, `transposed`, its adjoint at each input.
+///
+/// A convolution by Winograd's method is y = Aᵀ [Σ (G g Gᵀ) ⊙ (Bᵀ d B)] A over the channels, for tiles of at most 8×8
+/// inputs. Every number on the way is a sum of products, so that Higham's bound holds for the whole: γ_n times what the
+/// same formula makes of the magnitudes of all operands, the matrices included. With D the greatest input of a channel
+/// under any tile that covers the output, that is at most κ² D Σ|g|, where κ is the greatest entry of |Aᵀ| (|G| · the row
+/// sums of |Bᵀ|) along one axis: see [`amplification`]. On the way through a tile lie n = `channels` products and 40
+/// roundings: constants and operations of six transforms of one axis, the scale of pooling, the bias. For machines that
+/// add up the nine products of each channel one by one the bound holds all the more.
+fn bounds(x: &reference::Tensor, filter: &FilterData, transposed: bool) -> Vec<f64> {
+    let Shape {
+        channels,
+        height,
+        width,
+    } = x.shape;
+    let (outputs, inputs) = (filter.outputs, filter.inputs);
+    let results = if transposed { inputs } else { outputs };
+    let kernel = |result: usize, channel: usize| {
+        let (o, i) = if transposed {
+            (channel, result)
+        } else {
+            (result, channel)
+        };
+        filter.weights[(o * inputs + i) * 9..][..9]
+            .iter()
+            .map(|w| f64::from(w.abs()))
+            .sum::<f64>()
+    };
+    let kappa = amplification(&[0.5_f64.sqrt(), 2.0_f64.sqrt()], 4).max(amplification(&[0.5, 1.0, 2.0], 6));
+    let factor = gamma(channels + 40) * kappa * kappa;
+    let bias = |result: usize| {
+        if transposed {
+            0.0
+        } else {
+            f64::from(filter.bias[result].abs())
+        }
+    };
+    let mut bounds: Vec<f64> = (0..results * height * width)
+        .map(|index| gamma(channels + 40) * bias(index / (height * width)))
+        .collect();
+    for channel in 0..channels {
+        let plane = &x.values[channel * height * width..][..height * width];
+        let greatest = greatest_nearby(plane, height, width);
+        for result in 0..results {
+            let weight = factor * kernel(result, channel);
+            let bounds = &mut bounds[result * height * width..][..height * width];
+            for (bound, greatest) in bounds.iter_mut().zip(&greatest) {
+                *bound += weight * greatest;
+            }
+        }
+    }
+    bounds
+}
+
+/// The greatest magnitude within 7 pixels in both directions: under any tile of 8×8 inputs.
+fn greatest_nearby(plane: &[f64], height: usize, width: usize) -> Vec<f64> {
+    let greatest = |values: &[f64], length: usize, step: usize, at: usize| {
+        let place = at / step % length;
+        (place.saturating_sub(7)..(place + 8).min(length))
+            .map(|other| values[at + other * step - place * step].abs())
+            .fold(0.0, f64::max)
+    };
+    let rows: Vec<f64> = (0..plane.len()).map(|at| greatest(plane, width, 1, at)).collect();
+    (0..rows.len())
+        .map(|at| greatest(&rows, height, width, at))
+        .collect()
+}
+
+/// κ of Winograd's method with `outputs` outputs at the points 0, ± each of `points` and ∞, from the polynomials that the
+/// matrices consist of: row i of Bᵀ are the coefficients of Π (x − other points), row i of G is (1, a, a²) / Π (a − other
+/// points), column i of Aᵀ is (1, a, a², …).
+fn amplification(points: &[f64], outputs: usize) -> f64 {
+    let mut finite = vec![0.0];
+    finite.extend(points.iter().flat_map(|&point| [point, -point]));
+    let product = |points: &[f64]| {
+        points.iter().fold(vec![1.0], |polynomial: Vec<f64>, point| {
+            let mut next = vec![0.0; polynomial.len() + 1];
+            for (power, coefficient) in polynomial.iter().enumerate() {
+                next[power + 1] += coefficient;
+                next[power] -= point * coefficient;
+            }
+            next
+        })
+    };
+    let size = |polynomial: Vec<f64>| polynomial.iter().map(|c| c.abs()).sum::<f64>();
+    let mut kappa = 0.0_f64;
+    for output in 0..outputs {
+        for tap in 0..3 {
+            // The point ∞ stands for the leading coefficient, of the last output and the last tap.
+            let infinite = if output + 1 == outputs && tap == 2 {
+                size(product(&finite))
+            } else {
+                0.0
+            };
+            let terms = finite.iter().enumerate().map(|(index, &point)| {
+                let mut others = finite.clone();
+                others.remove(index);
+                let divisor: f64 = others.iter().map(|other| point - other).product();
+                (point.powi((output + tap) as i32) / divisor).abs() * size(product(&others))
+            });
+            kappa = kappa.max(infinite + terms.sum::<f64>());
+        }
+    }
+    kappa
+}
+
 struct Case<T, F, M> {
     x: Twin<T>,
     y: Twin<T>,
     filter: F,
     mask: M,
     exact_filter: FilterData,
-    exact_mask: Vec<u8>,
+    exact_mask: reference::Mask,
     /// How far each y may be from the exact one.
     bounds: Vec<f64>,
 }
@@ -86,9 +192,7 @@ fn forward<B: Backend>(
     pair.exact
         .conv_relu(&x.exact, &exact_filter, &mut y.exact, &mut exact_mask)
         .unwrap();
-    // 9 I products and a bias, Σ |w x| + |b|; cutting off what is negative brings nothing further apart.
-    let sizes = rectified(pair, &magnitudes(&x.exact), &map_filter(&exact_filter, f32::abs));
-    let bounds: Vec<f64> = sizes.iter().map(|size| gamma(9 * inputs + 1) * size).collect();
+    let bounds = bounds(&x.exact, &exact_filter, false);
     pair.assert_close("conv_relu", &y, |index| bounds[index]);
     Case {
         x,
@@ -108,59 +212,182 @@ pub fn convolution<B: Backend>(ops: &mut B) {
     }
 }
 
-/// Σ |wᵀ g| over the outputs that each input reached.
-fn backward_sizes<B: Backend>(
+/// A gradient at the outputs of a convolution that is zero where the two machines may rightly disagree about the mask:
+/// where Wx + b = max(0, Wx + b) − max(0, −Wx − b) is zero within the bound.
+fn gradient_where_sure<B: Backend>(
     pair: &mut Pair<B>,
-    gradient: &reference::Tensor,
-    filter: &FilterData,
-) -> Vec<f64> {
-    let mut gradient = magnitudes(gradient);
-    let mut out = pair
-        .exact
-        .tensor(gradient.shape.with_channels(filter.inputs))
-        .unwrap();
-    let everywhere = vec![1; gradient.values.len()];
-    pair.exact
-        .conv_relu_backward(
-            &mut gradient,
-            &everywhere,
-            &map_filter(filter, f32::abs),
-            &mut out,
-        )
-        .unwrap();
-    out.values
+    case: &Case<B::Tensor, B::Filter, B::Mask>,
+) -> Twin<B::Tensor> {
+    let negated = rectified(pair, &case.x.exact, &map_filter(&case.exact_filter, |w| -w));
+    let values: Vec<f32> = (0..case.bounds.len())
+        .map(|i| {
+            let sure = (case.y.exact.values[i] - negated[i]).abs() > case.bounds[i];
+            f32::from(u8::from(sure)) * (2.0 * pair.random.unit() - 1.0)
+        })
+        .collect();
+    pair.tensor(case.y.exact.shape, &values)
 }
 
 pub fn convolution_backward<B: Backend>(ops: &mut B) {
     let mut pair = Pair::new(ops, 2);
     for sizes in CONVOLUTIONS {
         let case = forward(&mut pair, sizes, 1.0);
-        // Wx + b = max(0, Wx + b) − max(0, −Wx − b). Where that is zero within the bound, the two machines may
-        // rightly disagree about the mask; no gradient comes from there.
-        let negated = rectified(&mut pair, &case.x.exact, &map_filter(&case.exact_filter, |w| -w));
-        let values: Vec<f32> = (0..case.bounds.len())
-            .map(|i| {
-                let sure = (case.y.exact.values[i] - negated[i]).abs() > case.bounds[i];
-                f32::from(u8::from(sure)) * (2.0 * pair.random.unit() - 1.0)
-            })
-            .collect();
-        let mut gradient = pair.tensor(case.y.exact.shape, &values);
+        let gradient = gradient_where_sure(&mut pair, &case);
         let mut out = pair.soiled(case.x.exact.shape);
         pair.ops
-            .conv_relu_backward(&mut gradient.real, &case.mask, &case.filter, &mut out.real)
+            .conv_relu_backward(&gradient.real, &case.mask, &case.filter, &mut out.real)
             .unwrap();
         pair.exact
             .conv_relu_backward(
-                &mut gradient.exact,
+                &gradient.exact,
                 &case.exact_mask,
                 &case.exact_filter,
                 &mut out.exact,
             )
             .unwrap();
-        pair.assert_same("the masked gradient", &gradient);
-        let sizes = backward_sizes(&mut pair, &gradient.exact, &case.exact_filter);
-        let roundings = 9 * case.exact_filter.outputs;
-        pair.assert_close("conv_relu_backward", &out, |i| gamma(roundings) * sizes[i]);
+        pair.assert_same("a gradient is only read", &gradient);
+        let bounds = bounds(&gradient.exact, &case.exact_filter, true);
+        pair.assert_close("conv_relu_backward", &out, |i| bounds[i]);
+    }
+}
+
+/// A gradient behind pooling that is zero where the two machines may rightly disagree about its way back: where an
+/// output of the window may be on either side of the ReLU, or, with max pooling, two of them may be the greatest.
+fn pooled_gradient_where_sure<B: Backend>(
+    pair: &mut Pair<B>,
+    kind: Pooling,
+    whole: Shape,
+    before: &[f64],
+    bounds: &[f64],
+) -> Twin<B::Tensor> {
+    let pooled = whole.pooled();
+    let (rows, columns) = (whole.height.min(2), whole.width.min(2));
+    let values: Vec<f32> = (0..pooled.elements())
+        .map(|index| {
+            let (c, pixel) = (index / pooled.pixels(), index % pooled.pixels());
+            let (y, x) = (pixel / pooled.width * 2, pixel % pooled.width * 2);
+            let window = (0..rows * columns)
+                .map(|place| (c * whole.height + y + place / columns) * whole.width + x + place % columns);
+            let window: Vec<usize> = window.collect();
+            let best = window.iter().map(|&at| before[at]).fold(f64::MIN, f64::max);
+            let bound = window.iter().map(|&at| bounds[at]).fold(0.0, f64::max);
+            let sure = match kind {
+                Pooling::Average => window.iter().all(|&at| before[at].abs() > bound),
+                Pooling::Max => {
+                    let near = window
+                        .iter()
+                        .filter(|&&at| before[at] >= best - 2.0 * bound)
+                        .count();
+                    near == 1 && best.abs() > bound || best < -bound
+                }
+            };
+            f32::from(u8::from(sure)) * (2.0 * pair.random.unit() - 1.0)
+        })
+        .collect();
+    pair.tensor(pooled, &values)
+}
+
+/// A convolution and the pooling behind it in one operation are the two one after the other.
+pub fn convolution_and_pooling<B: Backend>(ops: &mut B) {
+    let mut pair = Pair::new(ops, 6);
+    for sizes in CONVOLUTIONS {
+        let case = forward(&mut pair, sizes, 1.0);
+        let (shape, whole) = (case.x.exact.shape, case.y.exact.shape);
+        let negated = rectified(&mut pair, &case.x.exact, &map_filter(&case.exact_filter, |w| -w));
+        let before: Vec<f64> = case
+            .y
+            .exact
+            .values
+            .iter()
+            .zip(negated)
+            .map(|(y, n)| y - n)
+            .collect();
+        let greatest = case.bounds.iter().copied().fold(0.0, f64::max);
+        for kind in [Pooling::Average, Pooling::Max] {
+            let mut y = pair.soiled(whole.pooled());
+            let mut mask = pair.ops.mask(whole).unwrap();
+            let mut exact_mask = pair.exact.mask(whole).unwrap();
+            pair.ops
+                .conv_relu_pool(&case.x.real, &case.filter, kind, &mut y.real, &mut mask)
+                .unwrap();
+            pair.exact
+                .conv_relu_pool(
+                    &case.x.exact,
+                    &case.exact_filter,
+                    kind,
+                    &mut y.exact,
+                    &mut exact_mask,
+                )
+                .unwrap();
+            // Neither pooling brings anything further apart than the greatest of a window, but for its own roundings.
+            pair.assert_close("conv_relu_pool", &y, |_| greatest * (1.0 + gamma(4)));
+
+            let gradient = pooled_gradient_where_sure(&mut pair, kind, whole, &before, &case.bounds);
+            let mut out = pair.soiled(shape);
+            pair.ops
+                .conv_relu_pool_backward(&gradient.real, kind, &mask, &case.filter, &mut out.real)
+                .unwrap();
+            pair.exact
+                .conv_relu_pool_backward(
+                    &gradient.exact,
+                    kind,
+                    &exact_mask,
+                    &case.exact_filter,
+                    &mut out.exact,
+                )
+                .unwrap();
+            let mut unpooled = pair.exact.tensor(whole).unwrap();
+            pair.exact
+                .pool_backward(&gradient.exact, kind, &exact_mask, &mut unpooled)
+                .unwrap();
+            let bounds = bounds(&unpooled, &case.exact_filter, true);
+            pair.assert_close("conv_relu_pool_backward", &out, |i| bounds[i]);
+        }
+    }
+}
+
+/// Where all outputs of a window are the bias, the first wins, as in pooling alone.
+pub fn the_first_of_equals_wins<B: Backend>(ops: &mut B) {
+    let mut pair = Pair::new(ops, 7);
+    let (shape, outputs) = (Shape::new(5, 9, 12), 20);
+    let nothing = FilterData {
+        outputs,
+        inputs: shape.channels,
+        weights: vec![0.0; outputs * shape.channels * 9],
+        bias: (0..outputs)
+            .map(|o| if o % 3 == 0 { -1.0 } else { 1.0 })
+            .collect(),
+    };
+    let x = pair.signed(shape);
+    let whole = shape.with_channels(outputs);
+    let filter = pair.ops.filter(&nothing).unwrap();
+    let mut y = pair.soiled(whole.pooled());
+    let mut mask = pair.ops.mask(whole).unwrap();
+    pair.ops
+        .conv_relu_pool(&x.real, &filter, Pooling::Max, &mut y.real, &mut mask)
+        .unwrap();
+    // Weights that let the mask be seen: each output is one input again.
+    let mut seen = nothing.clone();
+    for o in 0..outputs {
+        seen.weights[(o * shape.channels + o % shape.channels) * 9 + 4] = f32::from(o as u8 / 5 + 1);
+    }
+    let seen = pair.ops.filter(&seen).unwrap();
+    let ones = pair.tensor(whole.pooled(), &vec![1.0; whole.pooled().elements()]);
+    let mut out = pair.soiled(shape);
+    pair.ops
+        .conv_relu_pool_backward(&ones.real, Pooling::Max, &mask, &seen, &mut out.real)
+        .unwrap();
+    for (index, value) in pair.values(&out.real).into_iter().enumerate() {
+        let (channel, y, x) = (index / 108, index / 12 % 9, index % 12);
+        let open = (0..outputs).filter(|o| o % 5 == channel && o % 3 != 0);
+        let expected: f32 = open.map(|o| f32::from(o as u8 / 5 + 1)).sum();
+        let first = y % 2 == 0 && x % 2 == 0 && y < 8;
+        let expected = if first { expected } else { 0.0 };
+        // Sums below 10, amplified as `bounds` tells.
+        assert!(
+            (value - expected).abs() < 0.05,
+            "{channel}, {y}, {x}: {value} instead of {expected}"
+        );
     }
 }
 
@@ -169,18 +396,19 @@ pub fn convolution_is_adjoint<B: Backend>(ops: &mut B) {
     let mut pair = Pair::new(ops, 3);
     for sizes in CONVOLUTIONS {
         let case = forward(&mut pair, sizes, 0.0);
-        let mut y = pair.signed(case.y.exact.shape);
+        let y = pair.signed(case.y.exact.shape);
         let raw = pair.values(&y.real);
         let forward = pair.values(&case.y.real);
         let mut back = pair.soiled(case.x.exact.shape);
         pair.ops
-            .conv_relu_backward(&mut y.real, &case.mask, &case.filter, &mut back.real)
+            .conv_relu_backward(&y.real, &case.mask, &case.filter, &mut back.real)
             .unwrap();
-        let masked = pair.values(&y.real);
-        for ((&masked, &raw), &forward) in masked.iter().zip(&raw).zip(&forward) {
-            let expected = if forward > 0.0 { raw } else { 0.0 };
-            assert_eq!(masked, expected, "the mask is where forward is positive");
-        }
+        // The mask is where forward is positive.
+        let masked: Vec<f32> = forward
+            .iter()
+            .zip(&raw)
+            .map(|(&forward, &raw)| if forward > 0.0 { raw } else { 0.0 })
+            .collect();
         let back = pair.values(&back.real);
         let product = |a: &[f32], b: &[f32]| {
             let products = a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b));
@@ -196,18 +424,16 @@ pub fn convolution_is_adjoint<B: Backend>(ops: &mut B) {
             shape: case.y.exact.shape,
             values: masked.iter().map(|&value| f64::from(value)).collect(),
         };
-        let sizes = backward_sizes(&mut pair, &masked_exact, &case.exact_filter);
-        let there_bound: f64 = case
-            .bounds
-            .iter()
-            .zip(&masked)
-            .map(|(b, &y)| b * f64::from(y).abs())
-            .sum();
-        let back_bound: f64 = sizes
-            .iter()
-            .zip(&case.x.exact.values)
-            .map(|(size, x)| gamma(9 * case.exact_filter.outputs) * size * x.abs())
-            .sum();
+        let weighed = |bounds: &[f64], by: &[f64]| {
+            bounds
+                .iter()
+                .zip(by)
+                .map(|(bound, by)| bound * by.abs())
+                .sum::<f64>()
+        };
+        let there_bound = weighed(&case.bounds, &masked_exact.values);
+        let back_bounds = bounds(&masked_exact, &case.exact_filter, true);
+        let back_bound = weighed(&back_bounds, &case.x.exact.values);
         let error = (there - and_back).abs();
         assert!(
             error <= there_bound + back_bound,

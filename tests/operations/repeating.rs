@@ -91,7 +91,7 @@ fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
         look(ops, "pool_backward", &back);
     }
     let mut back = ops.tensor(shape).unwrap();
-    ops.conv_relu_backward(&mut gradient, &mask, &filter, &mut back)
+    ops.conv_relu_backward(&gradient, &mask, &filter, &mut back)
         .unwrap();
     look(ops, "conv_relu_backward", &back);
     ops.total_variation(&x, knob!(3), &mut back, sum!()).unwrap();

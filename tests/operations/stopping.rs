@@ -49,7 +49,7 @@ pub fn cancelling<B: Backend>(ops: &mut B, cancel: &CancelToken) {
             );
             check(
                 "conv_relu_backward",
-                ops.conv_relu_backward(&mut gradient, &mask, &filter, &mut picture),
+                ops.conv_relu_backward(&gradient, &mask, &filter, &mut picture),
             );
             check(
                 "export",

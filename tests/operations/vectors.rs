@@ -31,15 +31,16 @@ pub fn memory<B: Backend>(ops: &mut B) {
 /// The memory of a large tensor serves smaller shapes in turn, and the large one again.
 pub fn reshaping<B: Backend>(ops: &mut B) {
     let mut pair = Pair::new(ops, 11);
-    let room = Shape::new(7, 11, 13);
-    let mut tensor = pair.ops.tensor(Shape::vector(room.elements())).unwrap();
-    for shape in [
-        room,
+    let shapes = [
         Shape::new(3, 5, 7),
+        Shape::new(7, 11, 13),
         Shape::new(1, 1, 1),
-        Shape::new(13, 7, 11),
-        room,
-    ] {
+        Shape::new(17, 7, 11),
+        Shape::new(1, 1, 1001),
+    ];
+    let mut tensor = pair.ops.room(&shapes).unwrap();
+    assert_eq!(pair.ops.shape(&tensor), shapes[0]);
+    for shape in shapes.into_iter().chain(shapes) {
         pair.ops.reshape(&mut tensor, shape);
         assert_eq!(pair.ops.shape(&tensor), shape);
         let values = pair.random.signeds(shape.elements());

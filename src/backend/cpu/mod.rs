@@ -1,91 +1,76 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The CPU in f32: planar tensors, products by the `gemm` crate, threads by `rayon`.
+//! The CPU in f32: convolutions by Winograd's method and products in kernels of our own, chosen by what the processor
+//! can do; threads by `rayon`.
 #![allow(unsafe_code)]
+// Kernels read like the formulas that they compute, with an index for each axis.
+#![allow(clippy::needless_range_loop)]
 
 mod conv;
 mod gram;
+mod layout;
+mod memory;
 mod parallel;
 mod picture;
 mod pool;
 mod product;
+mod simd;
 mod vector;
+mod workers;
 
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{
     AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Mix, Pooling,
     Result, Scalar, Shape, Slot,
 };
-pub use conv::Filter;
+use conv::{
+    Bits, Blocked, Convolution, Direction, Masked, Pixels, Planar, Rectified, RectifiedAndPooled, Scaled,
+    Scratch, Sink, Unpooled, Written,
+};
+use layout::Layout;
+use memory::Buffer;
+pub use simd::Level;
+use workers::Workers;
 
-/// Values in [C, H, W] order.
+/// Numbers in one of two orders, see [`Layout`].
 pub struct Tensor {
-    shape: Shape,
-    values: Vec<f32>,
-    _held: Held,
+    layout: Layout,
+    values: Buffer<f32>,
 }
 
 impl Tensor {
-    pub fn values(&self) -> &[f32] {
-        &self.values[..self.shape.elements()]
+    fn values(&self) -> &[f32] {
+        &self.values[..self.layout.stored()]
     }
 
     fn values_mut(&mut self) -> &mut [f32] {
-        &mut self.values[..self.shape.elements()]
+        &mut self.values[..self.layout.stored()]
     }
 }
 
-/// What backward needs of a ReLU (bits) and of max pooling (winners).
+/// The weights of a convolution, which all elements of a process share.
+pub struct Filter(Arc<conv::Filter>);
+
+/// What backward needs of forward.
 pub struct Mask {
-    positive: conv::Bits,
-    winners: Vec<u8>,
     shape: Shape,
-    held: Held,
-}
-
-/// Bytes counted as in use for as long as this lives.
-struct Held {
-    total: Arc<AtomicUsize>,
-    bytes: usize,
-}
-
-impl Held {
-    fn new(total: &Arc<AtomicUsize>, bytes: usize) -> Self {
-        total.fetch_add(bytes, Ordering::Relaxed);
-        Self {
-            total: total.clone(),
-            bytes,
-        }
-    }
-
-    fn set(&mut self, bytes: usize) {
-        self.total.fetch_add(bytes, Ordering::Relaxed);
-        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.bytes = bytes;
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
+    /// A bit for each unit whose gradient goes on: [C / BLOCK, H, W] words.
+    bits: Buffer<u16>,
+    /// Where pooling is no part of a convolution: the winner of each window, as the pooled tensor lies.
+    winners: Vec<u8>,
 }
 
 /// The CPU and its threads.
 pub struct Cpu {
-    pool: rayon::ThreadPool,
-    threads: usize,
+    level: Level,
+    workers: Workers,
     cancel: CancelToken,
     in_use: Arc<AtomicUsize>,
-    /// One per thread: the gathered columns of a block of a convolution.
-    columns: Vec<Mutex<Vec<f32>>>,
-    columns_held: Held,
-    /// The partial sums of a Gram matrix.
-    partials: Vec<f32>,
-    partials_held: Held,
+    convolving: Scratch,
+    /// The partial sums of a Gram matrix, or a matrix laid out for a product.
+    matrices: Buffer<f32>,
     /// Half-resampled pictures.
     lines: Vec<f32>,
 }
@@ -93,22 +78,22 @@ pub struct Cpu {
 impl Cpu {
     /// `threads` = 0: one per core that this process may use.
     pub fn new(threads: usize, cancel: CancelToken) -> Result<Self> {
-        let available = std::thread::available_parallelism().map_or(1, |count| count.get());
-        let threads = if threads == 0 { available } else { threads };
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("neuralstyle-{index}"))
-            .build()
-            .map_err(|error| Error::Device(format!("{threads} threads cannot be started: {error}")))?;
+        Self::with_level(threads, cancel, Level::best())
+    }
+
+    /// With the kernels of another level than the best; it must be [available](Level::available).
+    pub fn with_level(threads: usize, cancel: CancelToken, level: Level) -> Result<Self> {
+        if !Level::available().contains(&level) {
+            return Err(Error::Device(format!("this processor has no {}", level.name())));
+        }
+        let workers = Workers::new(threads)?;
         let in_use = Arc::new(AtomicUsize::new(0));
         Ok(Self {
-            pool,
-            threads,
+            level,
+            convolving: Scratch::new(workers.threads(), &in_use)?,
+            workers,
             cancel,
-            columns: (0..threads).map(|_| Mutex::new(Vec::new())).collect(),
-            columns_held: Held::new(&in_use, 0),
-            partials: Vec::new(),
-            partials_held: Held::new(&in_use, 0),
+            matrices: Buffer::zeros(0, &in_use)?,
             lines: Vec::new(),
             in_use,
         })
@@ -122,23 +107,93 @@ impl Cpu {
             Ok(())
         }
     }
+
+    fn convolution<'a>(
+        &'a mut self,
+        filter: &'a Filter,
+        direction: Direction,
+        shape: Shape,
+    ) -> Convolution<'a> {
+        Convolution {
+            level: self.level,
+            filter: &filter.0,
+            direction,
+            height: shape.height,
+            width: shape.width,
+            scratch: &mut self.convolving,
+            cancel: &self.cancel,
+        }
+    }
+
+    fn convolve_forward<K: Sink>(&mut self, from: &Tensor, filter: &Filter, sink: K) -> Result<()> {
+        assert_eq!(from.layout.shape.channels, filter.0.inputs);
+        let (workers, cancel) = (self.workers.clone(), self.cancel.clone());
+        let convolution = self.convolution(filter, Direction::Forward, from.layout.shape);
+        workers.run(&cancel, || {
+            if from.layout.lanes == 1 {
+                convolution.run(planar(from), sink);
+            } else {
+                convolution.run(blocked(from), sink);
+            }
+        })?;
+        self.finished()
+    }
+
+    /// `shape` is that of the filter's outputs.
+    fn convolve_backward<P: Pixels>(
+        &mut self,
+        gradient: P,
+        shape: Shape,
+        filter: &Filter,
+        factor: f32,
+        from: &mut Tensor,
+    ) -> Result<()> {
+        assert!(
+            shape.channels == filter.0.outputs && from.layout.shape == shape.with_channels(filter.0.inputs)
+        );
+        let (workers, cancel) = (self.workers.clone(), self.cancel.clone());
+        let sink = Scaled {
+            to: written(from),
+            factor,
+        };
+        let convolution = self.convolution(filter, Direction::Backward, shape);
+        workers.run(&cancel, || convolution.run(gradient, sink))?;
+        self.finished()
+    }
 }
 
-/// A vector of `length` zeros, or the news that there is no memory for it. Fresh pages of the system are zeros
-/// already, so this takes no time even for gigabytes; the first operation on them, which can be cancelled, does.
-fn zeros<T: bytemuck::Zeroable>(length: usize) -> Result<Vec<T>> {
-    let bytes = length.saturating_mul(size_of::<T>());
-    if bytes == 0 {
-        return Ok(Vec::new());
+fn blocked(tensor: &Tensor) -> Blocked {
+    Blocked {
+        values: tensor.values().as_ptr(),
+        height: tensor.layout.shape.height,
+        width: tensor.layout.shape.width,
     }
-    let layout = std::alloc::Layout::array::<T>(length).map_err(|_| Error::OutOfMemory { bytes })?;
-    // SAFETY: the layout is not empty.
-    let memory = unsafe { std::alloc::alloc_zeroed(layout) };
-    if memory.is_null() {
-        return Err(Error::OutOfMemory { bytes });
+}
+
+fn planar(tensor: &Tensor) -> Planar {
+    Planar {
+        values: tensor.values().as_ptr(),
+        layout: tensor.layout,
     }
-    // SAFETY: the memory was allocated with the layout of `length` elements of T, all of them zeros, which T allows.
-    Ok(unsafe { Vec::from_raw_parts(memory.cast(), length, length) })
+}
+
+fn written(tensor: &mut Tensor) -> Written {
+    Written {
+        layout: tensor.layout,
+        values: tensor.values_mut().as_mut_ptr(),
+    }
+}
+
+fn rectified(filter: &conv::Filter, to: &mut Tensor, mask: &mut Mask) -> Rectified {
+    Rectified {
+        to: written(to),
+        bits: Bits {
+            words: mask.bits.as_mut_ptr(),
+            height: mask.shape.height,
+            width: mask.shape.width,
+        },
+        bias: filter.bias.as_ptr(),
+    }
 }
 
 fn scalar(scalar: &Scalar<Tensor>) -> f32 {
@@ -159,7 +214,7 @@ impl Backend for Cpu {
     }
 
     fn device(&self) -> String {
-        format!("{} threads, {}", self.threads, std::env::consts::ARCH)
+        format!("{} threads, {}", self.workers.threads(), self.level.name())
     }
 
     fn bytes_in_use(&self) -> usize {
@@ -175,69 +230,74 @@ impl Backend for Cpu {
     }
 
     fn tensor(&mut self, shape: Shape) -> Result<Tensor> {
-        let values = zeros(shape.elements())?;
+        self.room(&[shape])
+    }
+
+    fn tensor_bytes(shape: Shape) -> usize {
+        Layout::of(shape).stored() * size_of::<f32>()
+    }
+
+    fn room(&mut self, shapes: &[Shape]) -> Result<Tensor> {
+        let layouts = shapes.iter().map(|&shape| Layout::of(shape));
+        let most = layouts.map(|layout| layout.stored()).max().unwrap_or(0);
         Ok(Tensor {
-            shape,
-            values,
-            _held: Held::new(&self.in_use, shape.elements() * size_of::<f32>()),
+            layout: Layout::of(shapes.first().copied().unwrap_or_default()),
+            values: Buffer::zeros(most, &self.in_use)?,
         })
     }
 
     fn shape(&self, tensor: &Tensor) -> Shape {
-        tensor.shape
+        tensor.layout.shape
     }
 
     fn reshape(&self, tensor: &mut Tensor, shape: Shape) {
-        assert!(shape.elements() <= tensor.values.len());
-        tensor.shape = shape;
+        let layout = Layout::of(shape);
+        assert!(layout.stored() <= tensor.values.len());
+        tensor.layout = layout;
     }
 
     fn mask(&mut self, shape: Shape) -> Result<Mask> {
-        let positive = conv::Bits::new(shape);
-        let held = Held::new(&self.in_use, positive.bytes());
         Ok(Mask {
-            positive,
-            winners: Vec::new(),
             shape,
-            held,
+            bits: Buffer::zeros(Layout::of(shape).blocks() * shape.pixels(), &self.in_use)?,
+            winners: Vec::new(),
         })
+    }
+
+    fn mask_bytes(shape: Shape) -> usize {
+        Layout::of(shape).blocks() * shape.pixels() * size_of::<u16>()
     }
 
     fn filter(&mut self, data: &FilterData) -> Result<Filter> {
         self.finished()?;
-        let filter = Filter::new(data);
-        // Filters live as long as their backend.
-        self.in_use.fetch_add(filter.bytes(), Ordering::Relaxed);
-        let needed = filter.scratch();
-        let mut total = 0;
-        for columns in &mut self.columns {
-            let columns = columns.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if columns.len() < needed {
-                *columns = zeros(needed)?;
-            }
-            total += columns.len() * size_of::<f32>();
-        }
-        self.columns_held.set(total);
-        Ok(filter)
+        let (level, in_use) = (self.level, &self.in_use);
+        let filter = self
+            .workers
+            .run(&self.cancel, || conv::Filter::new(data, level, in_use))??;
+        self.convolving.reserve(&filter)?;
+        Ok(Filter(Arc::new(filter)))
     }
 
     fn upload(&mut self, data: &[f32], tensor: &mut Tensor) -> Result<()> {
-        tensor.values_mut().copy_from_slice(data);
+        let layout = tensor.layout;
+        layout.write(data, tensor.values_mut());
         Ok(())
     }
 
     fn download(&mut self, tensor: &Tensor, data: &mut [f32]) -> Result<()> {
-        data.copy_from_slice(tensor.values());
+        tensor.layout.read(tensor.values(), data);
         Ok(())
     }
 
     fn copy(&mut self, from: &Tensor, to: &mut Tensor) -> Result<()> {
-        to.values_mut().copy_from_slice(from.values());
-        Ok(())
+        assert_eq!(from.layout, to.layout);
+        let (from, to) = (from.values(), to.values_mut());
+        self.workers.run(&self.cancel, || vector::copy(from, to))
     }
 
     fn fill(&mut self, value: f32, tensor: &mut Tensor) -> Result<()> {
-        tensor.values_mut().fill(value);
+        let layout = tensor.layout;
+        layout.fill(value, tensor.values_mut());
         Ok(())
     }
 
@@ -249,11 +309,12 @@ impl Backend for Cpu {
         border: usize,
         picture: &mut Tensor,
     ) -> Result<()> {
-        let shape = picture.shape;
+        let shape = picture.layout.shape;
         let (lines, cancel) = (&mut self.lines, &self.cancel);
         let values = picture.values_mut();
-        self.pool
-            .install(|| picture::import(rgb, width, height, border, values, shape, lines, cancel));
+        self.workers.run(cancel, || {
+            picture::import(rgb, width, height, border, values, shape, lines, cancel);
+        })?;
         self.finished()
     }
 
@@ -268,37 +329,39 @@ impl Backend for Cpu {
         out: &mut [u8],
     ) -> Result<()> {
         let (lines, cancel) = (&mut self.lines, &self.cancel);
-        let (values, shape) = (picture.values(), picture.shape);
-        self.pool
-            .install(|| picture::export(values, shape, border, mix, rgb, width, height, out, lines, cancel));
+        let (values, shape) = (picture.values(), picture.layout.shape);
+        self.workers.run(cancel, || {
+            picture::export(values, shape, border, mix, rgb, width, height, out, lines, cancel);
+        })?;
         self.finished()
     }
 
     fn resize(&mut self, from: &Tensor, border: usize, to: &mut Tensor) -> Result<()> {
-        let (from_shape, to_shape) = (from.shape, to.shape);
+        let (from_shape, to_shape) = (from.layout.shape, to.layout.shape);
         let (lines, from, to) = (&mut self.lines, from.values(), to.values_mut());
-        self.pool
-            .install(|| picture::resize(from, from_shape, border, to, to_shape, lines));
-        Ok(())
+        self.workers.run(&self.cancel, || {
+            picture::resize(from, from_shape, border, to, to_shape, lines);
+        })
     }
 
     fn mirror_border(&mut self, picture: &mut Tensor, border: usize) -> Result<()> {
-        let shape = picture.shape;
+        let shape = picture.layout.shape;
         picture::mirror_border(picture.values_mut(), shape, border);
         Ok(())
     }
 
     fn colour_statistics(&mut self, picture: &Tensor) -> Result<ColourStatistics> {
-        Ok(self
-            .pool
-            .install(|| picture::colour_statistics(picture.values(), picture.shape.pixels())))
+        let pixels = picture.layout.shape.pixels();
+        self.workers.run(&self.cancel, || {
+            picture::colour_statistics(picture.values(), pixels)
+        })
     }
 
     fn colour_map(&mut self, from: &Tensor, map: &ColourMap, to: &mut Tensor) -> Result<()> {
-        let pixels = from.shape.pixels();
+        let pixels = from.layout.shape.pixels();
         let (from, to) = (from.values(), to.values_mut());
-        self.pool.install(|| picture::colour_map(from, pixels, map, to));
-        Ok(())
+        self.workers
+            .run(&self.cancel, || picture::colour_map(from, pixels, map, to))
     }
 
     fn stillness(
@@ -309,21 +372,23 @@ impl Backend for Cpu {
         high: f32,
         trust: &mut Tensor,
     ) -> Result<()> {
-        let shape = now.shape;
+        let shape = now.layout.shape;
         let (before, now, trust) = (before.values(), now.values(), trust.values_mut());
-        self.pool
-            .install(|| picture::stillness(before, now, shape, low, high, trust));
-        Ok(())
+        self.workers.run(&self.cancel, || {
+            picture::stillness(before, now, shape, low, high, trust);
+        })
     }
 
     fn blend(&mut self, other: &Tensor, share: &Tensor, to: &mut Tensor) -> Result<()> {
+        assert_eq!(other.layout, to.layout);
+        let layout = to.layout;
         let (other, share, to) = (other.values(), share.values(), to.values_mut());
-        self.pool.install(|| picture::blend(other, share, to));
-        Ok(())
+        self.workers
+            .run(&self.cancel, || picture::blend(other, share, to, layout))
     }
 
     fn centre(&mut self, from: &Tensor, mean: [f32; 3], to: &mut Tensor) -> Result<()> {
-        let pixels = from.shape.pixels();
+        let pixels = from.layout.shape.pixels();
         let channels = to
             .values_mut()
             .chunks_exact_mut(pixels)
@@ -337,68 +402,125 @@ impl Backend for Cpu {
     }
 
     fn conv_relu(&mut self, from: &Tensor, filter: &Filter, to: &mut Tensor, mask: &mut Mask) -> Result<()> {
-        assert_eq!(
-            (from.shape.channels, to.shape.channels),
-            (filter.inputs, filter.outputs)
-        );
-        let (shape, input, out) = (from.shape, from.values(), to.values_mut());
-        let (columns, cancel) = (&self.columns, &self.cancel);
-        let bits = &mut mask.positive;
-        self.pool
-            .install(|| conv::forward(filter, input, shape, out, bits, columns, cancel));
-        self.finished()
+        let shape = from.layout.shape.with_channels(filter.0.outputs);
+        assert!(to.layout.shape == shape && mask.shape == shape);
+        let rectified = rectified(&filter.0, to, mask);
+        self.convolve_forward(from, filter, rectified)
+    }
+
+    fn conv_relu_pool(
+        &mut self,
+        from: &Tensor,
+        filter: &Filter,
+        kind: Pooling,
+        to: &mut Tensor,
+        mask: &mut Mask,
+    ) -> Result<()> {
+        let shape = from.layout.shape.with_channels(filter.0.outputs);
+        assert!(to.layout.shape == shape.pooled() && mask.shape == shape);
+        let rectified = rectified(&filter.0, to, mask);
+        self.convolve_forward(
+            from,
+            filter,
+            RectifiedAndPooled {
+                rectified,
+                pooling: kind,
+            },
+        )
     }
 
     fn conv_relu_backward(
         &mut self,
-        to: &mut Tensor,
+        to: &Tensor,
         mask: &Mask,
         filter: &Filter,
         from: &mut Tensor,
     ) -> Result<()> {
-        assert_eq!(
-            (from.shape.channels, to.shape.channels),
-            (filter.inputs, filter.outputs)
-        );
-        let (shape, gradient, out) = (to.shape, to.values_mut(), from.values_mut());
-        let (columns, cancel) = (&self.columns, &self.cancel);
-        self.pool.install(|| {
-            conv::apply_mask(gradient, &mask.positive, shape.pixels());
-            conv::backward(filter, gradient, shape, out, columns, cancel);
-        });
-        self.finished()
+        let shape = to.layout.shape;
+        assert_eq!(mask.shape, shape);
+        let bits = mask.bits.as_ptr();
+        if to.layout.lanes == 1 {
+            let gradient = Masked {
+                gradient: planar(to),
+                bits,
+            };
+            self.convolve_backward(gradient, shape, filter, 1.0, from)
+        } else {
+            let gradient = Masked {
+                gradient: blocked(to),
+                bits,
+            };
+            self.convolve_backward(gradient, shape, filter, 1.0, from)
+        }
+    }
+
+    fn conv_relu_pool_backward(
+        &mut self,
+        to: &Tensor,
+        kind: Pooling,
+        mask: &Mask,
+        filter: &Filter,
+        from: &mut Tensor,
+    ) -> Result<()> {
+        let shape = mask.shape;
+        assert_eq!(to.layout.shape, shape.pooled());
+        let share = match kind {
+            Pooling::Average => 1.0 / (shape.height.min(2) * shape.width.min(2)) as f32,
+            Pooling::Max => 1.0,
+        };
+        let bits = mask.bits.as_ptr();
+        let Shape { height, width, .. } = shape;
+        if to.layout.lanes == 1 {
+            let gradient = Unpooled {
+                pooled: planar(to),
+                bits,
+                height,
+                width,
+            };
+            self.convolve_backward(gradient, shape, filter, share, from)
+        } else {
+            let gradient = Unpooled {
+                pooled: blocked(to),
+                bits,
+                height,
+                width,
+            };
+            self.convolve_backward(gradient, shape, filter, share, from)
+        }
     }
 
     fn pool(&mut self, from: &Tensor, kind: Pooling, to: &mut Tensor, mask: &mut Mask) -> Result<()> {
-        let (shape, from, to) = (from.shape, from.values(), to.values_mut());
+        assert!(to.layout.shape == from.layout.shape.pooled() && mask.shape == to.layout.shape);
+        let (layout, from, to) = (from.layout, from.values(), to.values_mut());
         match kind {
-            Pooling::Average => self.pool.install(|| pool::average(from, shape, to)),
+            Pooling::Average => self.workers.run(&self.cancel, || pool::average(from, layout, to)),
             Pooling::Max => {
-                if mask.winners.is_empty() {
-                    mask.winners = zeros(mask.shape.elements())?;
-                    let bytes = mask.positive.bytes() + mask.winners.len();
-                    mask.held.set(bytes);
-                }
+                mask.winners.resize(to.len(), 0);
                 let winners = &mut mask.winners;
-                self.pool.install(|| pool::max(from, shape, to, winners));
+                self.workers
+                    .run(&self.cancel, || pool::max(from, layout, to, winners))
             }
         }
-        Ok(())
     }
 
     fn pool_backward(&mut self, to: &Tensor, kind: Pooling, mask: &Mask, from: &mut Tensor) -> Result<()> {
-        let (shape, to, from) = (from.shape, to.values(), from.values_mut());
+        assert_eq!(to.layout.shape, from.layout.shape.pooled());
+        let (layout, to, from) = (from.layout, to.values(), from.values_mut());
         match kind {
-            Pooling::Average => self.pool.install(|| pool::average_backward(to, shape, from)),
-            Pooling::Max => self
-                .pool
-                .install(|| pool::max_backward(to, shape, &mask.winners, from)),
+            Pooling::Average => self
+                .workers
+                .run(&self.cancel, || pool::average_backward(to, layout, from)),
+            Pooling::Max => self.workers.run(&self.cancel, || {
+                pool::max_backward(to, layout, &mask.winners, from)
+            }),
         }
-        Ok(())
     }
 
     fn squared_norm(&mut self, a: &Tensor, sum: Slot<Tensor>) -> Result<()> {
-        store(sum, self.pool.install(|| vector::squared_norm(a.values())));
+        let total = self
+            .workers
+            .run(&self.cancel, || vector::squared_norm(a.values()))?;
+        store(sum, total);
         Ok(())
     }
 
@@ -412,9 +534,9 @@ impl Backend for Cpu {
     ) -> Result<()> {
         let coefficient = scalar(&coefficient);
         let gradient = gradient.values_mut();
-        let total = self
-            .pool
-            .install(|| vector::squared_error(a.values(), target.values(), coefficient, gradient));
+        let total = self.workers.run(&self.cancel, || {
+            vector::squared_error(a.values(), target.values(), coefficient, gradient)
+        })?;
         store(sum, total);
         Ok(())
     }
@@ -429,30 +551,23 @@ impl Backend for Cpu {
         sum: Slot<Tensor>,
     ) -> Result<()> {
         let coefficient = scalar(&coefficient);
-        let (a, target, weight, gradient) = (
-            a.values(),
-            target.values(),
-            weight.values(),
-            gradient.values_mut(),
-        );
-        let total = self
-            .pool
-            .install(|| vector::weighted_squared_error(a, target, weight, coefficient, gradient));
+        let layout = a.layout;
+        let (a, target, weight) = (a.values(), target.values(), weight.values());
+        let gradient = gradient.values_mut();
+        let total = self.workers.run(&self.cancel, || {
+            vector::weighted_squared_error(a, target, weight, layout, coefficient, gradient)
+        })?;
         store(sum, total);
         Ok(())
     }
 
     fn gram(&mut self, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result<()> {
-        let (channels, pixels) = (a.shape.channels, a.shape.pixels());
-        let needed = gram::scratch(channels, pixels);
-        if self.partials.len() < needed {
-            self.partials = zeros(needed)?;
-            self.partials_held.set(needed * size_of::<f32>());
-        }
-        let (values, gram, scratch) = (a.values(), gram.values_mut(), &mut self.partials[..needed]);
-        let cancel = &self.cancel;
-        self.pool
-            .install(|| gram::gram(values, channels, pixels, scale, gram, scratch, cancel));
+        self.matrices.reserve(gram::scratch(a.layout))?;
+        let (level, layout) = (self.level, a.layout);
+        let (a, gram, scratch, cancel) = (a.values(), gram.values_mut(), &mut self.matrices, &self.cancel);
+        self.workers.run(cancel, || {
+            gram::gram(level, a, layout, scale, gram, scratch, cancel);
+        })?;
         self.finished()
     }
 
@@ -464,11 +579,10 @@ impl Backend for Cpu {
         sum: Slot<Tensor>,
     ) -> Result<()> {
         let difference = difference.values_mut();
-        store(
-            sum,
-            self.pool
-                .install(|| vector::difference(g.values(), target.values(), difference)),
-        );
+        let total = self.workers.run(&self.cancel, || {
+            vector::difference(g.values(), target.values(), difference)
+        })?;
+        store(sum, total);
         Ok(())
     }
 
@@ -479,12 +593,14 @@ impl Backend for Cpu {
         coefficient: Scalar<Tensor>,
         gradient: &mut Tensor,
     ) -> Result<()> {
-        let (channels, pixels) = (a.shape.channels, a.shape.pixels());
+        assert_eq!(a.layout, gradient.layout);
+        self.matrices.reserve(gram::backward_scratch(a.layout))?;
         let coefficient = scalar(&coefficient);
-        let (values, d, gradient) = (a.values(), difference.values(), gradient.values_mut());
-        let cancel = &self.cancel;
-        self.pool
-            .install(|| gram::backward(values, channels, pixels, d, coefficient, gradient, cancel));
+        let (level, layout, scratch, cancel) = (self.level, a.layout, &mut self.matrices, &self.cancel);
+        let (a, d, gradient) = (a.values(), difference.values(), gradient.values_mut());
+        self.workers.run(cancel, || {
+            gram::backward(level, a, layout, d, coefficient, gradient, scratch, cancel);
+        })?;
         self.finished()
     }
 
@@ -497,29 +613,29 @@ impl Backend for Cpu {
     ) -> Result<()> {
         let coefficient = scalar(&coefficient);
         let gradient = gradient.values_mut();
-        let total = self
-            .pool
-            .install(|| vector::total_variation(x.values(), x.shape, coefficient, gradient));
+        let total = self.workers.run(&self.cancel, || {
+            vector::total_variation(x.values(), x.layout, coefficient, gradient)
+        })?;
         store(sum, total);
         Ok(())
     }
 
     fn square(&mut self, from: &Tensor, to: &mut Tensor) -> Result<()> {
         let to = to.values_mut();
-        self.pool.install(|| vector::square(from.values(), to));
-        Ok(())
+        self.workers
+            .run(&self.cancel, || vector::square(from.values(), to))
     }
 
     fn blur(&mut self, from: &Tensor, to: &mut Tensor) -> Result<()> {
         let to = to.values_mut();
-        self.pool.install(|| vector::blur(from.values(), from.shape, to));
-        Ok(())
+        self.workers
+            .run(&self.cancel, || vector::blur(from.values(), from.layout, to))
     }
 
     fn axpy(&mut self, factor: f32, x: &Tensor, to: &mut Tensor) -> Result<()> {
         let to = to.values_mut();
-        self.pool.install(|| vector::axpy(factor, x.values(), to));
-        Ok(())
+        self.workers
+            .run(&self.cancel, || vector::axpy(factor, x.values(), to))
     }
 
     fn adam(
@@ -541,9 +657,9 @@ impl Backend for Cpu {
             epsilon: knob(at.epsilon),
         };
         let (x, m, v) = (x.values_mut(), m.values_mut(), v.values_mut());
-        self.pool
-            .install(|| vector::adam(x, gradient.values(), squared.values(), m, v, knobs));
-        Ok(())
+        self.workers.run(&self.cancel, || {
+            vector::adam(x, gradient.values(), squared.values(), m, v, knobs);
+        })
     }
 
     fn sgd(
@@ -556,17 +672,19 @@ impl Backend for Cpu {
     ) -> Result<()> {
         let (rate, momentum) = (scalar(&rate), scalar(&momentum));
         let (x, velocity) = (x.values_mut(), velocity.values_mut());
-        self.pool
-            .install(|| vector::sgd(x, gradient.values(), velocity, rate, momentum));
-        Ok(())
+        self.workers.run(&self.cancel, || {
+            vector::sgd(x, gradient.values(), velocity, rate, momentum);
+        })
     }
 
+    /// The whole step is one piece of work for the threads, so that none has to be woken for each operation.
     fn capture<R>(&mut self, capture: &mut Capture, mut record: R) -> Result<()>
     where
-        R: FnMut(&mut Self) -> Result<()>,
+        R: FnMut(&mut Self) -> Result<()> + Send,
     {
         self.finished()?;
         capture.runs += 1;
-        record(self)
+        let (workers, cancel) = (self.workers.clone(), self.cancel.clone());
+        workers.run(&cancel, || record(self))?
     }
 }

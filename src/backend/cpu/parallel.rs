@@ -6,11 +6,11 @@
 use rayon::prelude::*;
 
 /// The most pieces into which an elementwise pass or a sum is cut.
-pub const PIECES: usize = 64;
+pub const PIECES: usize = 32;
 
-/// Elements of one piece of an array of `length`; at least a few cache lines' worth.
+/// Elements of one piece of an array of `length`; enough to be worth a thread's attention.
 pub fn piece(length: usize) -> usize {
-    length.div_ceil(PIECES).max(1024)
+    length.div_ceil(PIECES).max(4096)
 }
 
 /// Σ over the pieces 0.. of `length` elements of what `of` says of each range.
@@ -26,9 +26,10 @@ pub fn sum(length: usize, of: impl Fn(std::ops::Range<usize>) -> f64 + Sync) -> 
     partial.iter().sum()
 }
 
-/// Calls `f` with each piece of `out` and its first index, and adds up in order what it returns.
-pub fn map_sum(out: &mut [f32], f: impl Fn(usize, &mut [f32]) -> f64 + Sync) -> f64 {
-    let size = piece(out.len());
+/// Calls `f` with each piece of `out` and its first index, and adds up in order what it returns. Pieces end between
+/// units of `unit` elements: pixels, rows.
+pub fn map_sum(out: &mut [f32], unit: usize, f: impl Fn(usize, &mut [f32]) -> f64 + Sync) -> f64 {
+    let size = piece(out.len()).next_multiple_of(unit);
     let mut partial = [0.0; PIECES];
     out.par_chunks_mut(size)
         .zip(partial.par_iter_mut())
@@ -62,16 +63,5 @@ impl<T> Parts<T> {
     /// The address of the element `offset`.
     pub fn at(&self, offset: usize) -> *mut T {
         self.0.wrapping_add(offset)
-    }
-
-    /// The elements from `offset` on.
-    ///
-    /// # Safety
-    /// `offset + length` is within the slice, which outlives the result, and nobody else reads or writes these
-    /// elements meanwhile.
-    #[allow(clippy::mut_from_ref)]
-    pub unsafe fn part(&self, offset: usize, length: usize) -> &mut [T] {
-        // SAFETY: as promised by the caller.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(offset), length) }
     }
 }

@@ -4,6 +4,7 @@
 
 use rayon::prelude::*;
 
+use super::layout::Layout;
 use super::parallel::{each, sum};
 use crate::backend::resample::{Taps, mirrored};
 use crate::backend::{CancelToken, ColourMap, ColourStatistics, Mix, Shape};
@@ -228,13 +229,17 @@ pub fn stillness(before: &[f32], now: &[f32], shape: Shape, low: f32, high: f32,
     });
 }
 
-pub fn blend(other: &[f32], share: &[f32], to: &mut [f32]) {
-    assert!(other.len() == to.len() && to.len().is_multiple_of(share.len()));
-    each(to, |first, to| {
-        for (offset, to) in to.iter_mut().enumerate() {
-            let at = first + offset;
-            let s = share[at % share.len()];
-            *to = s * *to + (1.0 - s) * other[at];
-        }
-    });
+pub fn blend(other: &[f32], share: &[f32], to: &mut [f32], layout: Layout) {
+    let (lanes, pixels) = (layout.lanes, layout.shape.pixels());
+    assert!(other.len() == to.len() && share.len() == pixels);
+    to.par_chunks_mut(pixels * lanes)
+        .zip(other.par_chunks(pixels * lanes))
+        .for_each(|(to, other)| {
+            let pairs = to.chunks_exact_mut(lanes).zip(other.chunks_exact(lanes));
+            for ((to, other), s) in pairs.zip(share) {
+                for (to, other) in to.iter_mut().zip(other) {
+                    *to = s * *to + (1.0 - s) * other;
+                }
+            }
+        });
 }

@@ -1,108 +1,117 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! 2×2 pooling with stride 2, a channel at a time.
+//! 2×2 pooling with stride 2, where it is not part of a convolution; a plane at a time.
 
 use rayon::prelude::*;
 
-use crate::backend::Shape;
+use super::layout::Layout;
 
-/// Second rows and columns of a window; pictures of one row or column have none and use the first twice.
+/// The windows of a plane. Pictures of one row or column have no second one and use the first twice.
 struct Windows {
-    from: Shape,
-    to: Shape,
-    down: usize,
-    right: usize,
+    /// Numbers of a plane before and after pooling.
+    from: usize,
+    to: usize,
+    lanes: usize,
+    /// Of the pooled picture.
+    height: usize,
+    width: usize,
+    /// Numbers of two rows before pooling.
+    rows: usize,
+    /// The places of a window, from its first.
+    places: [usize; 4],
 }
 
 impl Windows {
-    fn new(from: Shape) -> Self {
-        let down = if from.height > 1 { from.width } else { 0 };
+    fn new(layout: Layout) -> Self {
+        let (shape, lanes) = (layout.shape, layout.lanes);
+        let pooled = shape.pooled();
+        let row = shape.width * lanes;
+        let down = if shape.height > 1 { row } else { 0 };
+        let right = if shape.width > 1 { lanes } else { 0 };
         Self {
-            from,
-            to: from.pooled(),
-            down,
-            right: usize::from(from.width > 1),
+            from: shape.pixels() * lanes,
+            to: pooled.pixels() * lanes,
+            lanes,
+            height: pooled.height,
+            width: pooled.width,
+            rows: 2 * row,
+            places: [0, right, down, down + right],
         }
     }
 
-    /// For each output of a channel its index and that of its window's first element.
-    fn each(&self) -> impl Iterator<Item = (usize, usize)> {
-        let (width, from_width) = (self.to.width, self.from.width);
-        (0..self.to.height)
-            .flat_map(move |y| (0..width).map(move |x| (y * width + x, 2 * y * from_width + 2 * x)))
+    /// For each output of a plane its index and that of its window's first element.
+    fn each(&self, mut f: impl FnMut(usize, usize)) {
+        for y in 0..self.height {
+            for x in 0..self.width {
+                let (out, at) = (
+                    (y * self.width + x) * self.lanes,
+                    y * self.rows + 2 * x * self.lanes,
+                );
+                for lane in 0..self.lanes {
+                    f(out + lane, at + lane);
+                }
+            }
+        }
     }
 }
 
-pub fn average(from: &[f32], shape: Shape, to: &mut [f32]) {
-    let windows = Windows::new(shape);
-    from.par_chunks(shape.pixels())
-        .zip(to.par_chunks_mut(windows.to.pixels()))
+pub fn average(from: &[f32], layout: Layout, to: &mut [f32]) {
+    let windows = Windows::new(layout);
+    from.par_chunks(windows.from)
+        .zip(to.par_chunks_mut(windows.to))
         .for_each(|(from, to)| {
-            for (out, at) in windows.each() {
-                let top = from[at] + from[at + windows.right];
-                let bottom = from[at + windows.down] + from[at + windows.down + windows.right];
-                to[out] = 0.25 * (top + bottom);
-            }
+            windows.each(|out, at| {
+                let [a, b, c, d] = windows.places.map(|place| from[at + place]);
+                to[out] = 0.25 * ((a + b) + (c + d));
+            });
         });
 }
 
 /// The winner's place 0..4 goes into `winners`; in a tie the first wins.
-pub fn max(from: &[f32], shape: Shape, to: &mut [f32], winners: &mut [u8]) {
-    let windows = Windows::new(shape);
-    let outputs = windows.to.pixels();
-    from.par_chunks(shape.pixels())
-        .zip(to.par_chunks_mut(outputs))
-        .zip(winners.par_chunks_mut(outputs))
+pub fn max(from: &[f32], layout: Layout, to: &mut [f32], winners: &mut [u8]) {
+    let windows = Windows::new(layout);
+    from.par_chunks(windows.from)
+        .zip(to.par_chunks_mut(windows.to))
+        .zip(winners.par_chunks_mut(windows.to))
         .for_each(|((from, to), winners)| {
-            for (out, at) in windows.each() {
-                let places = [
-                    at,
-                    at + windows.right,
-                    at + windows.down,
-                    at + windows.down + windows.right,
-                ];
+            windows.each(|out, at| {
+                let window = windows.places.map(|place| from[at + place]);
                 let mut best = 0;
                 for place in 1..4 {
-                    if from[places[place]] > from[places[best]] {
+                    if window[place] > window[best] {
                         best = place;
                     }
                 }
-                to[out] = from[places[best]];
+                to[out] = window[best];
                 winners[out] = best as u8;
-            }
+            });
         });
 }
 
-/// The adjoint of `average`; `shape` is that of `from`.
-pub fn average_backward(to: &[f32], shape: Shape, from: &mut [f32]) {
-    let windows = Windows::new(shape);
-    from.par_chunks_mut(shape.pixels())
-        .zip(to.par_chunks(windows.to.pixels()))
+/// The adjoint of `average`; `layout` is that of `from`.
+pub fn average_backward(to: &[f32], layout: Layout, from: &mut [f32]) {
+    let windows = Windows::new(layout);
+    from.par_chunks_mut(windows.from)
+        .zip(to.par_chunks(windows.to))
         .for_each(|(from, to)| {
             from.fill(0.0);
-            for (out, at) in windows.each() {
+            windows.each(|out, at| {
                 // Where first and second row or column are the same, the shares add up there.
-                let share = 0.25 * to[out];
-                from[at] += share;
-                from[at + windows.right] += share;
-                from[at + windows.down] += share;
-                from[at + windows.down + windows.right] += share;
-            }
+                for place in windows.places {
+                    from[at + place] += 0.25 * to[out];
+                }
+            });
         });
 }
 
-/// The adjoint of `max`; `shape` is that of `from`.
-pub fn max_backward(to: &[f32], shape: Shape, winners: &[u8], from: &mut [f32]) {
-    let windows = Windows::new(shape);
-    let outputs = windows.to.pixels();
-    from.par_chunks_mut(shape.pixels())
-        .zip(to.par_chunks(outputs))
-        .zip(winners.par_chunks(outputs))
+/// The adjoint of `max`; `layout` is that of `from`.
+pub fn max_backward(to: &[f32], layout: Layout, winners: &[u8], from: &mut [f32]) {
+    let windows = Windows::new(layout);
+    from.par_chunks_mut(windows.from)
+        .zip(to.par_chunks(windows.to))
+        .zip(winners.par_chunks(windows.to))
         .for_each(|((from, to), winners)| {
             from.fill(0.0);
-            for (out, at) in windows.each() {
-                let winner = usize::from(winners[out]);
-                from[at + (winner / 2) * windows.down + (winner % 2) * windows.right] = to[out];
-            }
+            windows.each(|out, at| from[at + windows.places[usize::from(winners[out])]] = to[out]);
         });
 }

@@ -4,29 +4,47 @@
 
 use rayon::prelude::*;
 
-use super::parallel::{each, map_sum, piece, sum};
-use crate::backend::Shape;
+use super::layout::Layout;
+use super::parallel::{PIECES, each, map_sum, piece, sum};
+
+/// Lanes in which a sum is taken side by side, so that no addition waits for the one before.
+const SIDE_BY_SIDE: usize = 16;
+
+/// Σ `of`(index) over 0..`count`, in f64.
+#[inline(always)]
+fn sum_of(count: usize, mut of: impl FnMut(usize) -> f64) -> f64 {
+    let mut lanes = [0.0; SIDE_BY_SIDE];
+    let whole = count / SIDE_BY_SIDE * SIDE_BY_SIDE;
+    for first in (0..whole).step_by(SIDE_BY_SIDE) {
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += of(first + lane);
+        }
+    }
+    lanes.iter().sum::<f64>() + (whole..count).map(of).sum::<f64>()
+}
+
+#[inline(always)]
+fn squared(value: f32) -> f64 {
+    f64::from(value) * f64::from(value)
+}
 
 pub fn squared_norm(a: &[f32]) -> f64 {
     sum(a.len(), |range| {
-        a[range]
-            .iter()
-            .map(|&value| f64::from(value) * f64::from(value))
-            .sum()
+        let a = &a[range];
+        sum_of(a.len(), |index| squared(a[index]))
     })
 }
 
 pub fn squared_error(a: &[f32], target: &[f32], coefficient: f32, gradient: &mut [f32]) -> f64 {
     assert!(a.len() == target.len() && a.len() == gradient.len());
-    map_sum(gradient, |first, gradient| {
-        let (a, target) = (&a[first..], &target[first..]);
-        let mut total = 0.0;
-        for ((gradient, a), target) in gradient.iter_mut().zip(a).zip(target) {
-            let error = a - target;
-            total += f64::from(error) * f64::from(error);
-            *gradient += coefficient * error;
-        }
-        total
+    map_sum(gradient, 1, |first, gradient| {
+        let count = gradient.len();
+        let (a, target) = (&a[first..][..count], &target[first..][..count]);
+        sum_of(count, |index| {
+            let error = a[index] - target[index];
+            gradient[index] += coefficient * error;
+            squared(error)
+        })
     })
 }
 
@@ -35,18 +53,29 @@ pub fn weighted_squared_error(
     a: &[f32],
     target: &[f32],
     weight: &[f32],
+    layout: Layout,
     coefficient: f32,
     gradient: &mut [f32],
 ) -> f64 {
-    assert!(a.len() == target.len() && a.len() == gradient.len() && a.len().is_multiple_of(weight.len()));
-    map_sum(gradient, |first, gradient| {
+    let (lanes, pixels) = (layout.lanes, layout.shape.pixels());
+    assert!(a.len() == target.len() && a.len() == gradient.len() && weight.len() == pixels);
+    map_sum(gradient, lanes, |first, gradient| {
         let mut total = 0.0;
-        for (offset, gradient) in gradient.iter_mut().enumerate() {
-            let at = first + offset;
-            let error = a[at] - target[at];
-            let weighed = weight[at % weight.len()] * error;
-            total += f64::from(weighed) * f64::from(error);
-            *gradient += coefficient * weighed;
+        let mut done = 0;
+        while done < gradient.len() {
+            // As far as the plane reaches.
+            let at = first + done;
+            let pixel = at / lanes % pixels;
+            let count = (gradient.len() - done).min((pixels - pixel) * lanes);
+            let (a, target, weight) = (&a[at..][..count], &target[at..][..count], &weight[pixel..]);
+            let gradient = &mut gradient[done..done + count];
+            total += sum_of(count, |index| {
+                let error = a[index] - target[index];
+                let weighed = weight[index / lanes] * error;
+                gradient[index] += coefficient * weighed;
+                f64::from(weighed) * f64::from(error)
+            });
+            done += count;
         }
         total
     })
@@ -54,46 +83,55 @@ pub fn weighted_squared_error(
 
 pub fn difference(g: &[f32], target: &[f32], difference: &mut [f32]) -> f64 {
     assert!(g.len() == target.len() && g.len() == difference.len());
-    map_sum(difference, |first, difference| {
+    map_sum(difference, 1, |first, difference| {
+        let count = difference.len();
+        let (g, target) = (&g[first..][..count], &target[first..][..count]);
+        sum_of(count, |index| {
+            difference[index] = g[index] - target[index];
+            squared(difference[index])
+        })
+    })
+}
+
+/// Σ of squared steps to the right and down; the gradient of each pixel gathers its four neighbours.
+pub fn total_variation(x: &[f32], layout: Layout, coefficient: f32, gradient: &mut [f32]) -> f64 {
+    let (height, lanes) = (layout.shape.height, layout.lanes);
+    let row = layout.shape.width * lanes;
+    assert!(x.len() == layout.stored() && x.len() == gradient.len());
+    map_sum(gradient, row, |first, gradient| {
         let mut total = 0.0;
-        for ((d, g), target) in difference.iter_mut().zip(&g[first..]).zip(&target[first..]) {
-            *d = g - target;
-            total += f64::from(*d) * f64::from(*d);
+        for (line, gradient) in gradient.chunks_exact_mut(row).enumerate() {
+            let at = first + line * row;
+            let y = at / row % height;
+            let here = &x[at..][..row];
+            if y > 0 {
+                let above = &x[at - row..][..row];
+                for index in 0..row {
+                    gradient[index] += 2.0 * coefficient * (here[index] - above[index]);
+                }
+            }
+            if y + 1 < height {
+                let below = &x[at + row..][..row];
+                total += sum_of(row, |index| {
+                    let step = below[index] - here[index];
+                    gradient[index] -= 2.0 * coefficient * step;
+                    squared(step)
+                });
+            }
+            total += sum_of(row - lanes, |index| squared(here[index + lanes] - here[index]));
+            for index in lanes..row {
+                gradient[index] += 2.0 * coefficient * (here[index] - here[index - lanes]);
+            }
+            for index in 0..row - lanes {
+                gradient[index] -= 2.0 * coefficient * (here[index + lanes] - here[index]);
+            }
         }
         total
     })
 }
 
-/// Σ of squared steps to the right and down; the gradient of each pixel gathers its four neighbours.
-pub fn total_variation(x: &[f32], shape: Shape, coefficient: f32, gradient: &mut [f32]) -> f64 {
-    let Shape { height, width, .. } = shape;
-    assert!(x.len() == shape.elements() && x.len() == gradient.len());
-    map_sum(gradient, |first, gradient| {
-        let mut total = 0.0;
-        for (offset, gradient) in gradient.iter_mut().enumerate() {
-            let at = first + offset;
-            let (row, column) = (at / width % height, at % width);
-            let mut pull = 0.0;
-            if row > 0 {
-                pull += x[at] - x[at - width];
-            }
-            if column > 0 {
-                pull += x[at] - x[at - 1];
-            }
-            if row + 1 < height {
-                let step = x[at + width] - x[at];
-                total += f64::from(step) * f64::from(step);
-                pull -= step;
-            }
-            if column + 1 < width {
-                let step = x[at + 1] - x[at];
-                total += f64::from(step) * f64::from(step);
-                pull -= step;
-            }
-            *gradient += 2.0 * coefficient * pull;
-        }
-        total
-    })
+pub fn copy(from: &[f32], to: &mut [f32]) {
+    each(to, |first, to| to.copy_from_slice(&from[first..][..to.len()]));
 }
 
 pub fn square(from: &[f32], to: &mut [f32]) {
@@ -113,22 +151,36 @@ pub fn axpy(factor: f32, x: &[f32], to: &mut [f32]) {
     });
 }
 
-/// The 3×3 binomial kernel with repeated edges, a row of a channel at a time.
-pub fn blur(from: &[f32], shape: Shape, to: &mut [f32]) {
-    let Shape { height, width, .. } = shape;
-    assert!(from.len() == shape.elements() && from.len() == to.len());
-    to.par_chunks_mut(width).enumerate().for_each(|(line, out)| {
-        let (channel, y) = (line / height, line % height);
-        let row = |y: usize| &from[(channel * height + y) * width..][..width];
-        let (above, here, below) = (row(y.saturating_sub(1)), row(y), row((y + 1).min(height - 1)));
-        let column = |x: usize| 0.25 * above[x] + 0.5 * here[x] + 0.25 * below[x];
-        let last = width - 1;
-        out[0] = 0.75 * column(0) + 0.25 * column(1.min(last));
-        out[last] = 0.75 * column(last) + 0.25 * column(last.saturating_sub(1));
-        for (x, out) in out.iter_mut().enumerate().take(last).skip(1) {
-            *out = 0.25 * column(x - 1) + 0.5 * column(x) + 0.25 * column(x + 1);
-        }
-    });
+/// The 3×3 binomial kernel with repeated edges, a row of a plane at a time.
+pub fn blur(from: &[f32], layout: Layout, to: &mut [f32]) {
+    let (height, lanes) = (layout.shape.height, layout.lanes);
+    let row = layout.shape.width * lanes;
+    assert!(from.len() == layout.stored() && from.len() == to.len());
+    // Some rows at a time, as one is not worth a thread's attention.
+    let rows = (to.len() / row).div_ceil(PIECES);
+    to.par_chunks_mut(row * rows)
+        .enumerate()
+        .for_each(|(piece, out)| {
+            for (line, out) in out.chunks_exact_mut(row).enumerate() {
+                let line = piece * rows + line;
+                let (plane, y) = (line / height, line % height);
+                let row_at = |y: usize| &from[(plane * height + y) * row..][..row];
+                let (above, here, below) = (
+                    row_at(y.saturating_sub(1)),
+                    row_at(y),
+                    row_at((y + 1).min(height - 1)),
+                );
+                let column = |x: usize| 0.25 * above[x] + 0.5 * here[x] + 0.25 * below[x];
+                for x in 0..lanes.min(row) {
+                    let end = row - lanes + x;
+                    out[x] = 0.75 * column(x) + 0.25 * column((x + lanes).min(end));
+                    out[end] = 0.75 * column(end) + 0.25 * column(end.saturating_sub(lanes).max(x));
+                }
+                for x in lanes..row.saturating_sub(lanes) {
+                    out[x] = 0.25 * column(x - lanes) + 0.5 * column(x) + 0.25 * column(x + lanes);
+                }
+            }
+        });
 }
 
 /// The numbers of an Adam step, see [`AdamKnobs`](crate::backend::AdamKnobs).
