@@ -22,7 +22,7 @@ use serde_json::json;
 
 use common::{Failure, finish};
 use gstneuralstyle::backend::CancelToken;
-use gstneuralstyle::gatys::{LayerWeights, NetworkChoice, PoolingChoice};
+use gstneuralstyle::gatys::{LayerWeights, NetworkChoice, PoolingChoice, Step};
 use gstneuralstyle::stylizer::{BackendChoice, Controls, Frame, Options, Stylizer};
 use values::{choice, count};
 
@@ -79,6 +79,11 @@ struct Arguments {
     /// Write JSON instead of a table
     #[arg(long)]
     json: bool,
+
+    /// Take a step of the first network and size for each line of the standard input, and answer with its
+    /// milliseconds: for comparisons that take turns
+    #[arg(long)]
+    on_demand: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -117,16 +122,22 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let networks = match arguments.weights {
+        Some(_) => &[NetworkChoice::File][..],
+        None => &arguments.networks,
+    };
+    if arguments.on_demand {
+        return match (networks.first(), arguments.sizes.first()) {
+            (Some(&network), Some(&size)) => step_on_demand(arguments, network, size),
+            _ => Err("there is no network or no size to measure".into()),
+        };
+    }
     let mut measurements = Vec::new();
     if !arguments.json {
         println!(
             "| network | size | ms per step | steps per second | memory |\n| --- | --- | --- | --- | --- |"
         );
     }
-    let networks = match arguments.weights {
-        Some(_) => &[NetworkChoice::File][..],
-        None => &arguments.networks,
-    };
     for &network in networks {
         for &size in &arguments.sizes {
             let found = measure(arguments, network, size)?;
@@ -146,33 +157,20 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn measure(arguments: &Arguments, network: NetworkChoice, size: Size) -> Result<Measurement, Failure> {
-    let options = Options {
-        network,
-        weights: arguments.weights.clone(),
-        content_layers: arguments.content_layers.clone(),
-        style_layers: arguments.style_layers.clone(),
-        pooling: arguments.pooling,
-        moment_blur: arguments.moment_blur,
-        scales: 1,
-        working_size: size.width.max(size.height),
-        backend: arguments.backend,
-        threads: arguments.threads,
-        ..Options::default()
-    };
-    let controls = Controls {
-        // The first step touches memory for the first time and is left out.
-        first_iterations: arguments.steps + 1,
-        ..Controls::default()
-    };
-    let (content, style) = (noise(size, 1)?, noise(size, 2)?);
-    let mut stylizer = Stylizer::new(&options, CancelToken::new())?;
     let (log, times) = mpsc::channel();
-    stylizer.set_observer(Some(Box::new(move |_| {
+    let observe = move |_: &Step| {
         // The receiver outlives the stylizer.
         let _ = log.send(Instant::now());
-    })));
-    stylizer.set_style(std::sync::Arc::new(style.into()));
-    stylizer.process(&content, &mut Frame::default(), &controls)?;
+    };
+    // The first step touches memory for the first time and is left out.
+    let stylizer = paint(
+        arguments,
+        network,
+        size,
+        arguments.steps + 1,
+        CancelToken::new(),
+        observe,
+    )?;
     let times: Vec<Instant> = times.try_iter().collect();
     let mut steps: Vec<f64> = times
         .windows(2)
@@ -187,6 +185,61 @@ fn measure(arguments: &Arguments, network: NetworkChoice, size: Size) -> Result<
         bytes: stats.bytes_in_use,
         device: format!("{}: {}", stats.backend, stats.device),
     })
+}
+
+/// Steps whenever a line comes, until there are no more.
+fn step_on_demand(arguments: &Arguments, network: NetworkChoice, size: Size) -> Result<(), Failure> {
+    let (cancel, mut line, mut asked) = (CancelToken::new(), String::new(), None::<Instant>);
+    let stop = cancel.clone();
+    // Being told of a step keeps the next one waiting.
+    let observe = move |_: &Step| {
+        if let Some(asked) = asked {
+            println!("{}", asked.elapsed().as_secs_f64() * 1e3);
+        }
+        line.clear();
+        match std::io::stdin().read_line(&mut line) {
+            Ok(1..) => asked = Some(Instant::now()),
+            _ => stop.cancel(),
+        }
+    };
+    match paint(arguments, network, size, usize::MAX, cancel.clone(), observe) {
+        Err(_) if cancel.is_cancelled() => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Paints noise in the style of noise.
+fn paint(
+    arguments: &Arguments,
+    network: NetworkChoice,
+    size: Size,
+    steps: usize,
+    cancel: CancelToken,
+    observe: impl FnMut(&Step) + Send + 'static,
+) -> Result<Stylizer, Failure> {
+    let options = Options {
+        network,
+        weights: arguments.weights.clone(),
+        content_layers: arguments.content_layers.clone(),
+        style_layers: arguments.style_layers.clone(),
+        pooling: arguments.pooling,
+        moment_blur: arguments.moment_blur,
+        scales: 1,
+        working_size: size.width.max(size.height),
+        backend: arguments.backend,
+        threads: arguments.threads,
+        ..Options::default()
+    };
+    let controls = Controls {
+        first_iterations: steps,
+        ..Controls::default()
+    };
+    let (content, style) = (noise(size, 1)?, noise(size, 2)?);
+    let mut stylizer = Stylizer::new(&options, cancel)?;
+    stylizer.set_observer(Some(Box::new(observe)));
+    stylizer.set_style(std::sync::Arc::new(style.into()));
+    stylizer.process(&content, &mut Frame::default(), &controls)?;
+    Ok(stylizer)
 }
 
 /// A picture of uniform noise: a linear congruential generator is random enough to be painted.

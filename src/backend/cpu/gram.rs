@@ -77,6 +77,7 @@ pub fn gram(
                         c: partial.wrapping_add((row * blocks + row) * BLOCK * BLOCK),
                         c_panel: BLOCK * BLOCK,
                         add: first > index * piece,
+                        next: std::ptr::null(),
                     };
                     // SAFETY: a has `blocks` panels of `pixels` · BLOCK numbers; the partial matrix is [row, panel, BLOCK, BLOCK],
                     // and this piece alone writes this row of it.
@@ -184,6 +185,7 @@ pub fn backward(
             c: gradient.at(first * BLOCK),
             c_panel: pixels * BLOCK,
             add: true,
+            next: d.as_ptr(),
         };
         // SAFETY: sizes as asserted; the pixels first..first + run of the gradient belong to this piece alone.
         unsafe { multiply(level, &product) };

@@ -29,6 +29,8 @@ pub struct Product {
     pub c_panel: usize,
     /// Whether the product is added to what c holds.
     pub add: bool,
+    /// The b of the product that comes next, in panels as far apart: it is brought closer meanwhile.
+    pub next: *const f32,
 }
 
 impl Product {
@@ -62,9 +64,10 @@ kernel! {
     pub multiply_transposed(product: &Product) = multiply_transposed_with
 }
 
-/// How far ahead of the product weights are asked for, in numbers: about as long as the third-level cache takes.
-const AHEAD: usize = 64 * BLOCK;
-const ABLOCKS: usize = 2;
+/// How far ahead of the product b is asked for, in numbers; it lies in the second-level cache by then.
+const AHEAD: usize = 16 * BLOCK;
+/// How far ahead a is asked for, in blocks.
+const BLOCKS_AHEAD: usize = 2;
 /// Rows of a tile: as many as the registers of AVX-512 hold beside two panels.
 const MOST_ROWS: usize = 14;
 
@@ -84,7 +87,11 @@ pub unsafe fn multiply_with<S: Simd>(product: &Product) {
         let mut row = 0;
         for tile in 0..tiles {
             let rows = (product.rows - row).div_ceil(tiles - tile);
-            let part = product.part(row, BLOCK, panel);
+            let mut part = product.part(row, BLOCK, panel);
+            // The tiles share the work of asking for what comes next.
+            part.next = product
+                .next
+                .wrapping_add((panel + tile % panels) * product.b_panel);
             // SAFETY: a part of what the caller promised.
             unsafe {
                 match (S::LANES, panels) {
@@ -167,7 +174,7 @@ unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize, const ROW: usiz
                 }
             }
         }
-        let (mut a, mut b, mut left) = (product.a, product.b, product.depth);
+        let (mut a, mut b, mut next, mut left) = (product.a, product.b, product.next, product.depth);
         while left > 0 {
             let steps = left.min(BLOCK);
             for step in 0..steps {
@@ -177,8 +184,12 @@ unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize, const ROW: usiz
                     S::prefetch(at.wrapping_add(AHEAD));
                     columns[vector] = S::load(at);
                 }
-                if STEP == 1 && step < ROWS {
-                    S::prefetch(a.wrapping_add(ABLOCKS * product.a_block + step * BLOCK));
+                if STEP == 1 {
+                    S::prefetch_far(next);
+                    next = next.wrapping_add(BLOCK);
+                    if step < ROWS {
+                        S::prefetch(a.wrapping_add(BLOCKS_AHEAD * product.a_block + step * BLOCK));
+                    }
                 }
                 for row in 0..ROWS {
                     let factor = S::splat(*a.add(row * ROW + step * STEP));

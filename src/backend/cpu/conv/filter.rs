@@ -20,7 +20,7 @@ pub struct Filter {
     /// One for each lane of each block of outputs.
     pub bias: Buffer<f32>,
     pub size: TileSize,
-    /// [O / BLOCK, I / BLOCK, 9, BLOCK of I, BLOCK of O]; empty if both directions are transformed beforehand.
+    /// [O / BLOCK, I / BLOCK, BLOCK of I, 9, BLOCK of O]; empty if both directions are transformed beforehand.
     packed: Buffer<f32>,
     /// Transformed weights [panel, point, depth, BLOCK], one set for each direction; empty if they are made on the way.
     transformed: [Buffer<f32>; 2],
@@ -81,7 +81,7 @@ impl Filter {
                 for output in block * BLOCK..outputs.min((block + 1) * BLOCK) {
                     for input in 0..inputs {
                         for tap in 0..9 {
-                            let place = (input / BLOCK * 9 + tap) * BLOCK + input % BLOCK;
+                            let place = input * 9 + tap;
                             packed[place * BLOCK + output % BLOCK] =
                                 data.weights[(output * inputs + input) * 9 + tap];
                         }
@@ -188,7 +188,7 @@ struct Packs {
 trait Way {
     /// The place of the pack between a block of the depth and a panel.
     fn pack(block: usize, panel: usize, blocks: usize) -> usize;
-    /// Brings a pack into the order [9, BLOCK of the depth, BLOCK of the panel].
+    /// Brings a pack into the order [BLOCK of the depth, 9, BLOCK of the panel].
     unsafe fn arrange<S: Simd>(pack: *const f32, room: &mut [f32; PACK]) -> *const f32;
 }
 
@@ -216,9 +216,9 @@ impl Way for Back {
     #[inline(always)]
     unsafe fn arrange<S: Simd>(pack: *const f32, room: &mut [f32; PACK]) -> *const f32 {
         for tap in 0..9 {
-            let turned = room[(8 - tap) * BLOCK * BLOCK..].as_mut_ptr();
-            // SAFETY: a pack has 9 · BLOCK · BLOCK numbers.
-            unsafe { S::transpose(pack.add(tap * BLOCK * BLOCK), turned) };
+            let turned = room[(8 - tap) * BLOCK..].as_mut_ptr();
+            // SAFETY: a pack has BLOCK · 9 · BLOCK numbers.
+            unsafe { S::transpose(pack.add(tap * BLOCK), turned, 9 * BLOCK) };
         }
         room.as_ptr()
     }
@@ -240,7 +240,7 @@ unsafe fn transform_filter_with<S: Simd, T: Tile, W: Way>(job: &Packs) {
             let pack = job.packed.add(W::pack(block, job.panel, job.blocks) * PACK);
             let pack = W::arrange::<S>(pack, &mut room);
             for channel in first.max(block * BLOCK)..last.min((block + 1) * BLOCK) {
-                let from = pack.add(channel % BLOCK * BLOCK);
+                let from = pack.add(channel % BLOCK * 9 * BLOCK);
                 let to = job.to.add((channel - first) * BLOCK);
                 let mut lane = 0;
                 while lane < BLOCK {
@@ -252,14 +252,14 @@ unsafe fn transform_filter_with<S: Simd, T: Tile, W: Way>(job: &Packs) {
     }
 }
 
-/// One vector of kernels: taps are BLOCK · BLOCK apart, points go `point` apart.
+/// One vector of kernels: taps are BLOCK apart, points go `point` apart.
 #[inline(always)]
 unsafe fn transform_taps<S: Simd, T: Tile>(from: *const f32, to: *mut f32, point: usize) {
     // SAFETY: as promised by the caller.
     unsafe {
         let mut half = Square::<S>::new();
         for column in 0..3 {
-            let tap = |row: usize| from.add((row * 3 + column) * BLOCK * BLOCK);
+            let tap = |row: usize| from.add((row * 3 + column) * BLOCK);
             let g = T::filter::<S>([S::load(tap(0)), S::load(tap(1)), S::load(tap(2))]);
             for row in 0..T::IN {
                 half.set(row, column, g[row]);

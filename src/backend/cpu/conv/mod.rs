@@ -50,7 +50,7 @@ const SHARES: usize = 8;
 /// Panels that are taken through the products together: what the product kernel takes at once.
 const PANELS: usize = 2;
 /// Channels for which weights are transformed at a time on the way.
-const DEPTH: usize = 128;
+const DEPTH: usize = 256;
 
 /// Space that a convolution works in.
 pub struct Scratch {
@@ -345,6 +345,10 @@ unsafe fn multiply_points(
             c: sums.from.wrapping_add(point * sums.point).cast_mut(),
             c_panel: sums.block,
             add,
+            next: match point + 1 < points {
+                true => weights.wrapping_add((point + 1) * point_stride(depth)),
+                false => weights.wrapping_add(PANELS * panel),
+            },
         };
         // SAFETY: as promised by the caller.
         unsafe { multiply(level, &product) };

@@ -66,11 +66,12 @@ impl Simd for Avx512 {
     /// Four columns at a time: rows r, r + 4, r + 8 and r + 12 share a vector, so that 4×4 blocks are turned within
     /// its quarters.
     #[inline(always)]
-    unsafe fn transpose(from: *const f32, to: *mut f32) {
+    unsafe fn transpose(from: *const f32, to: *mut f32, stride: usize) {
         unsafe {
             for quarter in 0..4 {
                 let rows = |row: usize| {
-                    let part = |group: usize| _mm_loadu_ps(from.add((group * 4 + row) * 16 + quarter * 4));
+                    let part =
+                        |group: usize| _mm_loadu_ps(from.add((group * 4 + row) * stride + quarter * 4));
                     let rows = _mm512_castps128_ps512(part(0));
                     let rows = _mm512_insertf32x4::<1>(rows, part(1));
                     let rows = _mm512_insertf32x4::<2>(rows, part(2));
@@ -89,7 +90,7 @@ impl Simd for Avx512 {
                 let (first, second) = pairs(ab_low, cd_low);
                 let (third, fourth) = pairs(ab_high, cd_high);
                 for (column, vector) in [first, second, third, fourth].into_iter().enumerate() {
-                    _mm512_storeu_ps(to.add((quarter * 4 + column) * 16), vector);
+                    _mm512_storeu_ps(to.add((quarter * 4 + column) * stride), vector);
                 }
             }
         }
@@ -98,5 +99,10 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn prefetch(at: *const f32) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch_far(at: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
 }

@@ -42,19 +42,22 @@ pub trait Simd: Copy + 'static {
     unsafe fn greater(a: Self::Vector, b: Self::Vector) -> u16;
     /// The lanes whose bit is set; zero in the others.
     unsafe fn keep(vector: Self::Vector, bits: u16) -> Self::Vector;
-    /// Turns BLOCK rows of BLOCK numbers into columns.
+    /// Turns BLOCK rows of BLOCK numbers into columns; rows are `stride` numbers apart on both sides.
     #[inline(always)]
-    unsafe fn transpose(from: *const f32, to: *mut f32) {
+    unsafe fn transpose(from: *const f32, to: *mut f32, stride: usize) {
         for row in 0..BLOCK {
             for column in 0..BLOCK {
                 // SAFETY: as promised by the caller.
-                unsafe { *to.add(column * BLOCK + row) = *from.add(row * BLOCK + column) };
+                unsafe { *to.add(column * stride + row) = *from.add(row * stride + column) };
             }
         }
     }
     /// Asks for the cache line at `at`, which need not exist.
     #[inline(always)]
     unsafe fn prefetch(_at: *const f32) {}
+    /// The same, but not all the way: it is not needed at once.
+    #[inline(always)]
+    unsafe fn prefetch_far(_at: *const f32) {}
 }
 
 /// The kinds of machine that there are kernels for.
