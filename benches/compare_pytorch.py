@@ -40,10 +40,14 @@ def arguments():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9, help="turns of each of the two (default: 9)")
     parser.add_argument("--curve", action="store_true", help="also how our step grows from 128 to 1024 pixels and with threads")
+    parser.add_argument("--avx2", action="store_true", help="both without AVX-512")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--benchmark", default=BENCHMARK, help="the built example step_benchmark")
     parser.add_argument("--pytorch", nargs=2, metavar=("WEIGHTS", "SIZE"), help=argparse.SUPPRESS)
-    return parser.parse_args()
+    settings = parser.parse_args()
+    if settings.avx2:
+        os.environ.update(NEURALSTYLE_KERNELS="AVX2", ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2")
+    return settings
 
 
 # ---- the two sides: processes that take a step for each line that they get ----

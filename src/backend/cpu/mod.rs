@@ -76,12 +76,12 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// `threads` = 0: one per core that this process may use.
+    /// `threads` = 0: one per core that this process may use. The kernels are those that [`Level::choose`] names.
     pub fn new(threads: usize, cancel: CancelToken) -> Result<Self> {
-        Self::with_level(threads, cancel, Level::best())
+        Self::with_level(threads, cancel, Level::choose()?)
     }
 
-    /// With the kernels of another level than the best; it must be [available](Level::available).
+    /// With the kernels of a certain level; it must be [available](Level::available).
     pub fn with_level(threads: usize, cancel: CancelToken, level: Level) -> Result<Self> {
         if !Level::available().contains(&level) {
             return Err(Error::Device(format!("this processor has no {}", level.name())));

@@ -88,17 +88,19 @@ pub unsafe fn multiply_with<S: Simd>(product: &Product) {
         for tile in 0..tiles {
             let rows = (product.rows - row).div_ceil(tiles - tile);
             let mut part = product.part(row, BLOCK, panel);
-            // The tiles share the work of asking for what comes next.
-            part.next = product
-                .next
-                .wrapping_add((panel + tile % panels) * product.b_panel);
+            // The tiles share the work of asking for what comes next: of each block of steps some lines.
+            let lines = BLOCK.div_ceil(tiles.div_ceil(panels));
+            let first = (tile / panels * lines).min(BLOCK);
+            let next_panel = (panel + tile % panels) * product.b_panel;
+            part.next = product.next.wrapping_add(next_panel + first * BLOCK);
+            let next_lines = lines.min(BLOCK - first);
             // SAFETY: a part of what the caller promised.
             unsafe {
                 match (S::LANES, panels) {
-                    (16, 2) => tile_of_any_height::<S, 2>(&part, rows),
-                    (16, _) => tile_of_any_height::<S, 1>(&part, rows),
-                    (8, _) => tile_of_any_height::<S, 2>(&part, rows),
-                    _ => tile_of_any_height::<S, 4>(&part, rows),
+                    (16, 2) => tile_of_any_height::<S, 2>(&part, next_lines, rows),
+                    (16, _) => tile_of_any_height::<S, 1>(&part, next_lines, rows),
+                    (8, _) => tile_of_any_height::<S, 2>(&part, next_lines, rows),
+                    _ => tile_of_any_height::<S, 4>(&part, next_lines, rows),
                 }
             }
             row += rows;
@@ -109,12 +111,16 @@ pub unsafe fn multiply_with<S: Simd>(product: &Product) {
 
 /// Makes the number of rows a constant.
 #[inline(always)]
-unsafe fn tile_of_any_height<S: Simd, const VECTORS: usize>(product: &Product, rows: usize) {
+unsafe fn tile_of_any_height<S: Simd, const VECTORS: usize>(
+    product: &Product,
+    next_lines: usize,
+    rows: usize,
+) {
     macro_rules! heights {
         ($($rows:literal)*) => {
             match rows {
                 $($rows if $rows <= 4 || ($rows <= 6 && S::LANES >= 8) || S::LANES == 16 => unsafe {
-                    tile::<S, $rows, VECTORS, BLOCK, 1>(product)
+                    tile::<S, $rows, VECTORS, BLOCK, 1>(product, next_lines)
                 },)*
                 _ => unreachable!("a tile has 1 to {MOST_ROWS} rows"),
             }
@@ -140,11 +146,11 @@ pub unsafe fn multiply_transposed_with<S: Simd>(product: &Product) {
             // never leaves them.
             unsafe {
                 match (S::LANES, panels) {
-                    (16, 3) => tile::<S, 8, 3, 1, BLOCK>(&part),
-                    (16, 2) => tile::<S, 8, 2, 1, BLOCK>(&part),
-                    (16, _) => tile::<S, 8, 1, 1, BLOCK>(&part),
-                    (8, _) => tile::<S, 4, 2, 1, BLOCK>(&part),
-                    _ => tile::<S, 4, 4, 1, BLOCK>(&part),
+                    (16, 3) => tile::<S, 8, 3, 1, BLOCK>(&part, 0),
+                    (16, 2) => tile::<S, 8, 2, 1, BLOCK>(&part, 0),
+                    (16, _) => tile::<S, 8, 1, 1, BLOCK>(&part, 0),
+                    (8, _) => tile::<S, 4, 2, 1, BLOCK>(&part, 0),
+                    _ => tile::<S, 4, 4, 1, BLOCK>(&part, 0),
                 }
             }
             row += if S::LANES == 16 { 8 } else { 4 };
@@ -154,10 +160,11 @@ pub unsafe fn multiply_transposed_with<S: Simd>(product: &Product) {
 }
 
 /// ROWS rows and VECTORS vectors of columns of c, in registers while the depth runs. a[row, step] lies `row · ROW + step ·
-/// STEP` into its block.
+/// STEP` into its block. Of each block of steps of what comes next `next_lines` lines are asked for.
 #[inline(always)]
 unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize, const ROW: usize, const STEP: usize>(
     product: &Product,
+    next_lines: usize,
 ) {
     // SAFETY: as promised by the caller of `multiply`.
     unsafe {
@@ -177,18 +184,27 @@ unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize, const ROW: usiz
         let (mut a, mut b, mut next, mut left) = (product.a, product.b, product.next, product.depth);
         while left > 0 {
             let steps = left.min(BLOCK);
+            for line in 0..next_lines {
+                S::prefetch_far(next.wrapping_add(line * BLOCK));
+            }
+            next = next.wrapping_add(BLOCK * BLOCK);
             for step in 0..steps {
                 let mut columns = [S::splat(0.0); VECTORS];
                 for vector in 0..VECTORS {
                     let at = b.wrapping_add(place(vector, product.b_panel));
-                    S::prefetch(at.wrapping_add(AHEAD));
+                    if vector * S::LANES % BLOCK == 0 {
+                        S::prefetch(at.wrapping_add(AHEAD));
+                    }
                     columns[vector] = S::load(at);
                 }
-                if STEP == 1 {
-                    S::prefetch_far(next);
-                    next = next.wrapping_add(BLOCK);
-                    if step < ROWS {
-                        S::prefetch(a.wrapping_add(BLOCKS_AHEAD * product.a_block + step * BLOCK));
+                if STEP == 1 && step < ROWS {
+                    S::prefetch(a.wrapping_add(BLOCKS_AHEAD * product.a_block + step * BLOCK));
+                    if product.add {
+                        // The rows of c that come after these.
+                        for panel in 0..VECTORS * S::LANES / BLOCK {
+                            let c = product.c.wrapping_add(panel * product.c_panel);
+                            S::prefetch(c.wrapping_add((ROWS + step) * BLOCK));
+                        }
                     }
                 }
                 for row in 0..ROWS {

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicUsize;
 
 use rayon::prelude::*;
 
+use super::tiles::Tiling;
 use super::transform::{Four, Six, Square, Tile};
 use crate::backend::cpu::memory::Buffer;
 use crate::backend::cpu::parallel::Parts;
@@ -19,11 +20,16 @@ pub struct Filter {
     pub inputs: usize,
     /// One for each lane of each block of outputs.
     pub bias: Buffer<f32>,
-    pub size: TileSize,
     /// [O / BLOCK, I / BLOCK, BLOCK of I, 9, BLOCK of O]; empty if both directions are transformed beforehand.
     packed: Buffer<f32>,
-    /// Transformed weights [panel, point, depth, BLOCK], one set for each direction; empty if they are made on the way.
-    transformed: [Buffer<f32>; 2],
+    /// What is transformed beforehand; nothing if it is made on the way.
+    kept: Option<Kept>,
+}
+
+/// Transformed weights [panel, point, depth, BLOCK], one set for each direction.
+struct Kept {
+    size: TileSize,
+    sets: [Buffer<f32>; 2],
 }
 
 /// Which way a convolution goes.
@@ -48,14 +54,22 @@ impl TileSize {
             TileSize::Six => Six::IN * Six::IN,
         }
     }
+
+    /// Tiles that cover a frame.
+    fn tiles(self, height: usize, width: usize) -> usize {
+        match self {
+            TileSize::Four => Tiling::of::<Four>(height, width).count,
+            TileSize::Six => Tiling::of::<Six>(height, width).count,
+        }
+    }
 }
 
-/// The most numbers of a set of transformed weights for which larger tiles are worth the larger set. Layers with few
-/// channels are those of large pictures, where also the tiles at the edges matter less.
-const MOST_FOR_SIX: usize = 64 * 128 * 256;
-/// The most numbers of a set that is kept. Larger ones are made on the way, panel by panel: reading the weights and
-/// transforming them costs hardly more than reading four times as much.
-const MOST_KEPT: usize = 36 * 256 * 256;
+/// The most weights of which transformed sets are kept, and those for the larger tiles: layers with few channels are
+/// those of large pictures, where the tiles at the edges matter less. Other sets are made on the way, panel by panel:
+/// reading the weights and transforming them costs hardly more than reading four or seven times as much.
+const MOST_KEPT: usize = 128 * 256;
+/// What transforming the weights on the way costs, in tiles: as long as this many take through the products.
+const TRANSFORM_COST: usize = 15;
 
 /// Numbers from one point to the next of a panel of transformed weights for `depth` channels: an odd number of cache lines, see
 /// [`stride`](super::stride).
@@ -88,36 +102,58 @@ impl Filter {
                     }
                 }
             });
-        let numbers = output_blocks * input_blocks * BLOCK * BLOCK;
-        let size = if TileSize::Six.points() * numbers <= MOST_FOR_SIX {
-            TileSize::Six
-        } else {
-            TileSize::Four
-        };
-        let nothing = || Buffer::zeros(0, total);
         let mut filter = Self {
             outputs,
             inputs,
             bias,
-            size,
             packed,
-            transformed: [nothing()?, nothing()?],
+            kept: None,
         };
-        if size.points() * numbers <= MOST_KEPT {
-            for direction in [Direction::Forward, Direction::Backward] {
-                let (depth, panels) = (filter.depth(direction), filter.panels(direction));
-                let panel = size.points() * point_stride(depth);
-                let mut set = Buffer::zeros(panels * panel, total)?;
-                let parts = Parts::new(&mut set);
-                (0..panels).into_par_iter().for_each(|index| {
-                    // SAFETY: each panel of the set is written by one call alone.
-                    unsafe { filter.transform(level, direction, index, (0, depth), parts.at(index * panel)) };
-                });
-                filter.transformed[direction as usize] = set;
-            }
-            filter.packed = nothing()?;
+        if output_blocks * input_blocks * BLOCK * BLOCK <= MOST_KEPT {
+            let size = TileSize::Six;
+            let set = |direction| filter.transform_all(level, size, direction, total);
+            let sets = [set(Direction::Forward)?, set(Direction::Backward)?];
+            filter.kept = Some(Kept { size, sets });
+            filter.packed = Buffer::zeros(0, total)?;
         }
         Ok(filter)
+    }
+
+    /// The transformed weights of a direction, all panels.
+    fn transform_all(
+        &self,
+        level: Level,
+        size: TileSize,
+        direction: Direction,
+        total: &Arc<AtomicUsize>,
+    ) -> Result<Buffer<f32>> {
+        let (depth, panels) = (self.depth(direction), self.panels(direction));
+        let panel = size.points() * point_stride(depth);
+        let mut set = Buffer::zeros(panels * panel, total)?;
+        let parts = Parts::new(&mut set);
+        (0..panels).into_par_iter().for_each(|index| {
+            let to = parts.at(index * panel);
+            // SAFETY: each panel of the set is written by one call alone.
+            unsafe { self.transform(level, size, direction, index, (0, depth), to) };
+        });
+        Ok(set)
+    }
+
+    /// The sizes of tiles that may be asked for.
+    pub fn sizes(&self) -> &[TileSize] {
+        match &self.kept {
+            Some(kept) => std::slice::from_ref(&kept.size),
+            None => &[TileSize::Four, TileSize::Six],
+        }
+    }
+
+    /// The size of tiles that costs least on a frame, of which at most `most` tiles are handled at a time.
+    pub fn size_for(&self, height: usize, width: usize, most: usize) -> TileSize {
+        let cost = |size: &&TileSize| {
+            let tiles = size.tiles(height, width);
+            size.points() * (tiles + tiles.div_ceil(most) * TRANSFORM_COST)
+        };
+        self.sizes().iter().min_by_key(cost).copied().unwrap_or(TileSize::Four)
     }
 
     /// Channels that are summed up.
@@ -138,8 +174,7 @@ impl Filter {
 
     /// The weights [panel, point, depth, BLOCK], if they are transformed beforehand.
     pub fn transformed(&self, direction: Direction) -> Option<&[f32]> {
-        let set = &self.transformed[direction as usize];
-        (!set.is_empty()).then_some(set)
+        self.kept.as_ref().map(|kept| &*kept.sets[direction as usize])
     }
 
     /// Writes a panel of transformed weights for the channels first..last of the depth: [point, channel, BLOCK].
@@ -149,6 +184,7 @@ impl Filter {
     pub unsafe fn transform(
         &self,
         level: Level,
+        size: TileSize,
         direction: Direction,
         panel: usize,
         (first, last): (usize, usize),
@@ -164,7 +200,7 @@ impl Filter {
         };
         // SAFETY: as promised by the caller; the panel and the channels exist.
         unsafe {
-            match (self.size, direction) {
+            match (size, direction) {
                 (TileSize::Four, Direction::Forward) => transform_filter::<Four, Ahead>(level, &job),
                 (TileSize::Four, Direction::Backward) => transform_filter::<Four, Back>(level, &job),
                 (TileSize::Six, Direction::Forward) => transform_filter::<Six, Ahead>(level, &job),

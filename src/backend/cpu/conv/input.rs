@@ -164,6 +164,7 @@ kernel! {
 #[inline(always)]
 unsafe fn transform_input_with<S: Simd, T: Tile, P: Pixels>(pixels: P, job: &Transformed) {
     let (rows, columns) = pixels.extent();
+    let mut patch = [[[0.0; BLOCK]; MOST]; MOST];
     for block in job.blocks.0..job.blocks.1 {
         let mut to = job.to.wrapping_add((block - job.blocks.0) * job.block);
         for (y, x) in job.tiling.corners::<T>() {
@@ -174,7 +175,6 @@ unsafe fn transform_input_with<S: Simd, T: Tile, P: Pixels>(pixels: P, job: &Tra
                 if P::DIRECT && whole {
                     transform_tile::<S, T, P>(pixels, block, y - 1, x - 1, to, job.point);
                 } else {
-                    let mut patch = [[[0.0; BLOCK]; MOST]; MOST];
                     gather::<S, T, P>(pixels, block, y, x, &mut patch);
                     let patch = Blocked {
                         values: patch.as_ptr().cast(),
@@ -199,19 +199,22 @@ unsafe fn gather<S: Simd, T: Tile, P: Pixels>(
     patch: &mut [[[f32; BLOCK]; MOST]; MOST],
 ) {
     let (rows, columns) = pixels.extent();
-    for row in usize::from(y == 0)..T::IN {
-        for column in usize::from(x == 0)..T::IN {
-            let (v, u) = (y + row - 1, x + column - 1);
-            if v < rows && u < columns {
-                let mut lane = 0;
-                while lane < BLOCK {
-                    // SAFETY: the pixel is within the extent.
-                    unsafe {
-                        let vector = pixels.load::<S>(block, v, u, lane);
-                        S::store(patch[row][column].as_mut_ptr().add(lane), vector);
-                    }
-                    lane += S::LANES;
+    for row in 0..T::IN {
+        for column in 0..T::IN {
+            // Row and column of the frame, one more so that they are not negative.
+            let (v, u) = (y + row, x + column);
+            let within = v >= 1 && u >= 1 && v <= rows && u <= columns;
+            let mut lane = 0;
+            while lane < BLOCK {
+                // SAFETY: what is loaded is within the extent.
+                unsafe {
+                    let vector = match within {
+                        true => pixels.load::<S>(block, v - 1, u - 1, lane),
+                        false => S::splat(0.0),
+                    };
+                    S::store(patch[row][column].as_mut_ptr().add(lane), vector);
                 }
+                lane += S::LANES;
             }
         }
     }

@@ -81,8 +81,10 @@ impl Scratch {
 
     /// Makes room for convolutions with this filter, of pictures of any size.
     pub fn reserve(&mut self, filter: &Filter) -> Result<()> {
-        for direction in [Direction::Forward, Direction::Backward] {
-            let needed = needed(filter, direction);
+        let directions = [Direction::Forward, Direction::Backward].into_iter();
+        let ways = directions.flat_map(|direction| filter.sizes().iter().map(move |&size| (direction, size)));
+        for (direction, size) in ways {
+            let needed = needed(filter, direction, size);
             self.shared.reserve(needed.shared)?;
             for space in &mut self.threads {
                 let [tiles, weights, sums] = space.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -95,8 +97,8 @@ impl Scratch {
     }
 }
 
-fn needed(filter: &Filter, direction: Direction) -> Needed {
-    let (points, depth) = (filter.size.points(), filter.depth(direction));
+fn needed(filter: &Filter, direction: Direction, size: TileSize) -> Needed {
+    let (points, depth) = (size.points(), filter.depth(direction));
     let blocks = depth.div_ceil(BLOCK);
     let kept = filter.transformed(direction).is_some();
     Needed {
@@ -137,13 +139,14 @@ pub struct Convolution<'a> {
 impl Convolution<'_> {
     /// From `pixels` to `sink`; runs in the pool of the calling thread.
     pub fn run<P: Pixels, K: Sink>(self, pixels: P, sink: K) {
-        match self.filter.size {
-            TileSize::Four => self.run_with::<Four, P, K>(pixels, sink),
-            TileSize::Six => self.run_with::<Six, P, K>(pixels, sink),
+        let size = self.filter.size_for(self.height, self.width, MOST_SHARED_TILES);
+        match size {
+            TileSize::Four => self.run_with::<Four, P, K>(size, pixels, sink),
+            TileSize::Six => self.run_with::<Six, P, K>(size, pixels, sink),
         }
     }
 
-    fn run_with<T: Tile, P: Pixels, K: Sink>(self, pixels: P, sink: K) {
+    fn run_with<T: Tile, P: Pixels, K: Sink>(self, size: TileSize, pixels: P, sink: K) {
         let tiling = Tiling::of::<T>(self.height, self.width);
         let blocks = self.filter.depth(self.direction).div_ceil(BLOCK);
         let panels = self.filter.panels(self.direction);
@@ -154,7 +157,7 @@ impl Convolution<'_> {
                 let size = tiling.count.div_ceil(pieces);
                 self.by_tiles::<T, P, K>(tiling, size, weights, pixels, sink);
             }
-            weights => self.by_panels::<T, P, K>(tiling, weights, pixels, sink),
+            weights => self.by_panels::<T, P, K>(tiling, size, weights, pixels, sink),
         }
     }
 
@@ -221,6 +224,7 @@ impl Convolution<'_> {
     fn by_panels<T: Tile, P: Pixels, K: Sink>(
         self,
         tiling: Tiling,
+        tile_size: TileSize,
         weights: Option<&[f32]>,
         pixels: P,
         sink: K,
@@ -297,7 +301,7 @@ impl Convolution<'_> {
                                 let panel = points * point_stride(end - channel);
                                 for index in first..last {
                                     let to = room.as_mut_ptr().add((index - first) * panel);
-                                    filter.transform(level, direction, index, (channel, end), to);
+                                    filter.transform(level, tile_size, direction, index, (channel, end), to);
                                 }
                                 let weights = (room.as_ptr(), panel);
                                 multiply_points(

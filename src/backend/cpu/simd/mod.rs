@@ -16,6 +16,8 @@ mod avx512;
 mod neon;
 mod portable;
 
+use crate::backend::{Error, Result};
+
 /// Numbers of a block: one vector of AVX-512, and a line of the cache.
 pub const BLOCK: usize = 16;
 
@@ -72,6 +74,8 @@ pub enum Level {
     Portable,
 }
 
+const VARIABLE: &str = "NEURALSTYLE_KERNELS";
+
 impl Level {
     /// Those that this processor can run, the fastest first.
     pub fn available() -> Vec<Level> {
@@ -93,8 +97,22 @@ impl Level {
         levels
     }
 
-    pub fn best() -> Level {
-        Self::available()[0]
+    /// The fastest, or the one that the environment variable `NEURALSTYLE_KERNELS` names: for comparisons, and to find
+    /// out whether a processor's newest instructions are to blame for something.
+    ///
+    /// # Errors
+    /// Names those that there are, if that one is not among them.
+    pub fn choose() -> Result<Level> {
+        let levels = Self::available();
+        let Some(wanted) = std::env::var_os(VARIABLE) else {
+            return Ok(levels[0]);
+        };
+        let named = |level: &&Level| wanted.eq_ignore_ascii_case(level.name());
+        levels.iter().find(named).copied().ok_or_else(|| {
+            let names: Vec<_> = levels.iter().map(|level| level.name()).collect();
+            let (wanted, names) = (wanted.display(), names.join(", "));
+            Error::Device(format!("{VARIABLE}={wanted}: this processor has {names}"))
+        })
     }
 
     pub fn name(self) -> &'static str {
