@@ -113,6 +113,7 @@ struct Measurement {
     network: NetworkChoice,
     size: Size,
     median_ms: f64,
+    planned_bytes: usize,
     bytes: usize,
     device: String,
 }
@@ -135,7 +136,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut measurements = Vec::new();
     if !arguments.json {
         println!(
-            "| network | size | ms per step | steps per second | memory |\n| --- | --- | --- | --- | --- |"
+            "| network | size | ms per step | steps per second | planned | memory |\n| --- | --- | --- | --- | --- | --- |"
         );
     }
     for &network in networks {
@@ -182,6 +183,7 @@ fn measure(arguments: &Arguments, network: NetworkChoice, size: Size) -> Result<
         network,
         size,
         median_ms: steps.get(steps.len() / 2).copied().ok_or("no step was taken")?,
+        planned_bytes: stats.planned_bytes,
         bytes: stats.bytes_in_use,
         device: format!("{}: {}", stats.backend, stats.device),
     })
@@ -258,14 +260,16 @@ fn row(found: &Measurement) -> String {
         network,
         size,
         median_ms,
+        planned_bytes,
         bytes,
         ..
     } = found;
     format!(
-        "| {network} | {}×{} | {median_ms:.0} | {:.1} | {} MB |",
+        "| {network} | {}×{} | {median_ms:.0} | {:.1} | {} MB | {} MB |",
         size.width,
         size.height,
         1e3 / median_ms,
+        planned_bytes / 1_000_000,
         bytes / 1_000_000
     )
 }
@@ -276,6 +280,7 @@ fn document(found: &Measurement) -> serde_json::Value {
         "width": found.size.width,
         "height": found.size.height,
         "ms_per_step": found.median_ms,
+        "planned_bytes": found.planned_bytes,
         "bytes_in_use": found.bytes,
         "device": found.device,
     })

@@ -367,6 +367,7 @@ fn statistics_tell_what_was_done_and_with_what() {
     assert!(stats.get::<f64>("total-loss").unwrap() > 0.0);
     assert!(stats.get::<f64>("ms-per-step").unwrap() > 0.0);
     assert!(stats.get::<f64>("ms-per-frame").unwrap() > 0.0);
-    assert!(stats.get::<u64>("bytes-in-use").unwrap() > 0);
+    let bytes = |name: &str| stats.get::<u64>(name).unwrap();
+    assert!(bytes("planned-bytes") > 0 && bytes("planned-bytes") < bytes("bytes-in-use"));
     assert!(stats.get::<u32>("working-width").unwrap() >= 32);
 }

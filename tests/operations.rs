@@ -21,6 +21,7 @@ mod stopping;
 mod vectors;
 
 use gstneuralstyle::backend::CancelToken;
+use gstneuralstyle::backend::cpu::{Cpu, Level};
 
 /// One test for each operation on the machine that `$start` makes of a [`CancelToken`].
 macro_rules! backend {
@@ -62,6 +63,27 @@ macro_rules! backend {
 
 backend!(cpu, |cancel| gstneuralstyle::backend::cpu::Cpu::new(3, cancel)
     .unwrap());
+
+/// What the processor is best at is tested above; others have less, and it has that too.
+#[test]
+fn so_do_the_kernels_for_lesser_processors() {
+    for level in Level::available().into_iter().skip(1) {
+        println!("with the {} kernels", level.name());
+        let ops = &mut Cpu::with_level(3, CancelToken::new(), level).unwrap();
+        network::convolution(ops);
+        network::convolution_backward(ops);
+        network::convolution_is_adjoint(ops);
+        network::convolution_and_pooling(ops);
+        network::the_first_of_equals_wins(ops);
+        losses::gram(ops);
+        losses::gram_backward(ops);
+    }
+}
+
+#[test]
+fn kernels_with_fused_multiply_add_give_the_same_bits() {
+    repeating::bits_do_not_depend_on_the_kernels();
+}
 
 #[test]
 fn the_cpu_gives_the_same_bits_for_any_number_of_threads() {

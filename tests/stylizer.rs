@@ -329,5 +329,6 @@ fn the_figures_add_up() {
     assert_eq!((stats.frames, stats.keyframes), (3, 2));
     assert_eq!(stats.iterations, iterations as u64);
     assert_eq!((stats.backend.as_str(), stats.network.as_str()), ("cpu", "tiny"));
-    assert!(stats.bytes_in_use > 64 * 48 * 3 * 4 && stats.losses.total > 0.0);
+    assert!(stats.planned_bytes > 64 * 48 * 3 * 4 && stats.losses.total > 0.0);
+    assert!(stats.bytes_in_use > stats.planned_bytes);
 }

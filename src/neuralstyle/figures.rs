@@ -20,6 +20,7 @@ pub fn structure(stats: &Stats, style: Option<&str>) -> gst::Structure {
         .field("total-loss", stats.losses.total)
         .field("ms-per-step", stats.ms_per_step)
         .field("ms-per-frame", stats.ms_per_frame)
+        .field("planned-bytes", stats.planned_bytes as u64)
         .field("bytes-in-use", stats.bytes_in_use as u64)
         .field("backend", stats.backend.as_str())
         .field("device", stats.device.as_str())

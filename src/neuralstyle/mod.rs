@@ -27,7 +27,7 @@
  * With #GstNeuralStyle:post-messages the element posts an element message `neuralstyle` per keyframe. Its fields, and
  * those of #GstNeuralStyle:stats, are `frames`, `keyframes`, `iterations` (#guint64, since the start), `content-loss`,
  * `style-loss`, `tv-loss`, `temporal-loss`, `total-loss` (#gdouble), `ms-per-step`, `ms-per-frame` (#gdouble),
- * `bytes-in-use` (#guint64), `backend`, `device`, `network`, `style` (strings), `working-width` and `working-height`
+ * `planned-bytes`, `bytes-in-use` (#guint64), `backend`, `device`, `network`, `style` (strings), `working-width` and `working-height`
  * (#guint).
  *
  * ## Example pipelines

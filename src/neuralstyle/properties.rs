@@ -36,7 +36,7 @@ pub fn specs() -> &'static [ParamSpec] {
     static SPECS: LazyLock<Vec<ParamSpec>> = LazyLock::new(|| {
         let stats = glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
-            .blurb("Figures since the start: frames, keyframes, iterations, losses, ms-per-step, ms-per-frame, bytes-in-use, backend, device, network, working size, style")
+            .blurb("Figures since the start: frames, keyframes, iterations, losses, ms-per-step, ms-per-frame, planned-bytes, bytes-in-use, backend, device, network, working size, style")
             .read_only()
             .build();
         PROPERTIES

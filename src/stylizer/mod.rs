@@ -47,7 +47,9 @@ pub struct Stats {
     pub ms_per_step: f64,
     /// Of the last frame, all included.
     pub ms_per_frame: f64,
-    /// By the backend's tensors and scratch space.
+    /// What the tensors for this size take, known before anything is allocated.
+    pub planned_bytes: usize,
+    /// By the backend's tensors, weights and scratch space.
     pub bytes_in_use: usize,
     pub backend: String,
     pub device: String,

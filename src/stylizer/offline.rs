@@ -73,6 +73,7 @@ impl<B: Backend> Offline<B> {
             self.planned = None;
             let working = super::working_size(size, self.working_size);
             if self.painter.size() != Some(working) {
+                self.stats.planned_bytes = self.painter.planned_bytes(working);
                 self.painter
                     .plan(working)
                     .map_err(|error| self.with_advice(error, working))?;

@@ -6,10 +6,10 @@ use gstneuralstyle::backend::{Backend, FilterData, Pooling, Shape};
 use super::pair::{Pair, SHAPES, Twin, UNIT, gamma};
 use super::random::Random;
 
-/// (I, O, H, W): single pixels, rows and columns; 63, 64, 65 pixels; channels that no blocking divides; pictures
-/// below, at and above 4096 pixels, where the blocks of an im2col become largest; and 42 → 43 channels, where the
-/// columns of one direction just fit another block than those of the other.
-const CONVOLUTIONS: [(usize, usize, usize, usize); 18] = [
+/// (I, O, H, W): single pixels, rows and columns; 63, 64, 65 pixels; channels that no blocking divides; pictures of less
+/// than a tile, of one row of tiles and of many; and enough channels that weights are no longer transformed beforehand, for
+/// pictures where smaller and where larger tiles are better.
+const CONVOLUTIONS: [(usize, usize, usize, usize); 21] = [
     (1, 1, 1, 1),
     (1, 70, 1, 1),
     (70, 1, 1, 9),
@@ -28,6 +28,9 @@ const CONVOLUTIONS: [(usize, usize, usize, usize); 18] = [
     (2, 3, 64, 64),
     (3, 4, 65, 64),
     (42, 43, 64, 65),
+    (40, 131, 20, 21),
+    (181, 185, 13, 14),
+    (182, 181, 40, 47),
 ];
 
 fn random_filter(random: &mut Random, inputs: usize, outputs: usize, bias: f32) -> FilterData {

@@ -2,7 +2,7 @@
 
 //! The CPU's promise: the same bits from run to run and for any number of threads.
 
-use gstneuralstyle::backend::cpu::{Cpu, Tensor};
+use gstneuralstyle::backend::cpu::{Cpu, Level, Tensor};
 use gstneuralstyle::backend::{
     AdamKnobs, Backend, CancelToken, ColourMap, FilterData, Mix, Pooling, Scalar, Shape, Slot,
 };
@@ -94,6 +94,24 @@ fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
     ops.conv_relu_backward(&gradient, &mask, &filter, &mut back)
         .unwrap();
     look(ops, "conv_relu_backward", &back);
+    // A filter whose weights are transformed on the way.
+    let (deep, deeper) = (Shape::new(190, 23, 21), Shape::new(185, 23, 21));
+    let data = FilterData {
+        outputs: 185,
+        inputs: 190,
+        weights: Random(6).signeds(185 * 190 * 9),
+        bias: Random(7).signeds(185),
+    };
+    let (filter, mut mask) = (ops.filter(&data).unwrap(), ops.mask(deeper).unwrap());
+    let (mut x_deep, mut pooled) = (put(ops, deep), put(ops, deeper.pooled()));
+    for kind in [Pooling::Average, Pooling::Max] {
+        ops.conv_relu_pool(&x_deep, &filter, kind, &mut pooled, &mut mask)
+            .unwrap();
+        look(ops, "conv_relu_pool", &pooled);
+        ops.conv_relu_pool_backward(&pooled, kind, &mask, &filter, &mut x_deep)
+            .unwrap();
+        look(ops, "conv_relu_pool_backward", &x_deep);
+    }
     ops.total_variation(&x, knob!(3), &mut back, sum!()).unwrap();
     look(ops, "total_variation", &back);
     look(ops, "total_variation's sum", &sums);
@@ -165,20 +183,34 @@ fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
     seen
 }
 
-pub fn bits_do_not_depend_on_threads() {
+/// What every operation makes of the same numbers is the same on all of these machines, at each of some runs.
+fn assert_alike(machines: impl Iterator<Item = (String, Cpu)>) {
     let mut expected: Option<Vec<(&str, Vec<u32>)>> = None;
-    for threads in [1, 2, 3, 5] {
-        let mut ops = Cpu::new(threads, CancelToken::new()).unwrap();
+    for (about, mut ops) in machines {
         for run in 0..3 {
             let seen = everything(&mut ops);
-            match &expected {
-                None => expected = Some(seen),
-                Some(expected) => {
-                    for ((what, expected), (_, seen)) in expected.iter().zip(&seen) {
-                        assert!(expected == seen, "{what} with {threads} threads, run {run}");
-                    }
-                }
+            let expected = expected.get_or_insert_with(|| seen.clone());
+            for ((what, expected), (_, seen)) in expected.iter().zip(&seen) {
+                assert!(expected == seen, "{what} with {about}, run {run}");
             }
         }
     }
+}
+
+pub fn bits_do_not_depend_on_threads() {
+    assert_alike([1, 2, 3, 5].into_iter().map(|threads| {
+        let ops = Cpu::new(threads, CancelToken::new()).unwrap();
+        (format!("{threads} threads"), ops)
+    }));
+}
+
+/// The portable kernels round each product by itself, so that they are left out.
+pub fn bits_do_not_depend_on_the_kernels() {
+    let fused = Level::available()
+        .into_iter()
+        .filter(|level| *level != Level::Portable);
+    assert_alike(fused.map(|level| {
+        let ops = Cpu::with_level(2, CancelToken::new(), level).unwrap();
+        (format!("the {} kernels", level.name()), ops)
+    }));
 }

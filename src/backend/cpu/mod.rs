@@ -14,6 +14,7 @@ mod parallel;
 mod picture;
 mod pool;
 mod product;
+mod shared;
 mod simd;
 mod vector;
 mod workers;
@@ -31,6 +32,7 @@ use conv::{
 };
 use layout::Layout;
 use memory::Buffer;
+pub use shared::Filter;
 pub use simd::Level;
 use workers::Workers;
 
@@ -49,9 +51,6 @@ impl Tensor {
         &mut self.values[..self.layout.stored()]
     }
 }
-
-/// The weights of a convolution, which all elements of a process share.
-pub struct Filter(Arc<conv::Filter>);
 
 /// What backward needs of forward.
 pub struct Mask {
@@ -116,7 +115,7 @@ impl Cpu {
     ) -> Convolution<'a> {
         Convolution {
             level: self.level,
-            filter: &filter.0,
+            filter,
             direction,
             height: shape.height,
             width: shape.width,
@@ -126,7 +125,7 @@ impl Cpu {
     }
 
     fn convolve_forward<K: Sink>(&mut self, from: &Tensor, filter: &Filter, sink: K) -> Result<()> {
-        assert_eq!(from.layout.shape.channels, filter.0.inputs);
+        assert_eq!(from.layout.shape.channels, filter.inputs);
         let (workers, cancel) = (self.workers.clone(), self.cancel.clone());
         let convolution = self.convolution(filter, Direction::Forward, from.layout.shape);
         workers.run(&cancel, || {
@@ -148,9 +147,7 @@ impl Cpu {
         factor: f32,
         from: &mut Tensor,
     ) -> Result<()> {
-        assert!(
-            shape.channels == filter.0.outputs && from.layout.shape == shape.with_channels(filter.0.inputs)
-        );
+        assert!(shape.channels == filter.outputs && from.layout.shape == shape.with_channels(filter.inputs));
         let (workers, cancel) = (self.workers.clone(), self.cancel.clone());
         let sink = Scaled {
             to: written(from),
@@ -273,9 +270,9 @@ impl Backend for Cpu {
         let (level, in_use) = (self.level, &self.in_use);
         let filter = self
             .workers
-            .run(&self.cancel, || conv::Filter::new(data, level, in_use))??;
+            .run(&self.cancel, || Filter::new(data, level, in_use))??;
         self.convolving.reserve(&filter)?;
-        Ok(Filter(Arc::new(filter)))
+        Ok(filter)
     }
 
     fn upload(&mut self, data: &[f32], tensor: &mut Tensor) -> Result<()> {
@@ -402,9 +399,9 @@ impl Backend for Cpu {
     }
 
     fn conv_relu(&mut self, from: &Tensor, filter: &Filter, to: &mut Tensor, mask: &mut Mask) -> Result<()> {
-        let shape = from.layout.shape.with_channels(filter.0.outputs);
+        let shape = from.layout.shape.with_channels(filter.outputs);
         assert!(to.layout.shape == shape && mask.shape == shape);
-        let rectified = rectified(&filter.0, to, mask);
+        let rectified = rectified(filter, to, mask);
         self.convolve_forward(from, filter, rectified)
     }
 
@@ -416,9 +413,9 @@ impl Backend for Cpu {
         to: &mut Tensor,
         mask: &mut Mask,
     ) -> Result<()> {
-        let shape = from.layout.shape.with_channels(filter.0.outputs);
+        let shape = from.layout.shape.with_channels(filter.outputs);
         assert!(to.layout.shape == shape.pooled() && mask.shape == shape);
-        let rectified = rectified(&filter.0, to, mask);
+        let rectified = rectified(filter, to, mask);
         self.convolve_forward(
             from,
             filter,

@@ -153,7 +153,11 @@ impl Filter {
             let tiles = size.tiles(height, width);
             size.points() * (tiles + tiles.div_ceil(most) * TRANSFORM_COST)
         };
-        self.sizes().iter().min_by_key(cost).copied().unwrap_or(TileSize::Four)
+        self.sizes()
+            .iter()
+            .min_by_key(cost)
+            .copied()
+            .unwrap_or(TileSize::Four)
     }
 
     /// Channels that are summed up.

@@ -3,7 +3,7 @@
 //! Vectors of f32 as the machine has them.
 //!
 //! A kernel is written once, generic over [`Simd`], and compiled once for each kind of machine; which of them runs
-//! is found out when the program starts ([`Level::best`]). Memory is always cut into blocks of [`BLOCK`] numbers,
+//! is found out when the program starts ([`Level::choose`]). Memory is always cut into blocks of [`BLOCK`] numbers,
 //! so that layouts do not depend on the machine: a vector is a block or a whole part of it.
 //!
 //! All kinds but [`Portable`](portable::Portable) have fused multiply-add and so compute the same bits.
@@ -63,7 +63,7 @@ pub trait Simd: Copy + 'static {
 }
 
 /// The kinds of machine that there are kernels for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Level {
     #[cfg(target_arch = "x86_64")]
     Avx512,
