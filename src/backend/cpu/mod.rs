@@ -16,6 +16,7 @@ mod pool;
 mod product;
 mod shared;
 mod simd;
+mod tensor;
 mod vector;
 mod workers;
 
@@ -26,40 +27,14 @@ use super::{
     AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Mix, Pooling,
     Result, Scalar, Shape, Slot,
 };
-use conv::{
-    Bits, Blocked, Convolution, Direction, Masked, Pixels, Planar, Rectified, RectifiedAndPooled, Scaled,
-    Scratch, Sink, Unpooled, Written,
-};
+use conv::{Convolution, Direction, Masked, Pixels, RectifiedAndPooled, Scaled, Scratch, Sink, Unpooled};
 use layout::Layout;
 use memory::Buffer;
 pub use shared::Filter;
 pub use simd::Level;
+pub use tensor::{Mask, Tensor};
+use tensor::{blocked, planar, rectified, scalar, store, written};
 use workers::Workers;
-
-/// Numbers in one of two orders, see [`Layout`].
-pub struct Tensor {
-    layout: Layout,
-    values: Buffer<f32>,
-}
-
-impl Tensor {
-    fn values(&self) -> &[f32] {
-        &self.values[..self.layout.stored()]
-    }
-
-    fn values_mut(&mut self) -> &mut [f32] {
-        &mut self.values[..self.layout.stored()]
-    }
-}
-
-/// What backward needs of forward.
-pub struct Mask {
-    shape: Shape,
-    /// A bit for each unit whose gradient goes on: [C / BLOCK, H, W] words.
-    bits: Buffer<u16>,
-    /// Where pooling is no part of a convolution: the winner of each window, as the pooled tensor lies.
-    winners: Vec<u8>,
-}
 
 /// The CPU and its threads.
 pub struct Cpu {
@@ -157,48 +132,6 @@ impl Cpu {
         workers.run(&cancel, || convolution.run(gradient, sink))?;
         self.finished()
     }
-}
-
-fn blocked(tensor: &Tensor) -> Blocked {
-    Blocked {
-        values: tensor.values().as_ptr(),
-        height: tensor.layout.shape.height,
-        width: tensor.layout.shape.width,
-    }
-}
-
-fn planar(tensor: &Tensor) -> Planar {
-    Planar {
-        values: tensor.values().as_ptr(),
-        layout: tensor.layout,
-    }
-}
-
-fn written(tensor: &mut Tensor) -> Written {
-    Written {
-        layout: tensor.layout,
-        values: tensor.values_mut().as_mut_ptr(),
-    }
-}
-
-fn rectified(filter: &conv::Filter, to: &mut Tensor, mask: &mut Mask) -> Rectified {
-    Rectified {
-        to: written(to),
-        bits: Bits {
-            words: mask.bits.as_mut_ptr(),
-            height: mask.shape.height,
-            width: mask.shape.width,
-        },
-        bias: filter.bias.as_ptr(),
-    }
-}
-
-fn scalar(scalar: &Scalar<Tensor>) -> f32 {
-    scalar.of.values()[scalar.at]
-}
-
-fn store(slot: Slot<Tensor>, sum: f64) {
-    slot.of.values_mut()[slot.at] = sum as f32;
 }
 
 impl Backend for Cpu {
