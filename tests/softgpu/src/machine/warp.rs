@@ -70,10 +70,14 @@ impl Warp {
                 *registers.words_mut(*at) = [*value as u32; WARP];
             }
         }
+        let mut predicates = vec![0; kernel.predicates];
+        if let Some(always) = kernel.always {
+            predicates[always as usize] = u32::MAX;
+        }
         Self {
             number,
             registers,
-            predicates: vec![0; kernel.predicates],
+            predicates,
             present: 0,
             exited: 0,
             at: 0,

@@ -341,6 +341,8 @@ pub struct Kernel {
     pub predicates: usize,
     /// Registers that never change: place, value, and whether they have 64 bits.
     pub constants: Vec<(u32, u64, bool)>,
+    /// A predicate that is true in all lanes.
+    pub always: Option<u32>,
     pub specials: Vec<(Special, u32)>,
     pub parameters: Vec<Parameter>,
     pub parameter_bytes: u32,

@@ -93,6 +93,7 @@ impl<'a> Lowering<'a> {
             register_words: self.scopes.register_words as usize,
             predicates: self.scopes.predicates as usize,
             constants: self.scopes.constants,
+            always: self.scopes.constant_predicates[1],
             specials: self.scopes.specials,
             parameters,
             parameter_bytes: offset,
@@ -326,6 +327,7 @@ impl<'a> Lowering<'a> {
     pub fn predicate(&mut self, operand: &Operand, line: u32) -> Result<u32> {
         match operand {
             Operand::Name(name) if name == "_" => Ok(self.scopes.allocate(Class::Predicate)),
+            Operand::Integer(value) => Ok(self.scopes.constant_predicate(*value != 0)),
             Operand::Name(name) => match self.symbol(name, line)? {
                 Symbol::Register { class: Class::Predicate, at, .. } => Ok(at),
                 _ => Err(PtxError::at(line, format!("`{name}` is no predicate"))),

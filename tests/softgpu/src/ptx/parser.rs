@@ -356,7 +356,7 @@ impl Parser {
             return Ok(());
         }
         match self.peek_word() {
-            Some(".reg") => self.registers(found),
+            Some(word) if word == ".reg" || word.starts_with(".reg.") => self.registers(found),
             Some(".shared" | ".local" | ".param") => {
                 found.extend(self.variables(false)?.into_iter().map(Statement::Variable));
                 Ok(())
@@ -414,8 +414,12 @@ impl Parser {
     }
 
     fn registers(&mut self, found: &mut Vec<Statement>) -> Result<()> {
-        self.at += 1;
-        let kind = self.word()?.trim_start_matches('.').to_owned();
+        // Inline assembly of NVIDIA's headers writes `.reg.b32` in one word.
+        let joined = self.word()?.strip_prefix(".reg.").map(str::to_owned);
+        let kind = match joined {
+            Some(kind) => kind,
+            None => self.word()?.trim_start_matches('.').to_owned(),
+        };
         loop {
             let name = self.word()?;
             let count = if self.take('<') {

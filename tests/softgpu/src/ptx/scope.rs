@@ -53,6 +53,8 @@ pub struct Scopes {
     pub specials: Vec<(Special, u32)>,
     pub constants: Vec<(u32, u64, bool)>,
     constant_at: HashMap<(u64, bool), u32>,
+    /// Predicates that are always false or always true, where an instruction names one.
+    pub constant_predicates: [Option<u32>; 2],
 }
 
 impl Scopes {
@@ -64,6 +66,7 @@ impl Scopes {
             specials: Vec::new(),
             constants: Vec::new(),
             constant_at: HashMap::new(),
+            constant_predicates: [None; 2],
         }
     }
 
@@ -158,6 +161,15 @@ impl Scopes {
         let at = self.allocate(if wide { Class::Double } else { Class::Word });
         self.constants.push((at, value, wide));
         self.constant_at.insert((value, wide), at);
+        at
+    }
+
+    pub fn constant_predicate(&mut self, value: bool) -> u32 {
+        if let Some(at) = self.constant_predicates[usize::from(value)] {
+            return at;
+        }
+        let at = self.allocate(Class::Predicate);
+        self.constant_predicates[usize::from(value)] = Some(at);
         at
     }
 
