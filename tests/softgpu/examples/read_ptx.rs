@@ -9,10 +9,12 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut failed = false;
     for path in std::env::args().skip(1) {
-        let read = std::fs::read_to_string(&path).map_err(|error| error.to_string()).and_then(|text| {
-            let module = softgpu::ptx::parse(&text).map_err(|error| error.to_string())?;
-            softgpu::ptx::lower(&module, &|_| Some(0)).map_err(|error| error.to_string())
-        });
+        let read = std::fs::read_to_string(&path)
+            .map_err(|error| error.to_string())
+            .and_then(|text| {
+                let module = softgpu::ptx::parse(&text).map_err(|error| error.to_string())?;
+                softgpu::ptx::lower(&module, &|_| Some(0)).map_err(|error| error.to_string())
+            });
         match read {
             Ok(program) => {
                 for kernel in &program.kernels {

@@ -31,8 +31,16 @@ fn b_k8(laneid: usize, i: usize) -> (usize, usize) {
 /// (threadID_in_group * 2) + (i & 0x1) + 8 for ai where i >= 4"
 fn a_k16(laneid: usize, i: usize) -> (usize, usize) {
     let (group, thread) = ids(laneid);
-    let row = if i < 2 || (4..6).contains(&i) { group } else { group + 8 };
-    let col = if i < 4 { thread * 2 + (i & 0x1) } else { thread * 2 + (i & 0x1) + 8 };
+    let row = if i < 2 || (4..6).contains(&i) {
+        group
+    } else {
+        group + 8
+    };
+    let col = if i < 4 {
+        thread * 2 + (i & 0x1)
+    } else {
+        thread * 2 + (i & 0x1) + 8
+    };
     (row, col)
 }
 
@@ -40,7 +48,14 @@ fn a_k16(laneid: usize, i: usize) -> (usize, usize) {
 /// (threadID_in_group * 2) + (i & 0x1) + 8 for bi where i >= 2; col = groupID"
 fn b_k16(laneid: usize, i: usize) -> (usize, usize) {
     let (group, thread) = ids(laneid);
-    (if i < 2 { thread * 2 + (i & 0x1) } else { thread * 2 + (i & 0x1) + 8 }, group)
+    (
+        if i < 2 {
+            thread * 2 + (i & 0x1)
+        } else {
+            thread * 2 + (i & 0x1) + 8
+        },
+        group,
+    )
 }
 
 /// Both: "row = groupID for ci where i < 2, groupID + 8 for ci where i >= 2;
@@ -68,18 +83,27 @@ fn fragments(matrix: &[f32], columns: usize, elements: usize, place: Place) -> V
         half(matrix[row * columns + column])
     };
     let registers = (0..32).flat_map(|lane| (0..elements / 2).map(move |r| (lane, r)));
-    registers.map(|(lane, r)| element(lane, 2 * r) | element(lane, 2 * r + 1) << 16).collect()
+    registers
+        .map(|(lane, r)| element(lane, 2 * r) | element(lane, 2 * r + 1) << 16)
+        .collect()
 }
 
 fn mma_kernel(depth: usize, half_sums: bool) -> String {
     let (a, b, c) = (depth / 4, depth / 8, if half_sums { 2 } else { 4 });
     let names = |letter: &str, count: usize| {
-        (0..count).map(|at| format!("%{letter}{at}")).collect::<Vec<_>>().join(", ")
+        (0..count)
+            .map(|at| format!("%{letter}{at}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let kind = if half_sums { "f16" } else { "f32" };
-    let mut body = String::from(".reg .b32 %a<4>, %b<2>, %c<4>, %d<4>, %t; .reg .b64 %p, %o;\nmov.u32 %t, %tid.x;\n");
+    let mut body =
+        String::from(".reg .b32 %a<4>, %b<2>, %c<4>, %d<4>, %t; .reg .b64 %p, %o;\nmov.u32 %t, %tid.x;\n");
     for (letter, count) in [("a", a), ("b", b), ("c", c)] {
-        body += &format!("ld.param.u64 %p, [{letter}];\nmul.wide.u32 %o, %t, {};\nadd.s64 %p, %p, %o;\n", 4 * count);
+        body += &format!(
+            "ld.param.u64 %p, [{letter}];\nmul.wide.u32 %o, %t, {};\nadd.s64 %p, %p, %o;\n",
+            4 * count
+        );
         for at in 0..count {
             body += &format!("ld.global.b32 %{letter}{at}, [%p+{}];\n", 4 * at);
         }
@@ -91,11 +115,17 @@ fn mma_kernel(depth: usize, half_sums: bool) -> String {
         names("b", b),
         names("c", c)
     );
-    body += &format!("ld.param.u64 %p, [d];\nmul.wide.u32 %o, %t, {};\nadd.s64 %p, %p, %o;\n", 4 * c);
+    body += &format!(
+        "ld.param.u64 %p, [d];\nmul.wide.u32 %o, %t, {};\nadd.s64 %p, %p, %o;\n",
+        4 * c
+    );
     for at in 0..c {
         body += &format!("st.global.b32 [%p+{}], %d{at};\n", 4 * at);
     }
-    module(".param .u64 a, .param .u64 b, .param .u64 c, .param .u64 d", &body)
+    module(
+        ".param .u64 a, .param .u64 b, .param .u64 c, .param .u64 d",
+        &body,
+    )
 }
 
 fn mma_multiplies(depth: usize, place_a: Place, place_b: Place, half_sums: bool) {
@@ -107,7 +137,9 @@ fn mma_multiplies(depth: usize, place_a: Place, place_b: Place, half_sums: bool)
         fragments(&sums, 8, 4, c)
     } else {
         let places = (0..32).flat_map(|lane| (0..4).map(move |i| c(lane, i)));
-        places.map(|(row, column)| sums[row * 8 + column].to_bits()).collect()
+        places
+            .map(|(row, column)| sums[row * 8 + column].to_bits())
+            .collect()
     };
     let parameters = [
         bench.upload(&fragments(&a, depth, depth / 2, place_a)),
@@ -146,7 +178,10 @@ fn mma_m16n8k16_multiplies_matrices() {
 
 /// Rows lie in shared memory in an order of their own; each lane says where "its" row begins.
 fn ldmatrix_kernel(count: usize, transposed: bool) -> String {
-    let names = (0..count).map(|at| format!("%r{at}")).collect::<Vec<_>>().join(", ");
+    let names = (0..count)
+        .map(|at| format!("%r{at}"))
+        .collect::<Vec<_>>()
+        .join(", ");
     let trans = if transposed { ".trans" } else { "" };
     let mut body = String::from(
         ".reg .b32 %r<4>, %t, %s, %w; .reg .b64 %p, %o;\n.shared .align 16 .b8 rows[512];\n\
@@ -158,7 +193,10 @@ fn ldmatrix_kernel(count: usize, transposed: bool) -> String {
          shl.b32 %w, %w, 4;\nadd.u32 %w, %w, %s;\n",
     );
     body += &format!("ldmatrix.sync.aligned.m8n8.x{count}{trans}.shared.b16 {{{names}}}, [%w];\n");
-    body += &format!("ld.param.u64 %p, [to];\nmul.wide.u32 %o, %t, {};\nadd.s64 %p, %p, %o;\n", 4 * count);
+    body += &format!(
+        "ld.param.u64 %p, [to];\nmul.wide.u32 %o, %t, {};\nadd.s64 %p, %p, %o;\n",
+        4 * count
+    );
     for at in 0..count {
         body += &format!("st.global.b32 [%p+{}], %r{at};\n", 4 * at);
     }
@@ -183,20 +221,31 @@ fn ldmatrix_loads(count: usize, transposed: bool) {
             // that row; with .trans the matrix is loaded in column-major format, so row and column change places.
             let at = |row: usize, column: usize| stored[order[8 * matrix + row] as usize * 8 + column];
             let (row, first) = (lane / 4, 2 * (lane % 4));
-            let (low, high) =
-                if transposed { (at(first, row), at(first + 1, row)) } else { (at(row, first), at(row, first + 1)) };
+            let (low, high) = if transposed {
+                (at(first, row), at(first + 1, row))
+            } else {
+                (at(row, first), at(row, first + 1))
+            };
             let expected = u32::from(low) | u32::from(high) << 16;
-            assert_eq!(found[lane * count + matrix], expected, "x{count}, lane {lane}, matrix {matrix}");
+            assert_eq!(
+                found[lane * count + matrix],
+                expected,
+                "x{count}, lane {lane}, matrix {matrix}"
+            );
         }
     }
 }
 
 #[test]
 fn ldmatrix_loads_rows() {
-    [1, 2, 4].into_iter().for_each(|count| ldmatrix_loads(count, false));
+    [1, 2, 4]
+        .into_iter()
+        .for_each(|count| ldmatrix_loads(count, false));
 }
 
 #[test]
 fn ldmatrix_loads_columns() {
-    [1, 2, 4].into_iter().for_each(|count| ldmatrix_loads(count, true));
+    [1, 2, 4]
+        .into_iter()
+        .for_each(|count| ldmatrix_loads(count, true));
 }

@@ -94,7 +94,11 @@ impl Card {
                 bytes: 80 * GIB,
                 ..ampere
             },
-            120 => Self { name: "NVIDIA GeForce RTX 5070", multiprocessors: 48, ..ampere },
+            120 => Self {
+                name: "NVIDIA GeForce RTX 5070",
+                multiprocessors: 48,
+                ..ampere
+            },
             _ => return None,
         })
     }
@@ -137,7 +141,7 @@ impl Card {
             97 => self.shared_opt_in,
             106 => self.blocks_per_multiprocessor,
             111 => at_least(8) * KIB,
-            1..=150 => 0,
+            other if other <= 150 => 0,
             _ => return None,
         })
     }

@@ -21,12 +21,20 @@ pub unsafe fn give<T>(to: *mut T, value: T) -> Outcome<()> {
 }
 
 fn known(driver: &Driver, device: c_int) -> Outcome<()> {
-    if (0..driver.settings.devices).contains(&device) { Ok(()) } else { Err(Status::INVALID_DEVICE) }
+    if (0..driver.settings.devices).contains(&device) {
+        Ok(())
+    } else {
+        Err(Status::INVALID_DEVICE)
+    }
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn cuInit(flags: c_uint) -> Status {
-    if flags != 0 { Status::INVALID_VALUE } else { initialise() }
+    if flags != 0 {
+        Status::INVALID_VALUE
+    } else {
+        initialise()
+    }
 }
 
 /// # Safety
@@ -34,8 +42,11 @@ pub extern "C" fn cuInit(flags: c_uint) -> Status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuDriverGetVersion(version: *mut c_int) -> Status {
     // The version can be asked for before cuInit.
-    let found = look(|driver| driver.settings.driver)
-        .or_else(|| super::settings::Settings::from_environment().ok().map(|settings| settings.driver));
+    let found = look(|driver| driver.settings.driver).or_else(|| {
+        super::settings::Settings::from_environment()
+            .ok()
+            .map(|settings| settings.driver)
+    });
     // SAFETY: the user's promise, as for every pointer of this interface.
     match found.map(|found| unsafe { give(version, found) }) {
         Some(Ok(())) => Status::SUCCESS,
@@ -48,7 +59,9 @@ pub unsafe extern "C" fn cuDriverGetVersion(version: *mut c_int) -> Status {
 /// `text` must be good for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuGetErrorName(status: Status, text: *mut *const c_char) -> Status {
-    let Some(name) = status.name() else { return Status::INVALID_VALUE };
+    let Some(name) = status.name() else {
+        return Status::INVALID_VALUE;
+    };
     // SAFETY: the user's promise.
     unsafe { give(text, name.as_ptr()) }.map_or_else(|status| status, |()| Status::SUCCESS)
 }
@@ -57,7 +70,9 @@ pub unsafe extern "C" fn cuGetErrorName(status: Status, text: *mut *const c_char
 /// `text` must be good for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn cuGetErrorString(status: Status, text: *mut *const c_char) -> Status {
-    let Some(found) = status.text() else { return Status::INVALID_VALUE };
+    let Some(found) = status.text() else {
+        return Status::INVALID_VALUE;
+    };
     // SAFETY: the user's promise.
     unsafe { give(text, found.as_ptr()) }.map_or_else(|status| status, |()| Status::SUCCESS)
 }
@@ -90,7 +105,13 @@ pub unsafe extern "C" fn cuDeviceGetName(name: *mut c_char, length: c_int, devic
         if name.is_null() || length <= 0 {
             return Err(Status::INVALID_VALUE);
         }
-        let bytes = driver.settings.card.name.bytes().take(length as usize - 1).chain([0]);
+        let bytes = driver
+            .settings
+            .card
+            .name
+            .bytes()
+            .take(length as usize - 1)
+            .chain([0]);
         for (at, byte) in bytes.enumerate() {
             // SAFETY: within `length` bytes, the user's promise.
             unsafe { name.add(at).write(byte as c_char) };
@@ -126,7 +147,11 @@ pub unsafe extern "C" fn cuDeviceGetUuid(uuid: *mut [u8; 16], device: c_int) -> 
 pub unsafe extern "C" fn cuDeviceGetAttribute(value: *mut c_int, attribute: c_uint, device: c_int) -> Status {
     call(|driver| {
         known(driver, device)?;
-        let found = driver.settings.card.attribute(attribute).ok_or(Status::INVALID_VALUE)?;
+        let found = driver
+            .settings
+            .card
+            .attribute(attribute)
+            .ok_or(Status::INVALID_VALUE)?;
         // SAFETY: the user's promise.
         unsafe { give(value, found) }
     })
@@ -168,7 +193,11 @@ pub extern "C" fn cuDevicePrimaryCtxRelease_v2(device: c_int) -> Status {
         if driver.retained == 0 {
             return Err(Status::INVALID_CONTEXT);
         }
-        let drained = if driver.sticky.is_none() { driver.drain_all() } else { Ok(()) };
+        let drained = if driver.sticky.is_none() {
+            driver.drain_all()
+        } else {
+            Ok(())
+        };
         driver.retained -= 1;
         if driver.retained == 0 && driver.contexts.is_empty() {
             driver.destroy_context();
@@ -188,9 +217,8 @@ pub unsafe extern "C" fn cuCtxGetCurrent(context: *mut Handle) -> Status {
 #[unsafe(no_mangle)]
 pub extern "C" fn cuCtxSetCurrent(context: Handle) -> Status {
     call(|driver| {
-        let alive = context == 0
-            || (context == PRIMARY && driver.retained > 0)
-            || driver.contexts.contains(&context);
+        let alive =
+            context == 0 || (context == PRIMARY && driver.retained > 0) || driver.contexts.contains(&context);
         if !alive {
             return Err(Status::INVALID_CONTEXT);
         }
@@ -203,7 +231,10 @@ pub extern "C" fn cuCtxSetCurrent(context: Handle) -> Status {
 pub extern "C" fn cuCtxSynchronize() -> Status {
     in_context(|driver| {
         if !driver.captures.is_empty() {
-            driver.captures.values_mut().for_each(|capture| capture.invalid = true);
+            driver
+                .captures
+                .values_mut()
+                .for_each(|capture| capture.invalid = true);
             return Err(Status::CAPTURE_UNSUPPORTED);
         }
         if driver.is_due("sync") {
@@ -231,7 +262,11 @@ pub unsafe extern "C" fn cuCtxCreate_v2(context: *mut Handle, _flags: c_uint, de
 #[unsafe(no_mangle)]
 pub extern "C" fn cuCtxDestroy_v2(context: Handle) -> Status {
     call(|driver| {
-        let at = driver.contexts.iter().position(|known| *known == context).ok_or(Status::INVALID_CONTEXT)?;
+        let at = driver
+            .contexts
+            .iter()
+            .position(|known| *known == context)
+            .ok_or(Status::INVALID_CONTEXT)?;
         driver.contexts.remove(at);
         if driver.retained == 0 && driver.contexts.is_empty() {
             driver.destroy_context();

@@ -35,7 +35,9 @@ impl Driver {
         match self.pinned.range(..=at).next_back() {
             Some((start, size)) if at < start + size => {
                 if at + bytes > start + size {
-                    eprintln!("softgpu: a copy of {bytes} bytes runs over the end of {size} bytes of pinned memory");
+                    eprintln!(
+                        "softgpu: a copy of {bytes} bytes runs over the end of {size} bytes of pinned memory"
+                    );
                     return Err(Status::INVALID_VALUE);
                 }
                 Ok(true)
@@ -71,10 +73,21 @@ impl Driver {
             return Err(Status::INVALID_VALUE);
         }
         let pinned = self.pinned_range(to, bytes)?;
-        self.order(stream, Command::Download { from, to: HostPointer(to), bytes: bytes as u64 })?;
+        self.order(
+            stream,
+            Command::Download {
+                from,
+                to: HostPointer(to),
+                bytes: bytes as u64,
+            },
+        )?;
         // Copies to memory that is not pinned return when they are done.
         let capturing = self.stream(stream)?.capture.is_some();
-        if pinned || capturing { Ok(()) } else { self.drain(stream) }
+        if pinned || capturing {
+            Ok(())
+        } else {
+            self.drain(stream)
+        }
     }
 
     /// What is not ordered in a stream may not happen while one captures.
@@ -82,7 +95,9 @@ impl Driver {
         if self.captures.is_empty() {
             return Ok(());
         }
-        self.captures.values_mut().for_each(|capture| capture.invalid = true);
+        self.captures
+            .values_mut()
+            .for_each(|capture| capture.invalid = true);
         Err(Status::CAPTURE_UNSUPPORTED)
     }
 }
@@ -94,7 +109,9 @@ pub unsafe extern "C" fn cuMemAlloc_v2(address: *mut u64, bytes: usize) -> Statu
     in_context(|driver| {
         driver.refuse_in_capture()?;
         // SAFETY: the user's promise.
-        driver.allocate(bytes).and_then(|found| unsafe { give(address, found) })
+        driver
+            .allocate(bytes)
+            .and_then(|found| unsafe { give(address, found) })
     })
 }
 
@@ -103,7 +120,11 @@ pub extern "C" fn cuMemFree_v2(address: u64) -> Status {
     in_context(|driver| {
         driver.refuse_in_capture()?;
         driver.drain_all()?;
-        if address == 0 { Ok(()) } else { driver.free(address) }
+        if address == 0 {
+            Ok(())
+        } else {
+            driver.free(address)
+        }
     })
 }
 
@@ -113,11 +134,15 @@ pub extern "C" fn cuMemFree_v2(address: u64) -> Status {
 pub unsafe extern "C" fn cuMemAllocAsync(address: *mut u64, bytes: usize, stream: Handle) -> Status {
     in_context(|driver| {
         if driver.stream(stream)?.capture.is_some() {
-            eprintln!("softgpu: memory is allocated while a stream captures; what a graph needs is planned before it");
+            eprintln!(
+                "softgpu: memory is allocated while a stream captures; what a graph needs is planned before it"
+            );
             return driver.refuse_in_capture();
         }
         // SAFETY: the user's promise.
-        driver.allocate(bytes).and_then(|found| unsafe { give(address, found) })
+        driver
+            .allocate(bytes)
+            .and_then(|found| unsafe { give(address, found) })
     })
 }
 
@@ -180,7 +205,10 @@ pub unsafe extern "C" fn cuMemHostAlloc(pointer: *mut *mut c_void, bytes: usize,
 pub extern "C" fn cuMemFreeHost(pointer: *mut c_void) -> Status {
     in_context(|driver| {
         driver.drain_all()?;
-        let bytes = driver.pinned.remove(&(pointer as usize)).ok_or(Status::INVALID_VALUE)?;
+        let bytes = driver
+            .pinned
+            .remove(&(pointer as usize))
+            .ok_or(Status::INVALID_VALUE)?;
         pinned::release(pointer as usize, bytes);
         Ok(())
     })
@@ -189,7 +217,12 @@ pub extern "C" fn cuMemFreeHost(pointer: *mut c_void) -> Status {
 /// # Safety
 /// `from` must be good for reads of so many bytes, until the copy has run where it is pinned.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemcpyHtoDAsync_v2(to: u64, from: *const c_void, bytes: usize, stream: Handle) -> Status {
+pub unsafe extern "C" fn cuMemcpyHtoDAsync_v2(
+    to: u64,
+    from: *const c_void,
+    bytes: usize,
+    stream: Handle,
+) -> Status {
     in_context(|driver| driver.upload(to, from, bytes, stream))
 }
 
@@ -207,7 +240,12 @@ pub unsafe extern "C" fn cuMemcpyHtoD_v2(to: u64, from: *const c_void, bytes: us
 /// # Safety
 /// `to` must be good for writes of so many bytes, until the copy has run where it is pinned.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemcpyDtoHAsync_v2(to: *mut c_void, from: u64, bytes: usize, stream: Handle) -> Status {
+pub unsafe extern "C" fn cuMemcpyDtoHAsync_v2(
+    to: *mut c_void,
+    from: u64,
+    bytes: usize,
+    stream: Handle,
+) -> Status {
     in_context(|driver| driver.download(to, from, bytes, stream))
 }
 
@@ -228,7 +266,14 @@ pub extern "C" fn cuMemcpyDtoDAsync_v2(to: u64, from: u64, bytes: usize, stream:
         if driver.is_due("copy") {
             return Err(Status::LAUNCH_FAILED);
         }
-        driver.order(stream, Command::Copy { from, to, bytes: bytes as u64 })
+        driver.order(
+            stream,
+            Command::Copy {
+                from,
+                to,
+                bytes: bytes as u64,
+            },
+        )
     })
 }
 
@@ -251,7 +296,16 @@ pub extern "C" fn cuMemcpyPeerAsync(
 
 #[unsafe(no_mangle)]
 pub extern "C" fn cuMemsetD8Async(to: u64, value: c_uchar, bytes: usize, stream: Handle) -> Status {
-    in_context(|driver| driver.order(stream, Command::Set { to, value, bytes: bytes as u64 }))
+    in_context(|driver| {
+        driver.order(
+            stream,
+            Command::Set {
+                to,
+                value,
+                bytes: bytes as u64,
+            },
+        )
+    })
 }
 
 #[unsafe(no_mangle)]
@@ -277,21 +331,36 @@ pub unsafe extern "C" fn cuDeviceGetMemPool(pool: *mut Handle, device: c_int) ->
 
 #[unsafe(no_mangle)]
 pub extern "C" fn cuDeviceSetMemPool(_device: c_int, pool: Handle) -> Status {
-    in_context(|_| if pool == POOL { Ok(()) } else { Err(Status::INVALID_VALUE) })
+    in_context(|_| {
+        if pool == POOL {
+            Ok(())
+        } else {
+            Err(Status::INVALID_VALUE)
+        }
+    })
 }
 
 /// # Safety
 /// `value` must be good for a read of the attribute's type.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemPoolSetAttribute(_pool: Handle, attribute: c_uint, value: *const c_void) -> Status {
+pub unsafe extern "C" fn cuMemPoolSetAttribute(
+    _pool: Handle,
+    attribute: c_uint,
+    value: *const c_void,
+) -> Status {
     in_context(|driver| {
         if value.is_null() {
             return Err(Status::INVALID_VALUE);
         }
         // Attributes 1 to 3 are ints, the others 64 bits.
         // SAFETY: the user's promise.
-        let found =
-            unsafe { if attribute <= 3 { u64::from(value.cast::<u32>().read()) } else { value.cast::<u64>().read() } };
+        let found = unsafe {
+            if attribute <= 3 {
+                u64::from(value.cast::<u32>().read())
+            } else {
+                value.cast::<u64>().read()
+            }
+        };
         driver.pool_attributes.insert(attribute, found);
         Ok(())
     })
@@ -300,7 +369,11 @@ pub unsafe extern "C" fn cuMemPoolSetAttribute(_pool: Handle, attribute: c_uint,
 /// # Safety
 /// `value` must be good for a write of the attribute's type.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuMemPoolGetAttribute(_pool: Handle, attribute: c_uint, value: *mut c_void) -> Status {
+pub unsafe extern "C" fn cuMemPoolGetAttribute(
+    _pool: Handle,
+    attribute: c_uint,
+    value: *mut c_void,
+) -> Status {
     in_context(|driver| {
         let found = match attribute {
             1..=3 => driver.pool_attributes.get(&attribute).copied().unwrap_or(1),
@@ -309,7 +382,13 @@ pub unsafe extern "C" fn cuMemPoolGetAttribute(_pool: Handle, attribute: c_uint,
             _ => return Err(Status::INVALID_VALUE),
         };
         // SAFETY: the user's promise.
-        unsafe { if attribute <= 3 { give(value.cast(), found as u32) } else { give(value.cast(), found) } }
+        unsafe {
+            if attribute <= 3 {
+                give(value.cast(), found as u32)
+            } else {
+                give(value.cast(), found)
+            }
+        }
     })
 }
 

@@ -18,7 +18,9 @@ unsafe fn text<'a>(pointer: *const c_char) -> Outcome<&'a str> {
         return Err(Status::INVALID_VALUE);
     }
     // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(pointer) }.to_str().map_err(|_| Status::INVALID_VALUE)
+    unsafe { CStr::from_ptr(pointer) }
+        .to_str()
+        .map_err(|_| Status::INVALID_VALUE)
 }
 
 /// # Safety
@@ -70,7 +72,11 @@ pub extern "C" fn cuModuleUnload(module: Handle) -> Status {
 /// # Safety
 /// `function` must be good for a write, `name` a text that ends with a zero.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuModuleGetFunction(function: *mut Handle, module: Handle, name: *const c_char) -> Status {
+pub unsafe extern "C" fn cuModuleGetFunction(
+    function: *mut Handle,
+    module: Handle,
+    name: *const c_char,
+) -> Status {
     in_context(|driver| {
         // SAFETY: the user's promise.
         let name = unsafe { text(name) }?;
@@ -110,7 +116,11 @@ pub unsafe extern "C" fn cuModuleGetGlobal_v2(
 /// # Safety
 /// `value` must be good for a write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuFuncGetAttribute(value: *mut c_int, attribute: c_uint, function: Handle) -> Status {
+pub unsafe extern "C" fn cuFuncGetAttribute(
+    value: *mut c_int,
+    attribute: c_uint,
+    function: Handle,
+) -> Status {
     in_context(|driver| {
         let found = driver.function_attribute(function, attribute)?;
         // SAFETY: the user's promise.
@@ -139,7 +149,12 @@ pub unsafe extern "C" fn cuOccupancyMaxActiveBlocksPerMultiprocessor(
 ) -> Status {
     in_context(|driver| {
         let found = driver.found(function)?;
-        let count = occupancy(found.kernel(), &driver.settings.card, threads.max(0) as u32, dynamic as u32);
+        let count = occupancy(
+            found.kernel(),
+            &driver.settings.card,
+            threads.max(0) as u32,
+            dynamic as u32,
+        );
         // SAFETY: the user's promise.
         unsafe { give(blocks, count) }
     })
@@ -188,10 +203,19 @@ impl Driver {
                 if value.is_null() {
                     return Err(Status::INVALID_VALUE);
                 }
-                value.cast::<u8>().copy_to_nonoverlapping(parameters[range].as_mut_ptr(), parameter.bytes as usize);
+                value
+                    .cast::<u8>()
+                    .copy_to_nonoverlapping(parameters[range].as_mut_ptr(), parameter.bytes as usize);
             }
         }
-        self.order(stream, Command::Kernel { function: found, shape, parameters })
+        self.order(
+            stream,
+            Command::Kernel {
+                function: found,
+                shape,
+                parameters,
+            },
+        )
     }
 }
 
@@ -215,7 +239,11 @@ pub unsafe extern "C" fn cuLaunchKernel(
         if !extra.is_null() {
             return Err(Status::NOT_SUPPORTED);
         }
-        let shape = Shape { grid: [grid_x, grid_y, grid_z], block: [block_x, block_y, block_z], dynamic_shared };
+        let shape = Shape {
+            grid: [grid_x, grid_y, grid_z],
+            block: [block_x, block_y, block_z],
+            dynamic_shared,
+        };
         // SAFETY: the user's promise.
         unsafe { driver.launch(function, shape, stream, values) }
     })

@@ -67,11 +67,22 @@ impl Driver {
             }
         };
         let handle = self.handle();
-        self.modules.insert(handle, Module { program: Arc::new(program), globals, functions: HashMap::new() });
+        self.modules.insert(
+            handle,
+            Module {
+                program: Arc::new(program),
+                globals,
+                functions: HashMap::new(),
+            },
+        );
         Ok(handle)
     }
 
-    fn translate(&mut self, text: &str, globals: &mut HashMap<String, (u64, u64)>) -> Result<Program, PtxError> {
+    fn translate(
+        &mut self,
+        text: &str,
+        globals: &mut HashMap<String, (u64, u64)>,
+    ) -> Result<Program, PtxError> {
         let module = ptx::parse(text)?;
         let (major, minor) = module.version;
         if module.version > self.settings.newest_ptx() {
@@ -79,16 +90,31 @@ impl Driver {
         }
         let has = self.settings.card.generation();
         if module.target > has {
-            return Err(PtxError::Target { needs: module.target, has });
+            return Err(PtxError::Target {
+                needs: module.target,
+                has,
+            });
         }
-        for variable in module.variables.iter().filter(|v| matches!(v.space, Space::Global | Space::Const)) {
-            let syntax = |what: &str| PtxError::Syntax { line: 0, what: format!("`{}` {what}", variable.name) };
-            let address = self.memory.allocate(variable.size).ok_or_else(|| syntax("does not fit into memory"))?;
+        for variable in module
+            .variables
+            .iter()
+            .filter(|v| matches!(v.space, Space::Global | Space::Const))
+        {
+            let syntax = |what: &str| PtxError::Syntax {
+                line: 0,
+                what: format!("`{}` {what}", variable.name),
+            };
+            let address = self
+                .memory
+                .allocate(variable.size)
+                .ok_or_else(|| syntax("does not fit into memory"))?;
             globals.insert(variable.name.clone(), (address, variable.size));
             let mut initial = variable.initial.clone();
             // Variables without a value are zero.
             initial.resize(variable.size as usize, 0);
-            self.memory.upload(address, &initial).map_err(|problem| syntax(&problem.what))?;
+            self.memory
+                .upload(address, &initial)
+                .map_err(|problem| syntax(&problem.what))?;
         }
         ptx::lower(&module, &|name| globals.get(name).map(|(address, _)| *address))
     }
@@ -106,8 +132,17 @@ impl Driver {
     pub fn function(&mut self, module: Handle, name: &str) -> Outcome<Handle> {
         let handle = self.handle();
         let module = self.modules.get_mut(&module).ok_or(Status::INVALID_HANDLE)?;
-        let kernel = module.program.kernels.iter().position(|kernel| kernel.name == name).ok_or(Status::NOT_FOUND)?;
-        if let Some((known, _)) = module.functions.iter().find(|(_, function)| function.kernel == kernel) {
+        let kernel = module
+            .program
+            .kernels
+            .iter()
+            .position(|kernel| kernel.name == name)
+            .ok_or(Status::NOT_FOUND)?;
+        if let Some((known, _)) = module
+            .functions
+            .iter()
+            .find(|(_, function)| function.kernel == kernel)
+        {
             return Ok(*known);
         }
         let fixed = module.program.kernels[kernel].static_shared;
@@ -117,7 +152,10 @@ impl Driver {
     }
 
     pub fn found(&self, function: Handle) -> Outcome<Found> {
-        let holder = self.modules.values().find_map(|module| Some((module, module.functions.get(&function)?)));
+        let holder = self
+            .modules
+            .values()
+            .find_map(|module| Some((module, module.functions.get(&function)?)));
         let (module, function) = holder.ok_or(Status::INVALID_HANDLE)?;
         Ok(Found {
             program: module.program.clone(),
@@ -169,31 +207,50 @@ impl Driver {
 
 fn most_threads(kernel: &Kernel) -> u32 {
     let by_registers = REGISTERS / kernel.registers.max(1) / 32 * 32;
-    let declared = if kernel.max_threads == 0 { 1024 } else { kernel.max_threads };
+    let declared = if kernel.max_threads == 0 {
+        1024
+    } else {
+        kernel.max_threads
+    };
     declared.min(by_registers.max(32)).min(1024)
 }
 
 /// Whether a launch of this shape is one that the card takes.
 pub fn check_shape(found: &Found, shape: &Shape, card: &Card) -> Outcome<()> {
     let refuse = |status: Status, what: String| {
-        eprintln!("softgpu: the launch of {} is refused: {what}", found.kernel().name);
+        eprintln!(
+            "softgpu: the launch of {} is refused: {what}",
+            found.kernel().name
+        );
         Err(status)
     };
     let ([gx, gy, gz], [bx, by, bz]) = (shape.grid, shape.block);
     if gx == 0 || gy == 0 || gz == 0 || gx > i32::MAX as u32 || gy > 65535 || gz > 65535 {
-        return refuse(Status::INVALID_VALUE, format!("no card has a grid of {gx} × {gy} × {gz} blocks"));
+        return refuse(
+            Status::INVALID_VALUE,
+            format!("no card has a grid of {gx} × {gy} × {gz} blocks"),
+        );
     }
     let threads = u64::from(bx) * u64::from(by) * u64::from(bz);
     if threads == 0 || bx > 1024 || by > 1024 || bz > 64 || threads > 1024 {
-        return refuse(Status::INVALID_VALUE, format!("no card has a block of {bx} × {by} × {bz} threads"));
+        return refuse(
+            Status::INVALID_VALUE,
+            format!("no card has a block of {bx} × {by} × {bz} threads"),
+        );
     }
     let kernel = found.kernel();
     if kernel.max_threads != 0 && threads > u64::from(kernel.max_threads) {
         let what = format!("{threads} threads, the kernel is made for {}", kernel.max_threads);
         return refuse(Status::INVALID_VALUE, what);
     }
-    if kernel.required_threads.is_some_and(|required| required != shape.block) {
-        return refuse(Status::INVALID_VALUE, format!("the kernel needs blocks of {:?}", kernel.required_threads));
+    if kernel
+        .required_threads
+        .is_some_and(|required| required != shape.block)
+    {
+        return refuse(
+            Status::INVALID_VALUE,
+            format!("the kernel needs blocks of {:?}", kernel.required_threads),
+        );
     }
     if shape.dynamic_shared > found.most_dynamic {
         let what = format!(
@@ -203,7 +260,10 @@ pub fn check_shape(found: &Found, shape: &Shape, card: &Card) -> Outcome<()> {
         return refuse(Status::INVALID_VALUE, what);
     }
     // A kernel without bounds on its threads may be compiled for any number of them; one with bounds always fits.
-    if kernel.max_threads == 0 && threads > 256 && threads * u64::from(kernel.registers) > 2 * u64::from(REGISTERS) {
+    if kernel.max_threads == 0
+        && threads > 256
+        && threads * u64::from(kernel.registers) > 2 * u64::from(REGISTERS)
+    {
         let what = format!("{threads} threads of about {} registers", kernel.registers);
         return refuse(Status::LAUNCH_OUT_OF_RESOURCES, what);
     }
@@ -217,12 +277,16 @@ pub fn occupancy(kernel: &Kernel, card: &Card, threads: u32, dynamic: u32) -> i3
     }
     let warps = threads.div_ceil(32);
     let registers = kernel.registers * 32 * warps;
-    let shared = (kernel.static_shared + dynamic + if card.capability.0 >= 8 { 1024 } else { 0 }).next_multiple_of(128);
+    let shared = (kernel.static_shared + dynamic + if card.capability.0 >= 8 { 1024 } else { 0 })
+        .next_multiple_of(128);
     if kernel.static_shared + dynamic > card.shared_opt_in as u32 {
         return 0;
     }
     let by_threads = card.threads_per_multiprocessor as u32 / (warps * 32);
     let by_registers = REGISTERS / registers.max(1);
     let by_shared = card.shared_per_multiprocessor as u32 / shared.max(1);
-    by_threads.min(by_registers).min(by_shared).min(card.blocks_per_multiprocessor as u32) as i32
+    by_threads
+        .min(by_registers)
+        .min(by_shared)
+        .min(card.blocks_per_multiprocessor as u32) as i32
 }

@@ -84,7 +84,10 @@ impl Settings {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
             devices: number("SOFTGPU_DEVICES").unwrap_or(1),
-            bytes: std::env::var("SOFTGPU_MEMORY").ok().and_then(|text| bytes(&text)).unwrap_or(card.bytes),
+            bytes: std::env::var("SOFTGPU_MEMORY")
+                .ok()
+                .and_then(|text| bytes(&text))
+                .unwrap_or(card.bytes),
             driver: number("SOFTGPU_DRIVER").unwrap_or(12080),
             seed,
             threads: number("SOFTGPU_THREADS").unwrap_or(cores),

@@ -120,8 +120,16 @@ impl Driver {
 
     /// Memory of modules goes with them and is no leak.
     pub fn live_allocations(&self) -> Vec<(u64, u64)> {
-        let of_modules: Vec<u64> = self.modules.values().flat_map(|module| module.globals.values()).map(|g| g.0).collect();
-        self.memory.live().filter(|(address, _)| !of_modules.contains(address)).collect()
+        let of_modules: Vec<u64> = self
+            .modules
+            .values()
+            .flat_map(|module| module.globals.values())
+            .map(|g| g.0)
+            .collect();
+        self.memory
+            .live()
+            .filter(|(address, _)| !of_modules.contains(address))
+            .collect()
     }
 
     pub fn report_leaks(&self) {
@@ -181,7 +189,12 @@ pub fn call(f: impl FnOnce(&mut Driver) -> Outcome<()>) -> Status {
         let mut driver = lock();
         let driver = driver.as_mut().ok_or(Status::NOT_INITIALIZED)?;
         driver.counts.calls += 1;
-        if driver.settings.faults.at("lost").is_some_and(|from| driver.counts.calls >= from) {
+        if driver
+            .settings
+            .faults
+            .at("lost")
+            .is_some_and(|from| driver.counts.calls >= from)
+        {
             driver.sticky = Some(Status::DEVICE_UNAVAILABLE);
         }
         f(driver)

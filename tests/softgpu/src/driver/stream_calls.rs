@@ -28,7 +28,9 @@ pub unsafe extern "C" fn cuStreamCreate(stream: *mut Handle, flags: c_uint) -> S
             return Err(Status::OUT_OF_MEMORY);
         }
         let handle = driver.handle();
-        driver.streams.insert(handle, Stream::new(flags & NON_BLOCKING == 0));
+        driver
+            .streams
+            .insert(handle, Stream::new(flags & NON_BLOCKING == 0));
         // SAFETY: the user's promise.
         unsafe { give(stream, handle) }
     })
@@ -37,7 +39,11 @@ pub unsafe extern "C" fn cuStreamCreate(stream: *mut Handle, flags: c_uint) -> S
 /// # Safety
 /// `stream` must be good for a write.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cuStreamCreateWithPriority(stream: *mut Handle, flags: c_uint, _priority: c_int) -> Status {
+pub unsafe extern "C" fn cuStreamCreateWithPriority(
+    stream: *mut Handle,
+    flags: c_uint,
+    _priority: c_int,
+) -> Status {
     // SAFETY: the same promise.
     unsafe { cuStreamCreate(stream, flags) }
 }
@@ -73,7 +79,12 @@ impl Driver {
     fn record(&mut self, handle: Handle, stream: Handle) -> Outcome<()> {
         let stream = if stream <= 2 { LEGACY } else { stream };
         if let Some(id) = self.stream(stream)?.capture {
-            let count = self.captures.get(&id).ok_or(Status::CAPTURE_INVALIDATED)?.commands.len();
+            let count = self
+                .captures
+                .get(&id)
+                .ok_or(Status::CAPTURE_INVALIDATED)?
+                .commands
+                .len();
             self.event(handle)?.captured = Some((id, stream, count));
             return Ok(());
         }
@@ -118,17 +129,29 @@ impl Driver {
 
     fn end_capture(&mut self, stream: Handle) -> Outcome<Handle> {
         let id = self.stream(stream)?.capture.ok_or(Status::INVALID_VALUE)?;
-        if self.captures.get(&id).is_none_or(|capture| capture.origin != stream) {
+        if self
+            .captures
+            .get(&id)
+            .is_none_or(|capture| capture.origin != stream)
+        {
             return Err(Status::CAPTURE_UNMATCHED);
         }
-        for member in self.streams.values_mut().filter(|member| member.capture == Some(id)) {
+        for member in self
+            .streams
+            .values_mut()
+            .filter(|member| member.capture == Some(id))
+        {
             member.capture = None;
         }
         let capture = self.captures.remove(&id).ok_or(Status::CAPTURE_INVALIDATED)?;
         if capture.invalid {
             return Err(Status::CAPTURE_INVALIDATED);
         }
-        if capture.members.iter().any(|(member, (last, joined))| *member != stream && last > joined) {
+        if capture
+            .members
+            .iter()
+            .any(|(member, (last, joined))| *member != stream && last > joined)
+        {
             return Err(Status::CAPTURE_UNJOINED);
         }
         let graph = self.handle();
@@ -198,7 +221,12 @@ pub extern "C" fn cuStreamBeginCapture_v2(stream: Handle, mode: c_uint) -> Statu
             return Err(Status::ILLEGAL_STATE);
         }
         let id = driver.handle();
-        let capture = Capture { origin: stream, commands: Vec::new(), invalid: false, members: Default::default() };
+        let capture = Capture {
+            origin: stream,
+            commands: Vec::new(),
+            invalid: false,
+            members: Default::default(),
+        };
         driver.captures.insert(id, capture);
         driver.stream(stream)?.capture = Some(id);
         Ok(())
@@ -258,7 +286,11 @@ pub unsafe extern "C" fn cuGraphInstantiateWithFlags(
 pub extern "C" fn cuGraphUpload(executable: Handle, stream: Handle) -> Status {
     in_context(|driver| {
         driver.stream(stream)?;
-        driver.executables.get(&executable).map(|_| ()).ok_or(Status::INVALID_VALUE)
+        driver
+            .executables
+            .get(&executable)
+            .map(|_| ())
+            .ok_or(Status::INVALID_VALUE)
     })
 }
 
@@ -268,19 +300,35 @@ pub extern "C" fn cuGraphLaunch(executable: Handle, stream: Handle) -> Status {
         if driver.is_due("replay") {
             return Err(Status::LAUNCH_FAILED);
         }
-        let commands = driver.executables.get(&executable).ok_or(Status::INVALID_VALUE)?.clone();
+        let commands = driver
+            .executables
+            .get(&executable)
+            .ok_or(Status::INVALID_VALUE)?
+            .clone();
         driver.order(stream, Command::Graph(commands))
     })
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn cuGraphExecDestroy(executable: Handle) -> Status {
-    in_context(|driver| driver.executables.remove(&executable).map(|_| ()).ok_or(Status::INVALID_VALUE))
+    in_context(|driver| {
+        driver
+            .executables
+            .remove(&executable)
+            .map(|_| ())
+            .ok_or(Status::INVALID_VALUE)
+    })
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn cuGraphDestroy(graph: Handle) -> Status {
-    in_context(|driver| driver.graphs.remove(&graph).map(|_| ()).ok_or(Status::INVALID_VALUE))
+    in_context(|driver| {
+        driver
+            .graphs
+            .remove(&graph)
+            .map(|_| ())
+            .ok_or(Status::INVALID_VALUE)
+    })
 }
 
 /// # Safety
@@ -292,7 +340,13 @@ pub unsafe extern "C" fn cuEventCreate(event: *mut Handle, flags: c_uint) -> Sta
             return Err(Status::OUT_OF_MEMORY);
         }
         let handle = driver.handle();
-        driver.events.insert(handle, Event { timed: flags & EVENT_WITHOUT_TIME == 0, ..Event::default() });
+        driver.events.insert(
+            handle,
+            Event {
+                timed: flags & EVENT_WITHOUT_TIME == 0,
+                ..Event::default()
+            },
+        );
         // SAFETY: the user's promise.
         unsafe { give(event, handle) }
     })
@@ -362,8 +416,14 @@ pub unsafe extern "C" fn cuEventElapsedTime(milliseconds: *mut f32, start: Handl
             }
             *time = event.time;
         }
-        let [Some(first), Some(second)] = times else { return Err(Status::INVALID_HANDLE) };
-        let elapsed = if second >= first { second - first } else { first - second };
+        let [Some(first), Some(second)] = times else {
+            return Err(Status::INVALID_HANDLE);
+        };
+        let elapsed = if second >= first {
+            second - first
+        } else {
+            first - second
+        };
         let sign = if second >= first { 1.0 } else { -1.0 };
         // SAFETY: the user's promise.
         unsafe { give(milliseconds, sign * elapsed.as_secs_f32() * 1000.0) }

@@ -34,11 +34,30 @@ pub enum Source {
 
 #[derive(Debug, Clone)]
 pub enum Command {
-    Kernel { function: Found, shape: Shape, parameters: Vec<u8> },
-    Upload { to: u64, source: Source },
-    Download { from: u64, to: HostPointer, bytes: u64 },
-    Copy { from: u64, to: u64, bytes: u64 },
-    Set { to: u64, value: u8, bytes: u64 },
+    Kernel {
+        function: Found,
+        shape: Shape,
+        parameters: Vec<u8>,
+    },
+    Upload {
+        to: u64,
+        source: Source,
+    },
+    Download {
+        from: u64,
+        to: HostPointer,
+        bytes: u64,
+    },
+    Copy {
+        from: u64,
+        to: u64,
+        bytes: u64,
+    },
+    Set {
+        to: u64,
+        value: u8,
+        bytes: u64,
+    },
     Free(u64),
     Record(Handle, u64),
     Wait(Handle, u64),
@@ -56,7 +75,11 @@ pub struct Stream {
 
 impl Stream {
     pub fn new(blocking: bool) -> Self {
-        Self { queue: VecDeque::new(), blocking, capture: None }
+        Self {
+            queue: VecDeque::new(),
+            blocking,
+            capture: None,
+        }
     }
 }
 
@@ -98,7 +121,11 @@ impl Driver {
             self.keep_legacy_order(handle)?;
         }
         self.stream(handle)?.queue.push_back(command);
-        if self.settings.blocking { self.drain(handle) } else { Ok(()) }
+        if self.settings.blocking {
+            self.drain(handle)
+        } else {
+            Ok(())
+        }
     }
 
     fn note(&mut self, id: Handle, stream: Handle, command: Command) -> Outcome<()> {
@@ -117,8 +144,12 @@ impl Driver {
         if handle != LEGACY {
             return self.drain(LEGACY);
         }
-        let others: Vec<Handle> =
-            self.streams.iter().filter(|(name, s)| **name != LEGACY && s.blocking).map(|(name, _)| *name).collect();
+        let others: Vec<Handle> = self
+            .streams
+            .iter()
+            .filter(|(name, s)| **name != LEGACY && s.blocking)
+            .map(|(name, _)| *name)
+            .collect();
         for other in others {
             if self.streams[&other].capture.is_some() {
                 return Err(Status::CAPTURE_IMPLICIT);
@@ -157,7 +188,13 @@ impl Driver {
                 break;
             }
             let stream = known.stream;
-            let Some(command) = self.streams.get_mut(&stream).and_then(|stream| stream.queue.pop_front()) else { break };
+            let Some(command) = self
+                .streams
+                .get_mut(&stream)
+                .and_then(|stream| stream.queue.pop_front())
+            else {
+                break;
+            };
             self.perform(&command)?;
         }
         Ok(())
@@ -184,26 +221,41 @@ impl Driver {
             }
         };
         match command {
-            Command::Kernel { function, shape, parameters } => self.run(function, *shape, parameters),
-            Command::Upload { to, source: Source::Taken(bytes) } => {
-                self.memory.upload(*to, bytes).map_err(failed("a copy to the card"))
-            }
-            Command::Upload { to, source: Source::Later(pointer, bytes) } => {
+            Command::Kernel {
+                function,
+                shape,
+                parameters,
+            } => self.run(function, *shape, parameters),
+            Command::Upload {
+                to,
+                source: Source::Taken(bytes),
+            } => self
+                .memory
+                .upload(*to, bytes)
+                .map_err(failed("a copy to the card")),
+            Command::Upload {
+                to,
+                source: Source::Later(pointer, bytes),
+            } => {
                 // SAFETY: the user keeps the memory good until the copy has run, as the driver demands.
                 let bytes = unsafe { std::slice::from_raw_parts(pointer.0.cast::<u8>(), *bytes) };
-                self.memory.upload(*to, bytes).map_err(failed("a copy to the card"))
+                self.memory
+                    .upload(*to, bytes)
+                    .map_err(failed("a copy to the card"))
             }
             Command::Download { from, to, bytes } => {
                 // SAFETY: as above.
                 let copied = unsafe { self.memory.download(*from, to.0.cast(), *bytes) };
                 copied.map_err(failed("a copy to the host"))
             }
-            Command::Copy { from, to, bytes } => {
-                self.memory.copy(*from, *to, *bytes).map_err(failed("a copy on the card"))
-            }
-            Command::Set { to, value, bytes } => {
-                self.memory.set(*to, *value, *bytes).map_err(failed("setting memory"))
-            }
+            Command::Copy { from, to, bytes } => self
+                .memory
+                .copy(*from, *to, *bytes)
+                .map_err(failed("a copy on the card")),
+            Command::Set { to, value, bytes } => self
+                .memory
+                .set(*to, *value, *bytes)
+                .map_err(failed("setting memory")),
             Command::Free(address) => self.free(*address),
             Command::Record(event, version) => {
                 if let Some(event) = self.events.get_mut(event) {

@@ -14,13 +14,25 @@ type Singles = [f32; WARP];
 /// Subnormals become zeros of their sign.
 #[inline(always)]
 pub fn flushed(values: Singles) -> Singles {
-    values.map(|x| if x.abs() < f32::MIN_POSITIVE { f32::from_bits(x.to_bits() & 0x8000_0000) } else { x })
+    values.map(|x| {
+        if x.abs() < f32::MIN_POSITIVE {
+            f32::from_bits(x.to_bits() & 0x8000_0000)
+        } else {
+            x
+        }
+    })
 }
 
 /// Clamps to 0…1; a NaN becomes 0.
 #[inline(always)]
 fn saturated(values: Singles) -> Singles {
-    values.map(|x| if x > 0.0 { if x < 1.0 { x } else { 1.0 } } else { 0.0 })
+    values.map(|x| {
+        if x > 0.0 {
+            if x < 1.0 { x } else { 1.0 }
+        } else {
+            0.0
+        }
+    })
 }
 
 #[inline(always)]
@@ -36,14 +48,34 @@ fn quiet(x: f32) -> f32 {
 /// The smaller number; −0 is smaller than +0, and a NaN loses against a number.
 #[inline(always)]
 fn smaller(a: f32, b: f32) -> f32 {
-    let both = if a == b { f32::from_bits(a.to_bits() | b.to_bits()) } else { a };
-    if a.is_nan() { quiet(b) } else if b < a { b } else { both }
+    let both = if a == b {
+        f32::from_bits(a.to_bits() | b.to_bits())
+    } else {
+        a
+    };
+    if a.is_nan() {
+        quiet(b)
+    } else if b < a {
+        b
+    } else {
+        both
+    }
 }
 
 #[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
-    let both = if a == b { f32::from_bits(a.to_bits() & b.to_bits()) } else { a };
-    if a.is_nan() { quiet(b) } else if b > a { b } else { both }
+    let both = if a == b {
+        f32::from_bits(a.to_bits() & b.to_bits())
+    } else {
+        a
+    };
+    if a.is_nan() {
+        quiet(b)
+    } else if b > a {
+        b
+    } else {
+        both
+    }
 }
 
 #[inline(always)]
@@ -62,8 +94,20 @@ fn two_singles(function: Float2, rounding: Rounding, a: &Singles, b: &Singles) -
         Float2::Div => zip(a, b, |a, b| quiet(a / b)),
         Float2::Min => zip(a, b, smaller),
         Float2::Max => zip(a, b, larger),
-        Float2::MinNan => zip(a, b, |a, b| if a.is_nan() || b.is_nan() { NAN } else { smaller(a, b) }),
-        Float2::MaxNan => zip(a, b, |a, b| if a.is_nan() || b.is_nan() { NAN } else { larger(a, b) }),
+        Float2::MinNan => zip(a, b, |a, b| {
+            if a.is_nan() || b.is_nan() {
+                NAN
+            } else {
+                smaller(a, b)
+            }
+        }),
+        Float2::MaxNan => zip(a, b, |a, b| {
+            if a.is_nan() || b.is_nan() {
+                NAN
+            } else {
+                larger(a, b)
+            }
+        }),
         // PTX copies the sign of the first operand to the second.
         Float2::CopySign => zip(a, b, |a, b| b.copysign(a)),
     }
@@ -136,22 +180,47 @@ pub fn two(
 ) {
     if kind == Type::F64 {
         let (a, b) = (f64::load(registers, at.a), f64::load(registers, at.b));
-        f64::store(registers, at.d, std::array::from_fn(|i| two_doubles(function, a[i], b[i])), mask);
+        f64::store(
+            registers,
+            at.d,
+            std::array::from_fn(|i| two_doubles(function, a[i], b[i])),
+            mask,
+        );
         return;
     }
-    by_precision(kind, registers, at, mask, 2, |a, b, _| two_singles(function, rounding, a, b));
+    by_precision(kind, registers, at, mask, 2, |a, b, _| {
+        two_singles(function, rounding, a, b)
+    });
 }
 
 #[inline(always)]
-pub fn fma(kind: Type, rounding: Rounding, relu: bool, registers: &mut Registers, at: &Instruction, mask: u32) {
+pub fn fma(
+    kind: Type,
+    rounding: Rounding,
+    relu: bool,
+    registers: &mut Registers,
+    at: &Instruction,
+    mask: u32,
+) {
     match kind {
         Type::F64 => {
-            let (a, b, c) = (f64::load(registers, at.a), f64::load(registers, at.b), f64::load(registers, at.c));
-            f64::store(registers, at.d, std::array::from_fn(|i| a[i].mul_add(b[i], c[i])), mask);
+            let (a, b, c) = (
+                f64::load(registers, at.a),
+                f64::load(registers, at.b),
+                f64::load(registers, at.c),
+            );
+            f64::store(
+                registers,
+                at.d,
+                std::array::from_fn(|i| a[i].mul_add(b[i], c[i])),
+                mask,
+            );
         }
-        Type::F32 if rounding == Rounding::Nearest => by_precision(kind, registers, at, mask, 3, |a, b, c| {
-            std::array::from_fn(|i| quiet(a[i].mul_add(b[i], c[i])))
-        }),
+        Type::F32 if rounding == Rounding::Nearest => {
+            by_precision(kind, registers, at, mask, 3, |a, b, c| {
+                std::array::from_fn(|i| quiet(a[i].mul_add(b[i], c[i])))
+            })
+        }
         Type::F32 => by_precision(kind, registers, at, mask, 3, |a, b, c| {
             std::array::from_fn(|i| rounding::fma(a[i], b[i], c[i], rounding))
         }),
@@ -176,7 +245,9 @@ pub fn one(function: Float1, kind: Type, registers: &mut Registers, at: &Instruc
         Float1::Abs => by_precision(kind, registers, at, mask, 1, |a, _, _| a.map(f32::abs)),
         Float1::Sqrt => by_precision(kind, registers, at, mask, 1, |a, _, _| a.map(|x| quiet(x.sqrt()))),
         Float1::Reciprocal => by_precision(kind, registers, at, mask, 1, |a, _, _| a.map(|x| quiet(1.0 / x))),
-        _ => by_precision(kind, registers, at, mask, 1, |a, _, _| a.map(|x| through_double(function, x))),
+        _ => by_precision(kind, registers, at, mask, 1, |a, _, _| {
+            a.map(|x| through_double(function, x))
+        }),
     }
 }
 

@@ -51,7 +51,11 @@ impl Block {
         let warps = threads.div_ceil(WARP as u32);
         let kernel = launch.kernel;
         let bytes = kernel.dynamic_shared_at - SHARED_START + launch.shape.dynamic_shared;
-        let bytes = if launch.shape.dynamic_shared == 0 { kernel.static_shared } else { bytes };
+        let bytes = if launch.shape.dynamic_shared == 0 {
+            kernel.static_shared
+        } else {
+            bytes
+        };
         let mut block = Self {
             warps: (0..warps).map(|number| Warp::new(kernel, number)).collect(),
             shared: Shared::new(bytes as usize),
@@ -94,7 +98,9 @@ impl Block {
             draws.shuffle(&mut order);
             for at in &order {
                 if states[*at] == State::Ready {
-                    let stop = self.warps[*at].run(scene, &mut self.shared).map_err(|problem| (*at, problem))?;
+                    let stop = self.warps[*at]
+                        .run(scene, &mut self.shared)
+                        .map_err(|problem| (*at, problem))?;
                     states[*at] = match stop {
                         Stop::Done => State::Done,
                         Stop::Barrier { number, threads } => State::At(number, threads),
@@ -113,7 +119,11 @@ impl Block {
         let warp = &self.warps[warp];
         let kernel = launch.kernel;
         let place = kernel.places.get(warp.counter()).copied().unwrap_or_default();
-        let file = launch.files.iter().find(|(number, _)| *number == place.file).map(|(_, name)| name.clone());
+        let file = launch
+            .files
+            .iter()
+            .find(|(number, _)| *number == place.file)
+            .map(|(_, name)| name.clone());
         let lane = problem.lane.or(Some(warp.some_lane()));
         Report {
             kind: problem.kind,
@@ -134,10 +144,13 @@ impl Block {
 fn release(states: &mut [State]) -> Checked2<()> {
     let mut released = false;
     for number in 0..16 {
-        let here: Vec<usize> =
-            (0..states.len()).filter(|at| matches!(states[*at], State::At(n, _) if n == number)).collect();
+        let here: Vec<usize> = (0..states.len())
+            .filter(|at| matches!(states[*at], State::At(n, _) if n == number))
+            .collect();
         let Some(first) = here.first() else { continue };
-        let State::At(_, wanted) = states[*first] else { continue };
+        let State::At(_, wanted) = states[*first] else {
+            continue;
+        };
         let wanted = wanted.map_or(states.len(), |threads| threads as usize / WARP);
         if here.len() >= wanted {
             here.iter().for_each(|at| states[*at] = State::Ready);
@@ -147,7 +160,10 @@ fn release(states: &mut [State]) -> Checked2<()> {
     if released {
         return Ok(());
     }
-    let at = states.iter().position(|state| matches!(state, State::At(..))).unwrap_or(0);
+    let at = states
+        .iter()
+        .position(|state| matches!(state, State::At(..)))
+        .unwrap_or(0);
     let done = states.iter().filter(|state| **state == State::Done).count();
     let what = format!(
         "a barrier that not all warps of the block come to: of {} warps {done} have left, the others wait",
@@ -160,7 +176,11 @@ type Checked2<T> = Result<T, (usize, Box<Problem>)>;
 
 /// Fills the registers that are the same for every block.
 fn prepare(warp: &mut Warp, launch: &Launch, warps: u32) {
-    let Shape { grid, block, dynamic_shared } = launch.shape;
+    let Shape {
+        grid,
+        block,
+        dynamic_shared,
+    } = launch.shape;
     let first = warp.number * WARP as u32;
     for (special, at) in &launch.kernel.specials {
         let lanes = |f: &dyn Fn(u32) -> u32| std::array::from_fn(|lane| f(lane as u32));

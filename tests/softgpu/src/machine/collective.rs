@@ -18,12 +18,20 @@ pub fn shuffle(
     predicates: &mut [u32],
     mask: u32,
 ) -> Checked<()> {
-    let (a, b, c) = (*registers.words(at.a), *registers.words(at.b), *registers.words(at.c));
+    let (a, b, c) = (
+        *registers.words(at.a),
+        *registers.words(at.b),
+        *registers.words(at.c),
+    );
     let mut values = [0; WARP];
     let mut in_range = 0;
     for lane in lanes(mask) {
         let me = lane as i64;
-        let (by, clamp, segment) = (i64::from(b[lane] & 31), i64::from(c[lane] & 31), i64::from((c[lane] >> 8) & 31));
+        let (by, clamp, segment) = (
+            i64::from(b[lane] & 31),
+            i64::from(c[lane] & 31),
+            i64::from((c[lane] >> 8) & 31),
+        );
         let most = (me & segment) | (clamp & !segment);
         let least = me & segment;
         let (from, inside) = match mode {
@@ -74,7 +82,9 @@ pub fn vote(
 pub fn match_any(wide: bool, at: &Instruction, registers: &mut Registers, mask: u32) {
     let values = registers.addresses(at.a, wide);
     let found = std::array::from_fn(|lane| {
-        lanes(mask).filter(|other| values[*other] == values[lane]).fold(0, |bits, other| bits | 1 << other)
+        lanes(mask)
+            .filter(|other| values[*other] == values[lane])
+            .fold(0, |bits, other| bits | 1 << other)
     });
     u32::store(registers, at.d, found, mask);
 }

@@ -9,14 +9,21 @@ use crate::ptx::instruction::{Compare, Instruction, Type};
 
 #[inline(always)]
 fn bits(found: [bool; WARP]) -> u32 {
-    found.iter().enumerate().fold(0, |word, (lane, found)| word | u32::from(*found) << lane)
+    found
+        .iter()
+        .enumerate()
+        .fold(0, |word, (lane, found)| word | u32::from(*found) << lane)
 }
 
 #[inline(always)]
 fn numbers<T: PartialOrd + Copy>(compare: Compare, a: [T; WARP], b: [T; WARP]) -> u32 {
     let each = |f: fn(&T, &T) -> bool| bits(std::array::from_fn(|lane| f(&a[lane], &b[lane])));
-    // Only a NaN is not equal to itself.
-    let nan = || bits(std::array::from_fn(|lane| a[lane] != a[lane] || b[lane] != b[lane]));
+    // Only where a NaN takes part is there no order at all.
+    let nan = || {
+        bits(std::array::from_fn(|lane| {
+            a[lane].partial_cmp(&b[lane]).is_none()
+        }))
+    };
     match compare {
         Compare::Equal => each(|a, b| a == b),
         Compare::NotEqual => each(|a, b| a != b) & !nan(),
@@ -67,7 +74,14 @@ pub fn pairs(compare: Compare, registers: &Registers, at: &Instruction) -> (u32,
 }
 
 /// `set`: 1.0 or all ones where the comparison holds.
-pub fn set(compare: Compare, kind: Type, result: Type, registers: &mut Registers, at: &Instruction, mask: u32) {
+pub fn set(
+    compare: Compare,
+    kind: Type,
+    result: Type,
+    registers: &mut Registers,
+    at: &Instruction,
+    mask: u32,
+) {
     let yes = |result: Type| match result {
         Type::F16 => 0x3c00,
         Type::F32 => 1f32.to_bits(),
@@ -77,11 +91,17 @@ pub fn set(compare: Compare, kind: Type, result: Type, registers: &mut Registers
     if kind == Type::F16x2 {
         let (low, high) = pairs(compare, registers, at);
         let one = if result == Type::F16x2 { 0x3c00 } else { 0xffff };
-        let values = std::array::from_fn(|lane| (low >> lane & 1) * one | (high >> lane & 1) * (one << 16));
+        let values =
+            std::array::from_fn(|lane| ((low >> lane & 1) * one) | ((high >> lane & 1) * (one << 16)));
         u32::store(registers, at.d, values, mask);
         return;
     }
     let found = lanes(compare, kind, registers, at);
     let one = yes(result);
-    u32::store(registers, at.d, std::array::from_fn(|lane| if found >> lane & 1 == 1 { one } else { 0 }), mask);
+    u32::store(
+        registers,
+        at.d,
+        std::array::from_fn(|lane| if found >> lane & 1 == 1 { one } else { 0 }),
+        mask,
+    );
 }

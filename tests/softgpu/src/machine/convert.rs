@@ -49,15 +49,32 @@ fn is_signed(kind: Type) -> bool {
 
 /// One lane of a conversion, from bits to bits.
 fn one(bits: u64, op: &Op, flush: bool, saturate: bool) -> u64 {
-    let Op::Convert { to, from, rounding, integral, .. } = *op else { return bits };
+    let Op::Convert {
+        to,
+        from,
+        rounding,
+        integral,
+        ..
+    } = *op
+    else {
+        return bits;
+    };
     if !from.is_float() {
         let wide = widened(bits, from);
-        let value = if is_signed(from) { i128::from(wide as i64) } else { i128::from(wide) };
+        let value = if is_signed(from) {
+            i128::from(wide as i64)
+        } else {
+            i128::from(wide)
+        };
         if to.is_float() {
             return from_integer(value, to, rounding);
         }
         let (least, most) = range(to);
-        return if saturate { value.clamp(least, most) as u64 } else { widened(value as u64, to) };
+        return if saturate {
+            value.clamp(least, most) as u64
+        } else {
+            widened(value as u64, to)
+        };
     }
     let value = match from {
         Type::F16 => f64::from(float16::to_single(bits as u16)),
@@ -75,9 +92,22 @@ fn one(bits: u64, op: &Op, flush: bool, saturate: bool) -> u64 {
         // Conversions from floats always stop at the limits of the type.
         return (integral_value(value, rounding) as i128).clamp(least, most) as u64;
     }
-    let value = if integral { integral_value(value, rounding) } else { value };
-    let value = if saturate { if value > 0.0 { value.min(1.0) } else { 0.0 } } else { value };
-    float_bits(value, to, if integral { Rounding::Nearest } else { rounding }, flush)
+    let value = if integral {
+        integral_value(value, rounding)
+    } else {
+        value
+    };
+    let value = if saturate {
+        if value > 0.0 { value.min(1.0) } else { 0.0 }
+    } else {
+        value
+    };
+    float_bits(
+        value,
+        to,
+        if integral { Rounding::Nearest } else { rounding },
+        flush,
+    )
 }
 
 fn from_integer(value: i128, to: Type, rounding: Rounding) -> u64 {
@@ -113,14 +143,26 @@ fn half_of(value: f64, rounding: Rounding) -> u16 {
         return nearest;
     }
     // Towards the value by one unit: away from zero when rounding outwards, else towards it.
-    if back.abs() > value.abs() { nearest - 1 } else { nearest + 1 }
+    if back.abs() > value.abs() {
+        nearest - 1
+    } else {
+        nearest + 1
+    }
 }
 
 fn float_bits(value: f64, to: Type, rounding: Rounding, flush: bool) -> u64 {
     match to {
-        Type::F16 => u64::from(if value.is_nan() { float16::NAN } else { half_of(value, rounding) }),
+        Type::F16 => u64::from(if value.is_nan() {
+            float16::NAN
+        } else {
+            half_of(value, rounding)
+        }),
         Type::F32 => {
-            let single = if value.is_nan() { f32::from_bits(0x7fff_ffff) } else { rounding::single(value, rounding) };
+            let single = if value.is_nan() {
+                f32::from_bits(0x7fff_ffff)
+            } else {
+                rounding::single(value, rounding)
+            };
             let single = if flush { flushed([single; WARP])[0] } else { single };
             u64::from(single.to_bits())
         }
@@ -130,12 +172,27 @@ fn float_bits(value: f64, to: Type, rounding: Rounding, flush: bool) -> u64 {
 
 #[inline(always)]
 pub fn convert(registers: &mut Registers, at: &Instruction, mask: u32) {
-    let Op::Convert { to, from, rounding, integral, wide_to, wide_from } = at.op else { return };
+    let Op::Convert {
+        to,
+        from,
+        rounding,
+        integral,
+        wide_to,
+        wide_from,
+    } = at.op
+    else {
+        return;
+    };
     let plain = !at.saturate && !wide_to && !wide_from && rounding == Rounding::Nearest && !integral;
     match (from, to) {
         (Type::F16, Type::F32) if plain => {
             let values = Half::load(registers, at.a).map(|half| half.0);
-            f32::store(registers, at.d, if at.flush { flushed(values) } else { values }, mask);
+            f32::store(
+                registers,
+                at.d,
+                if at.flush { flushed(values) } else { values },
+                mask,
+            );
         }
         (Type::F32, Type::F16) if plain => {
             let values = f32::load(registers, at.a);
@@ -184,6 +241,9 @@ fn any(registers: &mut Registers, at: &Instruction, mask: u32, wide_to: bool, wi
 #[inline(always)]
 pub fn pair(relu: bool, registers: &mut Registers, at: &Instruction, mask: u32) {
     let clamp = |values: [f32; WARP]| values.map(|x| if relu && x < 0.0 { 0.0 } else { x });
-    let (high, low) = (clamp(f32::load(registers, at.a)), clamp(f32::load(registers, at.b)));
+    let (high, low) = (
+        clamp(f32::load(registers, at.a)),
+        clamp(f32::load(registers, at.b)),
+    );
     u32::store(registers, at.d, join(&low, &high), mask);
 }

@@ -22,8 +22,8 @@ struct Copy {
 /// What a warp has asked for and not yet waited for.
 #[derive(Default)]
 pub struct Copies {
-    pending: Vec<Box<Copy>>,
-    spare: Vec<Box<Copy>>,
+    pending: Vec<Copy>,
+    spare: Vec<Copy>,
     /// Groups that each lane has committed.
     committed: [u32; WARP],
 }
@@ -43,8 +43,12 @@ impl Copies {
         warp: u32,
         (shared, memory, who): (&mut Shared, &Memory, Accessor),
     ) -> Checked<()> {
-        let mut copy = self.spare.pop().unwrap_or_else(|| {
-            Box::new(Copy { lanes: 0, bytes: 0, to: [0; WARP], group: [0; WARP], data: [[0; 16]; WARP] })
+        let mut copy = self.spare.pop().unwrap_or(Copy {
+            lanes: 0,
+            bytes: 0,
+            to: [0; WARP],
+            group: [0; WARP],
+            data: [[0; 16]; WARP],
         });
         let to = registers.addresses(at.a, wide_shared);
         let from = registers.doubles(at.b);
@@ -53,7 +57,11 @@ impl Copies {
         copy.bytes = bytes;
         copy.group = self.committed;
         for lane in (0..WARP).filter(|lane| mask >> lane & 1 == 1) {
-            let size = if at.c == NONE { u32::from(bytes) } else { registers.words(at.c)[lane] };
+            let size = if at.c == NONE {
+                u32::from(bytes)
+            } else {
+                registers.words(at.c)[lane]
+            };
             if size > u32::from(bytes) {
                 let what = format!("cp.async of {bytes} bytes from a source of {size}");
                 return Err(Problem::new(Kind::OutOfBounds, what).in_lane(lane));
@@ -66,7 +74,9 @@ impl Copies {
                 return Err(Problem::new(Kind::Misaligned, what).in_lane(lane));
             }
             read(&mut copy.data[lane], source, size, memory, who).map_err(|problem| problem.in_lane(lane))?;
-            shared.begin_copy(copy.to[lane], u64::from(bytes), warp).map_err(|problem| problem.in_lane(lane))?;
+            shared
+                .begin_copy(copy.to[lane], u64::from(bytes), warp)
+                .map_err(|problem| problem.in_lane(lane))?;
         }
         self.pending.push(copy);
         Ok(())
@@ -86,7 +96,8 @@ impl Copies {
         while at < self.pending.len() {
             let copy = &mut self.pending[at];
             for lane in (0..WARP).filter(|lane| mask >> lane & 1 == 1) {
-                let done = allowed.is_none_or(|allowed| copy.group[lane].saturating_add(allowed) < committed[lane]);
+                let done =
+                    allowed.is_none_or(|allowed| copy.group[lane].saturating_add(allowed) < committed[lane]);
                 if done && copy.lanes >> lane & 1 == 1 {
                     shared.end_copy(copy.to[lane], &copy.data[lane][..usize::from(copy.bytes)], warp);
                     copy.lanes &= !(1 << lane);
@@ -115,6 +126,10 @@ fn read(into: &mut [u8; 16], from: u64, size: u32, memory: &Memory, who: Accesso
         }
     }
     // SAFETY: the bytes were checked to lie within an allocation.
-    unsafe { memory.pointer(from).copy_to_nonoverlapping(into.as_mut_ptr(), size as usize) };
+    unsafe {
+        memory
+            .pointer(from)
+            .copy_to_nonoverlapping(into.as_mut_ptr(), size as usize)
+    };
     Ok(())
 }

@@ -23,11 +23,17 @@ pub fn from_single(value: f32) -> u16 {
     let sign = (bits >> 16) & 0x8000;
     let magnitude = bits & 0x7fff_ffff;
     // Adding ½ puts the last bit of a subnormal half at the last bit of a single, which rounds it.
-    let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits());
+    let subnormal = (f32::from_bits(magnitude) + 0.5)
+        .to_bits()
+        .wrapping_sub(0.5f32.to_bits());
     let odd = (magnitude >> 13) & 1;
     let normal = magnitude.wrapping_add(0xc800_0fff).wrapping_add(odd) >> 13;
     let finite = if magnitude < 113 << 23 { subnormal } else { normal };
-    let large = if magnitude > 0x7f80_0000 { u32::from(NAN) } else { 0x7c00 };
+    let large = if magnitude > 0x7f80_0000 {
+        u32::from(NAN)
+    } else {
+        0x7c00
+    };
     let rounded = if magnitude >= 143 << 23 { large } else { finite };
     let sign = if magnitude > 0x7f80_0000 { 0 } else { sign };
     (rounded | sign) as u16
@@ -44,7 +50,11 @@ pub fn to_odd(value: f64) -> f32 {
     }
     // An even neighbour of an inexact value: the odd one lies on the other side of it.
     let away = (value.abs() > back.abs()) as u32;
-    f32::from_bits(if away == 1 { nearest.to_bits() + 1 } else { nearest.to_bits() - 1 })
+    f32::from_bits(if away == 1 {
+        nearest.to_bits() + 1
+    } else {
+        nearest.to_bits() - 1
+    })
 }
 
 /// `a · b + c` in halves with one rounding. A double holds the product and every sum that can be a tie.

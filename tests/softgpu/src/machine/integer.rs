@@ -20,8 +20,17 @@ fn map2<T: Lane, R: Lane>(registers: &mut Registers, at: &Instruction, mask: u32
 }
 
 #[inline(always)]
-fn map3<T: Lane, C: Lane, R: Lane>(registers: &mut Registers, at: &Instruction, mask: u32, f: impl Fn(T, T, C) -> R) {
-    let (a, b, c) = (T::load(registers, at.a), T::load(registers, at.b), C::load(registers, at.c));
+fn map3<T: Lane, C: Lane, R: Lane>(
+    registers: &mut Registers,
+    at: &Instruction,
+    mask: u32,
+    f: impl Fn(T, T, C) -> R,
+) {
+    let (a, b, c) = (
+        T::load(registers, at.a),
+        T::load(registers, at.b),
+        C::load(registers, at.c),
+    );
     let values: [R; WARP] = std::array::from_fn(|lane| f(a[lane], b[lane], c[lane]));
     R::store(registers, at.d, values, mask);
 }
@@ -59,8 +68,16 @@ pub fn two(function: Integer2, kind: Type, registers: &mut Registers, at: &Instr
         Integer2::Min => by_type!(kind, map2, registers, at, mask, |a, b| a.min(b)),
         Integer2::Max => by_type!(kind, map2, registers, at, mask, |a, b| a.max(b)),
         // What a division by zero gives is not said; the cards give all ones.
-        Integer2::Div => by_type!(kind, map2, registers, at, mask, |a, b| if b == 0 { !0 } else { a.wrapping_div(b) }),
-        Integer2::Rem => by_type!(kind, map2, registers, at, mask, |a, b| if b == 0 { !0 } else { a.wrapping_rem(b) }),
+        Integer2::Div => by_type!(kind, map2, registers, at, mask, |a, b| if b == 0 {
+            !0
+        } else {
+            a.wrapping_div(b)
+        }),
+        Integer2::Rem => by_type!(kind, map2, registers, at, mask, |a, b| if b == 0 {
+            !0
+        } else {
+            a.wrapping_rem(b)
+        }),
         Integer2::AddSat => map2(registers, at, mask, |a: i32, b| a.saturating_add(b)),
         Integer2::SubSat => map2(registers, at, mask, |a: i32, b| a.saturating_sub(b)),
         Integer2::MulHi => high(kind, registers, at, mask),
@@ -71,16 +88,46 @@ pub fn two(function: Integer2, kind: Type, registers: &mut Registers, at: &Instr
             _ => map2(registers, at, mask, |a: i32, b| i64::from(a) * i64::from(b)),
         },
         Integer2::Shl => match kind.bytes() {
-            2 => shift(registers, at, mask, |a: u16, by| if by > 15 { 0 } else { a << by }),
-            4 => shift(registers, at, mask, |a: u32, by| if by > 31 { 0 } else { a << by }),
-            _ => shift(registers, at, mask, |a: u64, by| if by > 63 { 0 } else { a << by }),
+            2 => shift(
+                registers,
+                at,
+                mask,
+                |a: u16, by| if by > 15 { 0 } else { a << by },
+            ),
+            4 => shift(
+                registers,
+                at,
+                mask,
+                |a: u32, by| if by > 31 { 0 } else { a << by },
+            ),
+            _ => shift(
+                registers,
+                at,
+                mask,
+                |a: u64, by| if by > 63 { 0 } else { a << by },
+            ),
         },
         Integer2::Shr => match kind {
-            Type::U16 => shift(registers, at, mask, |a: u16, by| if by > 15 { 0 } else { a >> by }),
+            Type::U16 => shift(
+                registers,
+                at,
+                mask,
+                |a: u16, by| if by > 15 { 0 } else { a >> by },
+            ),
             Type::S16 => shift(registers, at, mask, |a: i16, by| a >> by.min(15)),
-            Type::U32 => shift(registers, at, mask, |a: u32, by| if by > 31 { 0 } else { a >> by }),
+            Type::U32 => shift(
+                registers,
+                at,
+                mask,
+                |a: u32, by| if by > 31 { 0 } else { a >> by },
+            ),
             Type::S32 => shift(registers, at, mask, |a: i32, by| a >> by.min(31)),
-            Type::U64 => shift(registers, at, mask, |a: u64, by| if by > 63 { 0 } else { a >> by }),
+            Type::U64 => shift(
+                registers,
+                at,
+                mask,
+                |a: u64, by| if by > 63 { 0 } else { a >> by },
+            ),
             _ => shift(registers, at, mask, |a: i64, by| a >> by.min(63)),
         },
     }
@@ -89,12 +136,24 @@ pub fn two(function: Integer2, kind: Type, registers: &mut Registers, at: &Instr
 #[inline(always)]
 fn high(kind: Type, registers: &mut Registers, at: &Instruction, mask: u32) {
     match kind {
-        Type::U16 => map2(registers, at, mask, |a: u16, b| ((u32::from(a) * u32::from(b)) >> 16) as u16),
-        Type::S16 => map2(registers, at, mask, |a: i16, b| ((i32::from(a) * i32::from(b)) >> 16) as i16),
-        Type::U32 => map2(registers, at, mask, |a: u32, b| ((u64::from(a) * u64::from(b)) >> 32) as u32),
-        Type::S32 => map2(registers, at, mask, |a: i32, b| ((i64::from(a) * i64::from(b)) >> 32) as i32),
-        Type::U64 => map2(registers, at, mask, |a: u64, b| ((u128::from(a) * u128::from(b)) >> 64) as u64),
-        _ => map2(registers, at, mask, |a: i64, b| ((i128::from(a) * i128::from(b)) >> 64) as i64),
+        Type::U16 => map2(registers, at, mask, |a: u16, b| {
+            ((u32::from(a) * u32::from(b)) >> 16) as u16
+        }),
+        Type::S16 => map2(registers, at, mask, |a: i16, b| {
+            ((i32::from(a) * i32::from(b)) >> 16) as i16
+        }),
+        Type::U32 => map2(registers, at, mask, |a: u32, b| {
+            ((u64::from(a) * u64::from(b)) >> 32) as u32
+        }),
+        Type::S32 => map2(registers, at, mask, |a: i32, b| {
+            ((i64::from(a) * i64::from(b)) >> 32) as i32
+        }),
+        Type::U64 => map2(registers, at, mask, |a: u64, b| {
+            ((u128::from(a) * u128::from(b)) >> 64) as u64
+        }),
+        _ => map2(registers, at, mask, |a: i64, b| {
+            ((i128::from(a) * i128::from(b)) >> 64) as i64
+        }),
     }
 }
 
@@ -125,9 +184,13 @@ pub fn one(function: Integer1, kind: Type, registers: &mut Registers, at: &Instr
             // Signed values are searched for the highest bit that differs from the sign.
             match kind {
                 Type::U32 => map1(registers, at, mask, |a: u32| highest(u64::from(a), 32, shifted)),
-                Type::S32 => map1(registers, at, mask, |a: i32| highest(u64::from((a ^ (a >> 31)) as u32), 32, shifted)),
+                Type::S32 => map1(registers, at, mask, |a: i32| {
+                    highest(u64::from((a ^ (a >> 31)) as u32), 32, shifted)
+                }),
                 Type::U64 => map1(registers, at, mask, |a: u64| highest(a, 64, shifted)),
-                _ => map1(registers, at, mask, |a: i64| highest((a ^ (a >> 63)) as u64, 64, shifted)),
+                _ => map1(registers, at, mask, |a: i64| {
+                    highest((a ^ (a >> 63)) as u64, 64, shifted)
+                }),
             }
         }
     }
@@ -145,45 +208,69 @@ fn highest(value: u64, bits: u32, as_shift: bool) -> u32 {
 pub fn three(function: Integer3, kind: Type, registers: &mut Registers, at: &Instruction, mask: u32) {
     match function {
         Integer3::MadLo => match kind.bytes() {
-            2 => map3(registers, at, mask, |a: u16, b: u16, c: u16| a.wrapping_mul(b).wrapping_add(c)),
-            4 => map3(registers, at, mask, |a: u32, b: u32, c: u32| a.wrapping_mul(b).wrapping_add(c)),
-            _ => map3(registers, at, mask, |a: u64, b: u64, c: u64| a.wrapping_mul(b).wrapping_add(c)),
+            2 => map3(registers, at, mask, |a: u16, b: u16, c: u16| {
+                a.wrapping_mul(b).wrapping_add(c)
+            }),
+            4 => map3(registers, at, mask, |a: u32, b: u32, c: u32| {
+                a.wrapping_mul(b).wrapping_add(c)
+            }),
+            _ => map3(registers, at, mask, |a: u64, b: u64, c: u64| {
+                a.wrapping_mul(b).wrapping_add(c)
+            }),
         },
         Integer3::MadWide => match kind {
-            Type::U16 => map3(registers, at, mask, |a: u16, b, c: u32| (u32::from(a) * u32::from(b)).wrapping_add(c)),
-            Type::S16 => map3(registers, at, mask, |a: i16, b, c: i32| (i32::from(a) * i32::from(b)).wrapping_add(c)),
-            Type::U32 => map3(registers, at, mask, |a: u32, b, c: u64| (u64::from(a) * u64::from(b)).wrapping_add(c)),
-            _ => map3(registers, at, mask, |a: i32, b, c: i64| (i64::from(a) * i64::from(b)).wrapping_add(c)),
+            Type::U16 => map3(registers, at, mask, |a: u16, b, c: u32| {
+                (u32::from(a) * u32::from(b)).wrapping_add(c)
+            }),
+            Type::S16 => map3(registers, at, mask, |a: i16, b, c: i32| {
+                (i32::from(a) * i32::from(b)).wrapping_add(c)
+            }),
+            Type::U32 => map3(registers, at, mask, |a: u32, b, c: u64| {
+                (u64::from(a) * u64::from(b)).wrapping_add(c)
+            }),
+            _ => map3(registers, at, mask, |a: i32, b, c: i64| {
+                (i64::from(a) * i64::from(b)).wrapping_add(c)
+            }),
         },
-        Integer3::MadHi => {
-            match kind {
-                Type::U32 => map3(registers, at, mask, |a: u32, b, c: u32| {
-                    ((u64::from(a) * u64::from(b)) >> 32).wrapping_add(u64::from(c)) as u32
-                }),
-                Type::S32 => map3(registers, at, mask, |a: i32, b, c: i32| {
-                    (((i64::from(a) * i64::from(b)) >> 32) as i32).wrapping_add(c)
-                }),
-                Type::U64 => map3(registers, at, mask, |a: u64, b, c: u64| {
-                    (((u128::from(a) * u128::from(b)) >> 64) as u64).wrapping_add(c)
-                }),
-                _ => map3(registers, at, mask, |a: i64, b, c: i64| {
-                    (((i128::from(a) * i128::from(b)) >> 64) as i64).wrapping_add(c)
-                }),
-            }
-        }
+        Integer3::MadHi => match kind {
+            Type::U32 => map3(registers, at, mask, |a: u32, b, c: u32| {
+                ((u64::from(a) * u64::from(b)) >> 32).wrapping_add(u64::from(c)) as u32
+            }),
+            Type::S32 => map3(registers, at, mask, |a: i32, b, c: i32| {
+                (((i64::from(a) * i64::from(b)) >> 32) as i32).wrapping_add(c)
+            }),
+            Type::U64 => map3(registers, at, mask, |a: u64, b, c: u64| {
+                (((u128::from(a) * u128::from(b)) >> 64) as u64).wrapping_add(c)
+            }),
+            _ => map3(registers, at, mask, |a: i64, b, c: i64| {
+                (((i128::from(a) * i128::from(b)) >> 64) as i64).wrapping_add(c)
+            }),
+        },
         Integer3::Sad => match kind {
-            Type::U32 => map3(registers, at, mask, |a: u32, b, c: u32| c.wrapping_add(a.abs_diff(b))),
-            _ => map3(registers, at, mask, |a: i32, b, c: u32| c.wrapping_add(a.abs_diff(b))),
+            Type::U32 => map3(registers, at, mask, |a: u32, b, c: u32| {
+                c.wrapping_add(a.abs_diff(b))
+            }),
+            _ => map3(registers, at, mask, |a: i32, b, c: u32| {
+                c.wrapping_add(a.abs_diff(b))
+            }),
         },
         Integer3::BitExtract => extract(kind, registers, at, mask),
         Integer3::Permute => map3(registers, at, mask, permute),
         Integer3::FunnelLeftWrap => map3(registers, at, mask, |a: u32, b, c: u32| funnel_left(a, b, c & 31)),
-        Integer3::FunnelLeftClamp => map3(registers, at, mask, |a: u32, b, c: u32| funnel_left(a, b, c.min(32))),
-        Integer3::FunnelRightWrap => map3(registers, at, mask, |a: u32, b, c: u32| funnel_right(a, b, c & 31)),
-        Integer3::FunnelRightClamp => map3(registers, at, mask, |a: u32, b, c: u32| funnel_right(a, b, c.min(32))),
+        Integer3::FunnelLeftClamp => map3(registers, at, mask, |a: u32, b, c: u32| {
+            funnel_left(a, b, c.min(32))
+        }),
+        Integer3::FunnelRightWrap => map3(registers, at, mask, |a: u32, b, c: u32| {
+            funnel_right(a, b, c & 31)
+        }),
+        Integer3::FunnelRightClamp => map3(registers, at, mask, |a: u32, b, c: u32| {
+            funnel_right(a, b, c.min(32))
+        }),
         Integer3::Dot4 => {
             let signed = kind == Type::S32;
-            map3(registers, at, mask, move |a: u32, b: u32, c: u32| dot4(a, b, c, signed));
+            map3(registers, at, mask, move |a: u32, b: u32, c: u32| {
+                dot4(a, b, c, signed)
+            });
         }
     }
 }
@@ -199,10 +286,17 @@ fn funnel_right(low: u32, high: u32, by: u32) -> u32 {
 }
 
 fn dot4(a: u32, b: u32, c: u32, signed: bool) -> u32 {
-    a.to_le_bytes().into_iter().zip(b.to_le_bytes()).fold(c, |sum, (a, b)| {
-        let product = if signed { i32::from(a as i8) * i32::from(b as i8) } else { i32::from(a) * i32::from(b) };
-        sum.wrapping_add(product as u32)
-    })
+    a.to_le_bytes()
+        .into_iter()
+        .zip(b.to_le_bytes())
+        .fold(c, |sum, (a, b)| {
+            let product = if signed {
+                i32::from(a as i8) * i32::from(b as i8)
+            } else {
+                i32::from(a) * i32::from(b)
+            };
+            sum.wrapping_add(product as u32)
+        })
 }
 
 /// Each nibble of the selector names one of the eight bytes of `b:a`; its upper bit asks for the sign of that byte.
@@ -211,7 +305,11 @@ fn permute(a: u32, b: u32, selector: u32) -> u32 {
     let byte = |at: u32| {
         let nibble = selector >> (4 * at);
         let found = both[(nibble & 7) as usize];
-        let found = if nibble & 8 == 0 { found } else { ((found as i8) >> 7) as u8 };
+        let found = if nibble & 8 == 0 {
+            found
+        } else {
+            ((found as i8) >> 7) as u8
+        };
         u32::from(found) << (8 * at)
     };
     byte(0) | byte(1) | byte(2) | byte(3)
@@ -233,10 +331,20 @@ fn extract(kind: Type, registers: &mut Registers, at: &Instruction, mask: u32) {
     };
     if bits == 64 {
         let a = u64::load(registers, at.a);
-        u64::store(registers, at.d, std::array::from_fn(|lane| one(a[lane], lane)), mask);
+        u64::store(
+            registers,
+            at.d,
+            std::array::from_fn(|lane| one(a[lane], lane)),
+            mask,
+        );
     } else {
         let a = u32::load(registers, at.a);
-        u32::store(registers, at.d, std::array::from_fn(|lane| one(u64::from(a[lane]), lane) as u32), mask);
+        u32::store(
+            registers,
+            at.d,
+            std::array::from_fn(|lane| one(u64::from(a[lane]), lane) as u32),
+            mask,
+        );
     }
 }
 
@@ -249,12 +357,21 @@ pub fn insert(kind: Type, registers: &mut Registers, at: &Instruction, mask: u32
         if to >= bits || length == 0 {
             return b;
         }
-        let field = if length >= 64 { u64::MAX } else { (1u64 << length) - 1 } << to;
+        let field = if length >= 64 {
+            u64::MAX
+        } else {
+            (1u64 << length) - 1
+        } << to;
         (b & !field) | ((a << to) & field)
     };
     if bits == 64 {
         let (a, b) = (u64::load(registers, at.a), u64::load(registers, at.b));
-        u64::store(registers, at.d, std::array::from_fn(|lane| one(a[lane], b[lane], lane)), mask);
+        u64::store(
+            registers,
+            at.d,
+            std::array::from_fn(|lane| one(a[lane], b[lane], lane)),
+            mask,
+        );
     } else {
         let (a, b) = (u32::load(registers, at.a), u32::load(registers, at.b));
         let values = std::array::from_fn(|lane| one(u64::from(a[lane]), u64::from(b[lane]), lane) as u32);

@@ -21,7 +21,9 @@ pub struct Registers {
 impl Registers {
     pub fn new(words: usize) -> Self {
         // One more than asked for: the last register may be written as 64 bits by an instruction without result.
-        Self { slots: vec![Slot([0; WARP]); words / WARP + 1] }
+        Self {
+            slots: vec![Slot([0; WARP]); words / WARP + 1],
+        }
     }
 
     #[inline(always)]
@@ -51,7 +53,11 @@ impl Registers {
     /// An address or size in a register of either width.
     #[inline(always)]
     pub fn addresses(&self, at: u32, wide: bool) -> Doubles {
-        if wide { *self.doubles(at) } else { self.words(at).map(u64::from) }
+        if wide {
+            *self.doubles(at)
+        } else {
+            self.words(at).map(u64::from)
+        }
     }
 }
 
@@ -68,7 +74,11 @@ fn blend<T: Copy>(into: &mut [T; WARP], values: &[T; WARP], mask: u32) {
         return;
     }
     for lane in 0..WARP {
-        into[lane] = if mask & (1 << lane) != 0 { values[lane] } else { into[lane] };
+        into[lane] = if mask & (1 << lane) != 0 {
+            values[lane]
+        } else {
+            into[lane]
+        };
     }
 }
 
@@ -101,13 +111,22 @@ lane!(f64, doubles, doubles_mut, |x| f64::from_bits(x), |x| x.to_bits());
 #[derive(Clone, Copy)]
 pub struct Half(pub f32);
 
-lane!(Half, words, words_mut, |x| Half(float16::to_single(x as u16)), |x| u32::from(float16::from_single(x.0)));
+lane!(
+    Half,
+    words,
+    words_mut,
+    |x| Half(float16::to_single(x as u16)),
+    |x| u32::from(float16::from_single(x.0))
+);
 
 /// The lower and upper halves of a register of two.
 #[inline(always)]
 pub fn halves(registers: &Registers, at: u32) -> ([f32; WARP], [f32; WARP]) {
     let words = registers.words(at);
-    (words.map(|x| float16::to_single(x as u16)), words.map(|x| float16::to_single((x >> 16) as u16)))
+    (
+        words.map(|x| float16::to_single(x as u16)),
+        words.map(|x| float16::to_single((x >> 16) as u16)),
+    )
 }
 
 #[inline(always)]

@@ -30,7 +30,11 @@ impl Shape {
     /// The place in the grid of the block with a number.
     pub fn block(&self, number: u64) -> [u32; 3] {
         let [x, y, _] = self.grid.map(u64::from);
-        [(number % x) as u32, (number / x % y) as u32, (number / x / y) as u32]
+        [
+            (number % x) as u32,
+            (number / x % y) as u32,
+            (number / x / y) as u32,
+        ]
     }
 
     pub fn thread(&self, number: u32) -> [u32; 3] {

@@ -22,7 +22,11 @@ pub struct Local {
 
 impl Local {
     pub fn new(each: usize) -> Self {
-        Self { bytes: vec![0; each * WARP], written: vec![false; each * WARP], each }
+        Self {
+            bytes: vec![0; each * WARP],
+            written: vec![false; each * WARP],
+            each,
+        }
     }
 
     pub fn clear(&mut self) {
@@ -35,7 +39,10 @@ impl Local {
             return Err(Problem::new(Kind::OutOfBounds, what));
         }
         if address & (bytes - 1) != 0 {
-            return Err(Problem::new(Kind::Misaligned, format!("{bytes} bytes at local {address:#x}")));
+            return Err(Problem::new(
+                Kind::Misaligned,
+                format!("{bytes} bytes at local {address:#x}"),
+            ));
         }
         Ok(lane * self.each + address as usize)
     }
@@ -44,7 +51,10 @@ impl Local {
         let at = self.place(address, bytes, lane)?;
         let range = at..at + bytes as usize;
         if !self.written[range.clone()].iter().all(|written| *written) {
-            return Err(Problem::new(Kind::Uninitialised, format!("byte {address} of local memory")));
+            return Err(Problem::new(
+                Kind::Uninitialised,
+                format!("byte {address} of local memory"),
+            ));
         }
         Ok(&self.bytes[range])
     }
@@ -123,11 +133,21 @@ fn each(mask: u32, mut f: impl FnMut(usize) -> Checked<()>) -> Checked<()> {
 
 impl Reach<'_> {
     #[inline(always)]
-    pub fn load(&mut self, access: Access, at: &Instruction, registers: &mut Registers, mask: u32) -> Checked<()> {
+    pub fn load(
+        &mut self,
+        access: Access,
+        at: &Instruction,
+        registers: &mut Registers,
+        mask: u32,
+    ) -> Checked<()> {
         let addresses = registers.addresses(at.a, access.wide_address);
         let size = access.kind.bytes() as usize;
         let bytes = (size * usize::from(access.vector)) as u64;
-        let who = if access.shared_with_others { self.memory.accessor(0, false) } else { self.who };
+        let who = if access.shared_with_others {
+            self.memory.accessor(0, false)
+        } else {
+            self.who
+        };
         each(mask, |lane| {
             let (space, address) = resolve(access.space, addresses[lane].wrapping_add(at.immediate as u64));
             let mut taken = [0; 32];
@@ -145,7 +165,9 @@ impl Reach<'_> {
                     self.memory.check_read(address, bytes, who)?;
                     // SAFETY: the bytes were checked to lie within an allocation.
                     unsafe {
-                        self.memory.pointer(address).copy_to_nonoverlapping(taken.as_mut_ptr(), bytes as usize);
+                        self.memory
+                            .pointer(address)
+                            .copy_to_nonoverlapping(taken.as_mut_ptr(), bytes as usize);
                     }
                 }
             }
@@ -158,11 +180,21 @@ impl Reach<'_> {
     }
 
     #[inline(always)]
-    pub fn store(&mut self, access: Access, at: &Instruction, registers: &Registers, mask: u32) -> Checked<()> {
+    pub fn store(
+        &mut self,
+        access: Access,
+        at: &Instruction,
+        registers: &Registers,
+        mask: u32,
+    ) -> Checked<()> {
         let addresses = registers.addresses(at.a, access.wide_address);
         let size = access.kind.bytes() as usize;
         let bytes = (size * usize::from(access.vector)) as u64;
-        let who = if access.shared_with_others { self.memory.accessor(0, false) } else { self.who };
+        let who = if access.shared_with_others {
+            self.memory.accessor(0, false)
+        } else {
+            self.who
+        };
         each(mask, |lane| {
             let (space, address) = resolve(access.space, addresses[lane].wrapping_add(at.immediate as u64));
             let mut given = [0; 32];
@@ -176,13 +208,18 @@ impl Reach<'_> {
             }
             let given = &given[..bytes as usize];
             match space {
-                Space::Shared => self.shared.write(address, bytes, self.warp)?.copy_from_slice(given),
+                Space::Shared => self
+                    .shared
+                    .write(address, bytes, self.warp)?
+                    .copy_from_slice(given),
                 Space::Local | Space::Param => self.local.write(address, bytes, lane)?.copy_from_slice(given),
                 _ => {
                     self.memory.check_write(address, bytes, who)?;
                     // SAFETY: the bytes were checked to lie within an allocation.
                     unsafe {
-                        given.as_ptr().copy_to_nonoverlapping(self.memory.pointer(address), given.len());
+                        given
+                            .as_ptr()
+                            .copy_to_nonoverlapping(self.memory.pointer(address), given.len());
                     }
                 }
             }
@@ -200,7 +237,11 @@ impl Reach<'_> {
         let addresses = registers.addresses(at.a, access.wide_address);
         let wide = access.kind.bytes() == 8;
         let values = registers.addresses(at.b, wide);
-        let others = if function == Atomic::CompareAndSwap { registers.addresses(at.c, wide) } else { values };
+        let others = if function == Atomic::CompareAndSwap {
+            registers.addresses(at.c, wide)
+        } else {
+            values
+        };
         let bytes = u64::from(access.kind.bytes());
         each(mask, |lane| {
             let (space, address) = resolve(access.space, addresses[lane].wrapping_add(at.immediate as u64));
@@ -213,10 +254,14 @@ impl Reach<'_> {
                     old
                 }
                 Space::Local | Space::Param => {
-                    return Err(Problem::new(Kind::OutOfBounds, "an atomic operation on local memory"));
+                    return Err(Problem::new(
+                        Kind::OutOfBounds,
+                        "an atomic operation on local memory",
+                    ));
                 }
                 _ => {
-                    self.memory.check_read(address, bytes, self.memory.accessor(0, false))?;
+                    self.memory
+                        .check_read(address, bytes, self.memory.accessor(0, false))?;
                     in_memory(self.memory.pointer(address), wide, change)
                 }
             };
@@ -247,7 +292,13 @@ fn in_memory(place: *mut u8, wide: bool, change: impl Fn(u64) -> u64) -> u64 {
 fn changed(function: Atomic, kind: Type, old: u64, value: u64, other: u64) -> u64 {
     let signed = matches!(kind, Type::S32 | Type::S64);
     let narrow = kind.bytes() == 4;
-    let order = |x: u64| if narrow { i64::from(x as u32 as i32) } else { x as i64 };
+    let order = |x: u64| {
+        if narrow {
+            i64::from(x as u32 as i32)
+        } else {
+            x as i64
+        }
+    };
     let less = |a: u64, b: u64| if signed { order(a) < order(b) } else { a < b };
     match function {
         Atomic::Add if kind == Type::F32 => {
@@ -255,15 +306,45 @@ fn changed(function: Atomic, kind: Type, old: u64, value: u64, other: u64) -> u6
         }
         Atomic::Add if narrow => u64::from((old as u32).wrapping_add(value as u32)),
         Atomic::Add => old.wrapping_add(value),
-        Atomic::Min => if less(value, old) { value } else { old },
-        Atomic::Max => if less(old, value) { value } else { old },
+        Atomic::Min => {
+            if less(value, old) {
+                value
+            } else {
+                old
+            }
+        }
+        Atomic::Max => {
+            if less(old, value) {
+                value
+            } else {
+                old
+            }
+        }
         Atomic::And => old & value,
         Atomic::Or => old | value,
         Atomic::Xor => old ^ value,
         Atomic::Exchange => value,
         // Operand b is what must be there, operand c what comes in its place.
-        Atomic::CompareAndSwap => if old == value { other } else { old },
-        Atomic::Increment => if old >= value { 0 } else { old + 1 },
-        Atomic::Decrement => if old == 0 || old > value { value } else { old - 1 },
+        Atomic::CompareAndSwap => {
+            if old == value {
+                other
+            } else {
+                old
+            }
+        }
+        Atomic::Increment => {
+            if old >= value {
+                0
+            } else {
+                old + 1
+            }
+        }
+        Atomic::Decrement => {
+            if old == 0 || old > value {
+                value
+            } else {
+                old - 1
+            }
+        }
     }
 }

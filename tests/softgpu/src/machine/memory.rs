@@ -43,7 +43,10 @@ impl Pages {
                 0,
             )
         };
-        (start != libc::MAP_FAILED).then_some(Self { start: start.cast(), bytes })
+        (start != libc::MAP_FAILED).then_some(Self {
+            start: start.cast(),
+            bytes,
+        })
     }
 
     /// Makes whole pages in a range zero again and gives them back.
@@ -53,7 +56,13 @@ impl Pages {
         let last = (from + bytes) / page * page;
         if last > first {
             // SAFETY: the range lies within the mapping, at page boundaries.
-            unsafe { libc::madvise(self.start.add(first as usize).cast(), (last - first) as usize, libc::MADV_DONTNEED) };
+            unsafe {
+                libc::madvise(
+                    self.start.add(first as usize).cast(),
+                    (last - first) as usize,
+                    libc::MADV_DONTNEED,
+                )
+            };
         }
     }
 
@@ -190,7 +199,11 @@ impl Memory {
     pub fn free(&mut self, address: u64) -> Result<u64, FreeError> {
         let at = address.wrapping_sub(DEVICE_BASE);
         let Some(bytes) = self.live.remove(&at) else {
-            return Err(if self.freed.contains_key(&at) { FreeError::Twice } else { FreeError::NeverAllocated });
+            return Err(if self.freed.contains_key(&at) {
+                FreeError::Twice
+            } else {
+                FreeError::NeverAllocated
+            });
         };
         for pages in [&self.state, &self.data, &self.writers, &self.readers] {
             pages.fill(at, bytes, 0);
@@ -205,26 +218,36 @@ impl Memory {
         self.stamp += 1;
         if self.stamp == STAMPS {
             self.stamp = 1;
-            self.writers.forget(0, self.next.next_multiple_of(4096).min(self.space));
-            self.readers.forget(0, self.next.next_multiple_of(4096).min(self.space));
+            self.writers
+                .forget(0, self.next.next_multiple_of(4096).min(self.space));
+            self.readers
+                .forget(0, self.next.next_multiple_of(4096).min(self.space));
         }
     }
 
     /// The accessor of a block; past so many blocks some share a record, and races between those go unseen.
     pub fn accessor(&self, block: u64, checked: bool) -> Accessor {
         let block = (block % u64::from(BLOCKS)) as u32;
-        Accessor { tag: if checked { self.stamp << 22 | block << 4 } else { 0 } }
+        Accessor {
+            tag: if checked { self.stamp << 22 | block << 4 } else { 0 },
+        }
     }
 
     fn offset(&self, address: u64, bytes: u64) -> Checked<u64> {
         let at = address.wrapping_sub(DEVICE_BASE);
-        if at < self.space && at + bytes <= self.space { Ok(at) } else { Err(self.describe(address, bytes)) }
+        if at < self.space && at + bytes <= self.space {
+            Ok(at)
+        } else {
+            Err(self.describe(address, bytes))
+        }
     }
 
     /// Where the bytes of the card lie in this process.
     #[inline(always)]
     pub fn pointer(&self, address: u64) -> *mut u8 {
-        self.data.start.wrapping_add(address.wrapping_sub(DEVICE_BASE) as usize)
+        self.data
+            .start
+            .wrapping_add(address.wrapping_sub(DEVICE_BASE) as usize)
     }
 
     /// Says whose memory an address is near to.
@@ -249,10 +272,16 @@ impl Memory {
         let after = self.live.range(at..).next();
         let what = match (before, after) {
             (Some((start, size)), _) if at - start < size + (1 << 20) => {
-                format!("{bytes} bytes at {address:#x}, byte {} of an allocation of {size}", at - start)
+                format!(
+                    "{bytes} bytes at {address:#x}, byte {} of an allocation of {size}",
+                    at - start
+                )
             }
             (_, Some((start, size))) => {
-                format!("{bytes} bytes at {address:#x}, {} before an allocation of {size}", start - at)
+                format!(
+                    "{bytes} bytes at {address:#x}, {} before an allocation of {size}",
+                    start - at
+                )
             }
             _ => format!("{bytes} bytes at {address:#x}, far from any allocation"),
         };
@@ -267,7 +296,11 @@ impl Memory {
             return self.describe(address, bytes);
         }
         let first = state.iter().position(|state| state & WRITTEN == 0).unwrap_or(0);
-        let (start, size) = self.live.range(..=at).next_back().map_or((0, 0), |(start, size)| (*start, *size));
+        let (start, size) = self
+            .live
+            .range(..=at)
+            .next_back()
+            .map_or((0, 0), |(start, size)| (*start, *size));
         let what = format!(
             "{bytes} bytes at {address:#x}; byte {} of an allocation of {size} was never written",
             at - start + first as u64
@@ -284,8 +317,14 @@ impl Memory {
         unsafe {
             match bytes {
                 1 => (*start.cast::<AtomicU8>()).load(Ordering::Relaxed) & flags == flags,
-                2 => u64::from((*start.cast::<AtomicU16>()).load(Ordering::Relaxed)) & pattern == pattern & 0xffff,
-                4 => u64::from((*start.cast::<AtomicU32>()).load(Ordering::Relaxed)) & pattern == pattern & 0xffff_ffff,
+                2 => {
+                    u64::from((*start.cast::<AtomicU16>()).load(Ordering::Relaxed)) & pattern
+                        == pattern & 0xffff
+                }
+                4 => {
+                    u64::from((*start.cast::<AtomicU32>()).load(Ordering::Relaxed)) & pattern
+                        == pattern & 0xffff_ffff
+                }
                 _ => {
                     let first = (*start.cast::<AtomicU64>()).load(Ordering::Relaxed) & pattern == pattern;
                     let second = start.wrapping_add(8).cast::<AtomicU64>();
@@ -302,7 +341,10 @@ impl Memory {
             return Err(self.describe(address, bytes));
         }
         if address & (bytes - 1) != 0 {
-            return Err(Problem::new(Kind::Misaligned, format!("{bytes} bytes at {address:#x}")));
+            return Err(Problem::new(
+                Kind::Misaligned,
+                format!("{bytes} bytes at {address:#x}"),
+            ));
         }
         Ok(at)
     }
@@ -330,7 +372,10 @@ impl Memory {
             }
             for byte in at..at + bytes {
                 // SAFETY: within the mapping, as checked by `place`.
-                unsafe { (*self.state.start.add(byte as usize).cast::<AtomicU8>()).store(READABLE, Ordering::Relaxed) };
+                unsafe {
+                    (*self.state.start.add(byte as usize).cast::<AtomicU8>())
+                        .store(READABLE, Ordering::Relaxed)
+                };
             }
         }
         if who.tag == 0 {
@@ -390,7 +435,11 @@ impl Memory {
         if read & !15 != who.tag && read >> 22 == who.tag >> 22 && read & mask != 0 {
             return Err(Self::race("writes", "read", read, address));
         }
-        let mine = if written & !15 == who.tag { written | mask } else { who.tag | mask };
+        let mine = if written & !15 == who.tag {
+            written | mask
+        } else {
+            who.tag | mask
+        };
         if mine != written {
             record.store(mine, Ordering::Relaxed);
         }
@@ -403,7 +452,9 @@ impl Memory {
             SEVERAL => "several blocks".to_owned(),
             block => format!("block number {}", block >> 4),
         };
-        let what = format!("the block {does} {address:#x}, which {other} of the same launch {did}; no order is given");
+        let what = format!(
+            "the block {does} {address:#x}, which {other} of the same launch {did}; no order is given"
+        );
         Problem::new(Kind::Race, what)
     }
 

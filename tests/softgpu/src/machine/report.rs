@@ -31,7 +31,11 @@ pub type Checked<T> = Result<T, Box<Problem>>;
 
 impl Problem {
     pub fn new(kind: Kind, what: impl Into<String>) -> Box<Self> {
-        Box::new(Self { kind, lane: None, what: what.into() })
+        Box::new(Self {
+            kind,
+            lane: None,
+            what: what.into(),
+        })
     }
 
     /// Names the lane, unless somebody nearer to the fault has done so.

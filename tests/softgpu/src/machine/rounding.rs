@@ -39,7 +39,11 @@ pub fn fma(a: f32, b: f32, c: f32, rounding: Rounding) -> f32 {
     let rest = (product - (sum - part)) + (c - part);
     let result = directed(sum, if rest.is_finite() { rest } else { 0.0 }, rounding);
     // x − x is −0 when rounding down, as IEEE 754 has it.
-    if sum == 0.0 && rest == 0.0 && rounding == Rounding::Down && product != 0.0 { -0.0 } else { result }
+    if sum == 0.0 && rest == 0.0 && rounding == Rounding::Down && product != 0.0 {
+        -0.0
+    } else {
+        result
+    }
 }
 
 /// A double to a single.

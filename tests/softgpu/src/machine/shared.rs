@@ -29,7 +29,12 @@ pub struct Shared {
 impl Shared {
     pub fn new(size: usize) -> Self {
         let words = size.div_ceil(4);
-        Self { bytes: vec![0; words * 4], writes: vec![0; words], reads: vec![0; words], epoch: 1 }
+        Self {
+            bytes: vec![0; words * 4],
+            writes: vec![0; words],
+            reads: vec![0; words],
+            epoch: 1,
+        }
     }
 
     /// For the next block: nothing is written, nobody has come by.
@@ -55,7 +60,10 @@ impl Shared {
             return Err(self.outside(address, bytes));
         }
         if address & (bytes - 1) != 0 {
-            return Err(Problem::new(Kind::Misaligned, format!("{bytes} bytes at shared {address:#x}")));
+            return Err(Problem::new(
+                Kind::Misaligned,
+                format!("{bytes} bytes at shared {address:#x}"),
+            ));
         }
         Ok(at as usize)
     }
@@ -63,7 +71,10 @@ impl Shared {
     #[cold]
     fn outside(&self, address: u64, bytes: u64) -> Box<Problem> {
         let at = address.wrapping_sub(u64::from(SHARED_START)) as i64;
-        let what = format!("{bytes} bytes at byte {at} of {} of shared memory", self.bytes.len());
+        let what = format!(
+            "{bytes} bytes at byte {at} of {} of shared memory",
+            self.bytes.len()
+        );
         Problem::new(Kind::OutOfBounds, what)
     }
 
@@ -106,7 +117,11 @@ impl Shared {
         if (record >> WARP_AT) & 31 == warp {
             return record | mask;
         }
-        if record & mask & 15 != 0 { epoch << EPOCH_AT | SEVERAL | (record & mask & 15) } else { mine }
+        if record & mask & 15 != 0 {
+            epoch << EPOCH_AT | SEVERAL | (record & mask & 15)
+        } else {
+            mine
+        }
     }
 
     #[cold]

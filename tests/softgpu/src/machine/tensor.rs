@@ -17,7 +17,14 @@ use crate::ptx::instruction::Instruction;
 
 /// D = A·B + C for one warp. `wrong` flips a bit of one result, to see who notices.
 #[inline(always)]
-pub fn mma(depth: usize, half_d: bool, half_c: bool, at: &Instruction, registers: &mut Registers, wrong: bool) {
+pub fn mma(
+    depth: usize,
+    half_d: bool,
+    half_c: bool,
+    at: &Instruction,
+    registers: &mut Registers,
+    wrong: bool,
+) {
     let (d_count, c_count) = (if half_d { 2 } else { 4 }, if half_c { 2 } else { 4 });
     let (a_count, b_count) = (depth / 4, depth / 8);
     let (d_list, rest) = at.list.split_at(d_count);
@@ -83,7 +90,10 @@ pub fn mma(depth: usize, half_d: bool, half_c: bool, at: &Instruction, registers
 
 #[inline(always)]
 fn singles(words: &Words) -> ([f32; WARP], [f32; WARP]) {
-    (words.map(|word| to_single(word as u16)), words.map(|word| to_single((word >> 16) as u16)))
+    (
+        words.map(|word| to_single(word as u16)),
+        words.map(|word| to_single((word >> 16) as u16)),
+    )
 }
 
 /// Loads 8 × 8 matrices of halves: lane 8·m + r names row r of matrix m; lane l receives elements 2·(l % 4) and the next
@@ -105,7 +115,9 @@ pub fn load_matrix(
             if address.wrapping_sub(SHARED_WINDOW) < WINDOW_BYTES {
                 address -= SHARED_WINDOW;
             }
-            let bytes = shared.read(address, 16, warp).map_err(|problem| problem.in_lane(lane))?;
+            let bytes = shared
+                .read(address, 16, warp)
+                .map_err(|problem| problem.in_lane(lane))?;
             for (element, pair) in row.iter_mut().zip(bytes.chunks_exact(2)) {
                 *element = u16::from_le_bytes([pair[0], pair[1]]);
             }

@@ -30,7 +30,10 @@ struct Group {
 pub enum Stop {
     Done,
     /// At a barrier: its number, and how many threads it is for (None: all of the block).
-    Barrier { number: u32, threads: Option<u32> },
+    Barrier {
+        number: u32,
+        threads: Option<u32>,
+    },
 }
 
 /// What a warp needs beside itself.
@@ -155,7 +158,10 @@ impl Warp {
                 Op::Branch => {
                     self.branches += 1;
                     if self.branches > MOST_BRANCHES {
-                        return Err(Problem::new(Kind::Timeout, "a warp took a thousand million branches"));
+                        return Err(Problem::new(
+                            Kind::Timeout,
+                            "a warp took a thousand million branches",
+                        ));
                     }
                     if mask == self.mask {
                         self.at = at.immediate as u32;
@@ -185,7 +191,10 @@ impl Warp {
                     self.at += 1;
                     let lane = self.some_lane() as usize;
                     let threads = counted.then(|| self.registers.words(at.b)[lane]);
-                    return Ok(Stop::Barrier { number: self.registers.words(at.a)[lane], threads });
+                    return Ok(Stop::Barrier {
+                        number: self.registers.words(at.a)[lane],
+                        threads,
+                    });
                 }
                 Op::WarpBarrier => {
                     if self.gather(mask, self.members(at.b, mask))? {
@@ -201,15 +210,30 @@ impl Warp {
                     }
                     continue;
                 }
-                Op::Mma { depth, half_d, half_c } => {
+                Op::Mma {
+                    depth,
+                    half_d,
+                    half_c,
+                } => {
                     if self.gather(mask, u32::MAX)? {
                         let wrong = scene.wrong_mma;
-                        tensor::mma(usize::from(*depth), *half_d, *half_c, at, &mut self.registers, wrong);
+                        tensor::mma(
+                            usize::from(*depth),
+                            *half_d,
+                            *half_c,
+                            at,
+                            &mut self.registers,
+                            wrong,
+                        );
                         self.at += 1;
                     }
                     continue;
                 }
-                Op::LoadMatrix { count, transposed, wide_address } => {
+                Op::LoadMatrix {
+                    count,
+                    transposed,
+                    wide_address,
+                } => {
                     if self.gather(mask, u32::MAX)? {
                         let shape = (*count, *transposed, *wide_address);
                         tensor::load_matrix(shape, at, &mut self.registers, shared, self.number)?;
@@ -228,10 +252,19 @@ impl Warp {
                 })?,
                 Op::CopyAsync { bytes, wide_shared } => {
                     let world = (shared as &mut Shared, scene.memory, scene.who);
-                    self.copies.begin(at, (*bytes, *wide_shared), &self.registers, mask, self.number, world)?;
+                    self.copies.begin(
+                        at,
+                        (*bytes, *wide_shared),
+                        &self.registers,
+                        mask,
+                        self.number,
+                        world,
+                    )?;
                 }
                 Op::CopyCommit => self.copies.commit(mask),
-                Op::CopyWait => self.copies.wait(mask, Some(at.immediate as u32), self.number, shared),
+                Op::CopyWait => self
+                    .copies
+                    .wait(mask, Some(at.immediate as u32), self.number, shared),
                 Op::CopyWaitAll => self.copies.wait(mask, None, self.number, shared),
                 Op::Trap => return Err(Problem::new(Kind::Trap, "the kernel gave up by itself")),
                 _ => self.lanewise(scene, at, mask)?,
@@ -247,8 +280,13 @@ impl Warp {
         shared: &mut Shared,
         f: impl FnOnce(&mut Reach, &mut Registers) -> Checked<()>,
     ) -> Checked<()> {
-        let mut reach =
-            Reach { memory: scene.memory, shared, local: &mut self.local, warp: self.number, who: scene.who };
+        let mut reach = Reach {
+            memory: scene.memory,
+            shared,
+            local: &mut self.local,
+            warp: self.number,
+            who: scene.who,
+        };
         f(&mut reach, &mut self.registers)
     }
 
@@ -263,7 +301,9 @@ impl Warp {
             Op::BitInsert(kind) => integer::insert(kind, registers, at, mask),
             Op::Logic3 => integer::logic3(registers, at, mask),
             Op::Float1(function, kind, _) => arithmetic::one(function, kind, registers, at, mask),
-            Op::Float2(function, kind, rounding) => arithmetic::two(function, kind, rounding, registers, at, mask),
+            Op::Float2(function, kind, rounding) => {
+                arithmetic::two(function, kind, rounding, registers, at, mask)
+            }
             Op::Fma(kind, rounding, relu) => arithmetic::fma(kind, rounding, relu, registers, at, mask),
             Op::Move32 => {
                 let value = *registers.words(at.a);
@@ -289,7 +329,13 @@ impl Warp {
                     u64::store(registers, at.d, std::array::from_fn(pick), mask);
                 } else {
                     let (a, b) = (*registers.words(at.a), *registers.words(at.b));
-                    let pick = |lane: usize| if chosen & (1 << lane) != 0 { a[lane] } else { b[lane] };
+                    let pick = |lane: usize| {
+                        if chosen & (1 << lane) != 0 {
+                            a[lane]
+                        } else {
+                            b[lane]
+                        }
+                    };
                     u32::store(registers, at.d, std::array::from_fn(pick), mask);
                 }
             }
@@ -314,7 +360,9 @@ impl Warp {
             Op::Set(comparison, kind, result) => compare::set(comparison, kind, result, registers, at, mask),
             Op::Convert { .. } => convert::convert(registers, at, mask),
             Op::ConvertPair { relu } => convert::pair(relu, registers, at, mask),
-            Op::LoadParameter(access, indexed) => load_parameter(access, indexed, scene, at, registers, mask)?,
+            Op::LoadParameter(access, indexed) => {
+                load_parameter(access, indexed, scene, at, registers, mask)?
+            }
             Op::ActiveMask => u32::store(registers, at.d, [mask; WARP], mask),
             Op::Clock(wide) => {
                 // The count of branches never falls, which is all that a clock promises here.
@@ -352,14 +400,19 @@ impl Warp {
     #[inline(always)]
     fn members(&self, register: u32, mask: u32) -> u32 {
         let masks = self.registers.words(register);
-        (0..WARP).filter(|lane| mask >> lane & 1 == 1).fold(0, |all, lane| all | masks[lane])
+        (0..WARP)
+            .filter(|lane| mask >> lane & 1 == 1)
+            .fold(0, |all, lane| all | masks[lane])
     }
 
     /// Keeps the lanes of `mask` here and sends the others on to the next instruction.
     #[inline(always)]
     fn split(&mut self, mask: u32) {
         if mask != self.mask {
-            self.wait(Group { at: self.at + 1, mask: self.mask & !mask });
+            self.wait(Group {
+                at: self.at + 1,
+                mask: self.mask & !mask,
+            });
             self.mask = mask;
         }
     }
@@ -375,7 +428,10 @@ impl Warp {
 
     /// Moves the current lanes to another instruction and goes on with the lowest.
     fn leave(&mut self, to: u32) {
-        self.wait(Group { at: to, mask: self.mask });
+        self.wait(Group {
+            at: to,
+            mask: self.mask,
+        });
         self.mask = 0;
         self.next_group();
     }
@@ -384,7 +440,10 @@ impl Warp {
     #[cold]
     fn join(&mut self) {
         if self.mask != 0 {
-            self.wait(Group { at: self.at, mask: self.mask });
+            self.wait(Group {
+                at: self.at,
+                mask: self.mask,
+            });
         }
         self.next_group();
     }
@@ -407,7 +466,10 @@ impl Warp {
                 let what = format!("a branch to number {} of {} targets", chosen[lane], at.list.len());
                 return Err(Problem::new(Kind::Trap, what).in_lane(lane));
             };
-            self.wait(Group { at: *target, mask: 1 << lane });
+            self.wait(Group {
+                at: *target,
+                mask: 1 << lane,
+            });
         }
         self.mask = 0;
         self.next_group();
@@ -427,11 +489,18 @@ impl Warp {
     fn gather_slowly(&mut self, mask: u32, needed: u32) -> Checked<bool> {
         self.split(mask);
         let here = self.at;
-        let parked: u32 = self.parked.iter().filter(|group| group.at == here).fold(0, |all, group| all | group.mask);
+        let parked: u32 = self
+            .parked
+            .iter()
+            .filter(|group| group.at == here)
+            .fold(0, |all, group| all | group.mask);
         self.parked.retain(|group| group.at != here);
         self.mask |= parked;
         if self.mask & !needed != 0 {
-            let what = format!("lanes {:#010x} are here, but the member mask is {needed:#010x}", self.mask);
+            let what = format!(
+                "lanes {:#010x} are here, but the member mask is {needed:#010x}",
+                self.mask
+            );
             return Err(Problem::new(Kind::Divergence, what));
         }
         let missing = needed & !self.mask;
@@ -446,7 +515,10 @@ impl Warp {
         if self.waiting.is_empty() {
             return Err(self.stuck(missing));
         }
-        self.parked.push(Group { at: here, mask: self.mask });
+        self.parked.push(Group {
+            at: here,
+            mask: self.mask,
+        });
         self.mask = 0;
         self.next_group();
         Ok(false)
@@ -518,12 +590,20 @@ fn load_parameter(
     registers: &mut Registers,
     mask: u32,
 ) -> Checked<()> {
-    let bases = if indexed { registers.addresses(at.a, access.wide_address) } else { [0; WARP] };
+    let bases = if indexed {
+        registers.addresses(at.a, access.wide_address)
+    } else {
+        [0; WARP]
+    };
     let size = access.kind.bytes() as usize;
     for (part, register) in at.list.iter().enumerate() {
         for lane in (0..WARP).filter(|lane| mask >> lane & 1 == 1) {
-            let from = bases[lane].wrapping_add(at.immediate as u64).wrapping_add((part * size) as u64);
-            let Some(bytes) = usize::try_from(from).ok().and_then(|from| scene.parameters.get(from..from + size))
+            let from = bases[lane]
+                .wrapping_add(at.immediate as u64)
+                .wrapping_add((part * size) as u64);
+            let Some(bytes) = usize::try_from(from)
+                .ok()
+                .and_then(|from| scene.parameters.get(from..from + size))
             else {
                 let what = format!("byte {from} of {} of the parameters", scene.parameters.len());
                 return Err(Problem::new(Kind::OutOfBounds, what).in_lane(lane));

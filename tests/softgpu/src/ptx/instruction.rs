@@ -222,16 +222,27 @@ pub enum Op {
     PredicateLogic(Logic),
     PredicateNot,
     /// From a type to a type.
-    Convert { to: Type, from: Type, rounding: Rounding, integral: bool, wide_to: bool, wide_from: bool },
+    Convert {
+        to: Type,
+        from: Type,
+        rounding: Rounding,
+        integral: bool,
+        wide_to: bool,
+        wide_from: bool,
+    },
     /// cvt.rn.f16x2.f32: `a` into the upper half, `b` into the lower.
-    ConvertPair { relu: bool },
+    ConvertPair {
+        relu: bool,
+    },
     /// Parameters of the kernel, at `immediate` (plus `a` where the flag says so).
     LoadParameter(Access, bool),
     Load(Access),
     Store(Access),
     Atomic(Atomic, Access, bool),
     /// `immediate` is the number of the barrier when `a` is no register; `b` the number of threads.
-    Barrier { counted: bool },
+    Barrier {
+        counted: bool,
+    },
     WarpBarrier,
     Branch,
     /// `a` chooses from `list` of program counters.
@@ -250,11 +261,22 @@ pub enum Op {
     ActiveMask,
     Fence,
     /// `list` are the destinations.
-    LoadMatrix { count: u8, transposed: bool, wide_address: bool },
+    LoadMatrix {
+        count: u8,
+        transposed: bool,
+        wide_address: bool,
+    },
     /// `list` is d[], a[], b[], c[] of m16n8k`depth`; the flags say that D and C are f16.
-    Mma { depth: u8, half_d: bool, half_c: bool },
+    Mma {
+        depth: u8,
+        half_d: bool,
+        half_c: bool,
+    },
     /// `a` shared address, `b` global address, `c` source size or NONE; `immediate` bytes.
-    CopyAsync { bytes: u8, wide_shared: bool },
+    CopyAsync {
+        bytes: u8,
+        wide_shared: bool,
+    },
     CopyCommit,
     /// Waits until at most `immediate` groups are pending.
     CopyWait,

@@ -32,21 +32,29 @@ pub fn tokens(text: &str) -> Result<Vec<(Token, u32)>, PtxError> {
             byte if byte.is_ascii_whitespace() => at += 1,
             _ if rest.starts_with(b"//") => at += rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len()),
             _ if rest.starts_with(b"/*") => {
-                let end = text[at..].find("*/").ok_or_else(|| PtxError::at(line, "a comment without end"))?;
+                let end = text[at..]
+                    .find("*/")
+                    .ok_or_else(|| PtxError::at(line, "a comment without end"))?;
                 line += rest[..end].iter().filter(|&&b| b == b'\n').count() as u32;
                 at += end + 2;
             }
             b'"' => {
                 let end = rest[1..].iter().position(|&b| b == b'"');
                 let end = end.ok_or_else(|| PtxError::at(line, "a text without end"))?;
-                found.push((Token::Text(String::from_utf8_lossy(&rest[1..=end]).into_owned()), line));
+                found.push((
+                    Token::Text(String::from_utf8_lossy(&rest[1..=end]).into_owned()),
+                    line,
+                ));
                 at += end + 2;
             }
             byte if in_word(byte) => {
                 let end = rest.iter().position(|&b| !in_word(b)).unwrap_or(rest.len());
                 // `C::m` never ends a word of the subset, but `.L2::128B` is one.
                 let end = word_end(rest, end);
-                found.push((Token::Word(String::from_utf8_lossy(&rest[..end]).into_owned()), line));
+                found.push((
+                    Token::Word(String::from_utf8_lossy(&rest[..end]).into_owned()),
+                    line,
+                ));
                 at += end;
             }
             byte if byte.is_ascii_punctuation() => {
@@ -63,7 +71,10 @@ pub fn tokens(text: &str) -> Result<Vec<(Token, u32)>, PtxError> {
 fn word_end(rest: &[u8], mut end: usize) -> usize {
     while rest[end..].starts_with(b"::") && rest.get(end + 2).is_some_and(|&b| in_word(b)) {
         end += 2;
-        end += rest[end..].iter().position(|&b| !in_word(b)).unwrap_or(rest.len() - end);
+        end += rest[end..]
+            .iter()
+            .position(|&b| !in_word(b))
+            .unwrap_or(rest.len() - end);
     }
     end
 }

@@ -23,7 +23,12 @@ pub fn lower(module: &Module, global: &dyn Fn(&str) -> Option<u64>) -> Result<Pr
             kernels.push(Lowering::new(module, global).kernel(function, body)?);
         }
     }
-    Ok(Program { kernels, files: module.files.clone(), target: module.target, version: module.version })
+    Ok(Program {
+        kernels,
+        files: module.files.clone(),
+        target: module.target,
+        version: module.version,
+    })
 }
 
 pub struct Lowering<'a> {
@@ -74,11 +79,20 @@ impl<'a> Lowering<'a> {
         for parameter in &function.params {
             offset = align(offset, parameter.align);
             self.scopes.declare(&parameter.name, Symbol::Parameter(offset));
-            parameters.push(Parameter { offset, bytes: parameter.size as u32 });
+            parameters.push(Parameter {
+                offset,
+                bytes: parameter.size as u32,
+            });
             offset += parameter.size as u32;
         }
         self.body(body)?;
-        self.emit(Instruction::new(Op::Exit), Place { line: function.line, ..Place::default() });
+        self.emit(
+            Instruction::new(Op::Exit),
+            Place {
+                line: function.line,
+                ..Place::default()
+            },
+        );
         self.link()?;
         let static_shared = self.shared_at - SHARED_START;
         let dynamic_at = align(self.shared_at, u64::from(self.dynamic_align));
@@ -109,12 +123,14 @@ impl<'a> Lowering<'a> {
     /// Replaces labels by program counters.
     fn link(&mut self) -> Result<()> {
         let target = |labels: &[Option<u32>], label: u32, place: Place| {
-            labels[label as usize].ok_or_else(|| PtxError::at(place.line, "a branch to a label that is nowhere"))
+            labels[label as usize]
+                .ok_or_else(|| PtxError::at(place.line, "a branch to a label that is nowhere"))
         };
         for (instruction, place) in self.code.iter_mut().zip(&self.places) {
             match instruction.op {
                 Op::Branch => {
-                    instruction.immediate = i64::from(target(&self.labels, instruction.immediate as u32, *place)?);
+                    instruction.immediate =
+                        i64::from(target(&self.labels, instruction.immediate as u32, *place)?);
                 }
                 Op::BranchIndexed => {
                     for label in &mut instruction.list {
@@ -146,7 +162,8 @@ impl<'a> Lowering<'a> {
                 }
                 Statement::BranchTargets(name, _) => {
                     self.targets.push(Vec::new());
-                    self.scopes.declare(name, Symbol::Targets(self.targets.len() as u32 - 1));
+                    self.scopes
+                        .declare(name, Symbol::Targets(self.targets.len() as u32 - 1));
                 }
                 _ => {}
             }
@@ -155,7 +172,10 @@ impl<'a> Lowering<'a> {
             if let Statement::BranchTargets(name, names) = statement
                 && let Some(Symbol::Targets(at)) = self.scopes.find(name)
             {
-                let labels = names.iter().map(|name| self.label(name, 0)).collect::<Result<_>>()?;
+                let labels = names
+                    .iter()
+                    .map(|name| self.label(name, 0))
+                    .collect::<Result<_>>()?;
                 self.targets[at as usize] = labels;
             }
         }
@@ -169,7 +189,10 @@ impl<'a> Lowering<'a> {
         match statement {
             Statement::Registers { kind, name, count } => {
                 if !self.scopes.declare_registers(kind, name, *count) {
-                    return Err(PtxError::at(0, format!("registers of an unknown type `.{kind}`: `{name}`")));
+                    return Err(PtxError::at(
+                        0,
+                        format!("registers of an unknown type `.{kind}`: `{name}`"),
+                    ));
                 }
             }
             Statement::Variable(variable) => self.place(variable),
@@ -249,13 +272,13 @@ impl<'a> Lowering<'a> {
         };
         Ok(match operand {
             Operand::Integer(value) => self.scopes.constant(trim(*value as u64), wide),
-            Operand::Single(bits) if wide && is_float => {
-                self.scopes.constant(f64::from(f32::from_bits(*bits)).to_bits(), true)
-            }
+            Operand::Single(bits) if wide && is_float => self
+                .scopes
+                .constant(f64::from(f32::from_bits(*bits)).to_bits(), true),
             Operand::Single(bits) => self.scopes.constant(trim(u64::from(*bits)), wide),
-            Operand::Double(bits) if bytes == 4 => {
-                self.scopes.constant(u64::from((f64::from_bits(*bits) as f32).to_bits()), false)
-            }
+            Operand::Double(bits) if bytes == 4 => self
+                .scopes
+                .constant(u64::from((f64::from_bits(*bits) as f32).to_bits()), false),
             Operand::Double(bits) => self.scopes.constant(trim(*bits), wide),
             Operand::Name(name) => return self.named_source(name, wide, line),
             other => return Err(PtxError::at(line, format!("expected a value, found {other:?}"))),
@@ -276,7 +299,10 @@ impl<'a> Lowering<'a> {
             return Ok(self.dynamic_shared(name, wide));
         }
         let address = match self.symbol(name, line)? {
-            Symbol::Register { class: Class::Predicate, .. } => {
+            Symbol::Register {
+                class: Class::Predicate,
+                ..
+            } => {
                 return Err(PtxError::at(line, format!("`{name}` is a predicate")));
             }
             Symbol::Register { class, at, .. } => {
@@ -298,16 +324,26 @@ impl<'a> Lowering<'a> {
     }
 
     fn is_dynamic(&self, name: &str) -> bool {
-        self.module.variables.iter().any(|v| v.name == name && v.space == Space::Shared && v.size == 0)
+        self.module
+            .variables
+            .iter()
+            .any(|v| v.name == name && v.space == Space::Shared && v.size == 0)
     }
 
     fn dynamic_shared(&mut self, name: &str, wide: bool) -> u32 {
-        let align = self.module.variables.iter().find(|v| v.name == name).map_or(16, |v| v.align);
+        let align = self
+            .module
+            .variables
+            .iter()
+            .find(|v| v.name == name)
+            .map_or(16, |v| v.align);
         self.dynamic_align = self.dynamic_align.max(align as u32);
         if let Some(at) = self.dynamic.get(&wide) {
             return *at;
         }
-        let at = self.scopes.allocate(if wide { Class::Double } else { Class::Word });
+        let at = self
+            .scopes
+            .allocate(if wide { Class::Double } else { Class::Word });
         self.dynamic.insert(wide, at);
         at
     }
@@ -317,10 +353,15 @@ impl<'a> Lowering<'a> {
         match operand {
             Operand::Name(name) if name == "_" => Ok((self.scopes.allocate(Class::Double), 4)),
             Operand::Name(name) => match self.symbol(name, line)? {
-                Symbol::Register { class, at, bytes } if class != Class::Predicate => Ok((at, u32::from(bytes))),
+                Symbol::Register { class, at, bytes } if class != Class::Predicate => {
+                    Ok((at, u32::from(bytes)))
+                }
                 _ => Err(PtxError::at(line, format!("`{name}` cannot be written here"))),
             },
-            other => Err(PtxError::at(line, format!("expected a register, found {other:?}"))),
+            other => Err(PtxError::at(
+                line,
+                format!("expected a register, found {other:?}"),
+            )),
         }
     }
 
@@ -329,22 +370,39 @@ impl<'a> Lowering<'a> {
             Operand::Name(name) if name == "_" => Ok(self.scopes.allocate(Class::Predicate)),
             Operand::Integer(value) => Ok(self.scopes.constant_predicate(*value != 0)),
             Operand::Name(name) => match self.symbol(name, line)? {
-                Symbol::Register { class: Class::Predicate, at, .. } => Ok(at),
+                Symbol::Register {
+                    class: Class::Predicate,
+                    at,
+                    ..
+                } => Ok(at),
                 _ => Err(PtxError::at(line, format!("`{name}` is no predicate"))),
             },
-            other => Err(PtxError::at(line, format!("expected a predicate, found {other:?}"))),
+            other => Err(PtxError::at(
+                line,
+                format!("expected a predicate, found {other:?}"),
+            )),
         }
     }
 
     /// Whether a name is that of a predicate.
     pub fn is_predicate(&mut self, operand: &Operand) -> bool {
-        let Operand::Name(name) = operand else { return false };
-        matches!(self.scopes.find(name), Some(Symbol::Register { class: Class::Predicate, .. }))
+        let Operand::Name(name) = operand else {
+            return false;
+        };
+        matches!(
+            self.scopes.find(name),
+            Some(Symbol::Register {
+                class: Class::Predicate,
+                ..
+            })
+        )
     }
 
     /// Whether an operand is a register of the module, and no special one or predicate.
     pub fn is_plain_register(&mut self, operand: &Operand) -> bool {
-        let Operand::Name(name) = operand else { return false };
+        let Operand::Name(name) = operand else {
+            return false;
+        };
         match self.scopes.find(name) {
             Some(Symbol::Register { class, .. }) => class != Class::Predicate,
             _ => false,
@@ -354,7 +412,10 @@ impl<'a> Lowering<'a> {
     /// An address: the register of its base, whether that has 64 bits, and the offset.
     pub fn address(&mut self, operand: &Operand, line: u32) -> Result<(u32, bool, i64)> {
         let Operand::Address(base, offset) = operand else {
-            return Err(PtxError::at(line, format!("expected an address, found {operand:?}")));
+            return Err(PtxError::at(
+                line,
+                format!("expected an address, found {operand:?}"),
+            ));
         };
         match &**base {
             Operand::Name(name) => {
@@ -362,8 +423,16 @@ impl<'a> Lowering<'a> {
                     return Ok((self.dynamic_shared(name, true), true, *offset));
                 }
                 match self.symbol(name, line)? {
-                    Symbol::Register { class: Class::Double, at, .. } => Ok((at, true, *offset)),
-                    Symbol::Register { class: Class::Word, at, bytes: 4 } => Ok((at, false, *offset)),
+                    Symbol::Register {
+                        class: Class::Double,
+                        at,
+                        ..
+                    } => Ok((at, true, *offset)),
+                    Symbol::Register {
+                        class: Class::Word,
+                        at,
+                        bytes: 4,
+                    } => Ok((at, false, *offset)),
                     _ => Ok((self.named_source(name, true, line)?, true, *offset)),
                 }
             }
@@ -374,7 +443,9 @@ impl<'a> Lowering<'a> {
 
     /// The offset of a parameter of the kernel, if that is what an address names.
     pub fn parameter_of_kernel(&mut self, operand: &Operand) -> Option<i64> {
-        let Operand::Address(base, offset) = operand else { return None };
+        let Operand::Address(base, offset) = operand else {
+            return None;
+        };
         let Operand::Name(name) = &**base else { return None };
         match self.scopes.find(name) {
             Some(Symbol::Parameter(at)) => Some(i64::from(at) + offset),
@@ -397,15 +468,29 @@ impl<'a> Lowering<'a> {
             _ => &[],
         };
         let module = self.module;
-        let function = module.functions.iter().find(|function| function.name == *name && function.body.is_some());
-        let Some((function, body)) = function.and_then(|function| Some((function, function.body.as_ref()?))) else {
-            return Err(PtxError::at(line, format!("the function `{name}` has no body here")));
+        let function = module
+            .functions
+            .iter()
+            .find(|function| function.name == *name && function.body.is_some());
+        let Some((function, body)) = function.and_then(|function| Some((function, function.body.as_ref()?)))
+        else {
+            return Err(PtxError::at(
+                line,
+                format!("the function `{name}` has no body here"),
+            ));
         };
         if self.depth >= DEEPEST_CALL {
-            return Err(PtxError::at(line, format!("`{name}` calls itself, or calls go too deep")));
+            return Err(PtxError::at(
+                line,
+                format!("`{name}` calls itself, or calls go too deep"),
+            ));
         }
         let mut bound = Vec::new();
-        let formal = function.returns.iter().zip(returns).chain(function.params.iter().zip(arguments));
+        let formal = function
+            .returns
+            .iter()
+            .zip(returns)
+            .chain(function.params.iter().zip(arguments));
         for (variable, actual) in formal {
             let Operand::Name(actual) = actual else {
                 return Err(PtxError::at(line, "expected the name of a parameter"));
@@ -433,7 +518,9 @@ impl<'a> Lowering<'a> {
 
     /// A branch around what a guarded call is replaced by.
     fn guarded_skip(&mut self, call: &syntax::Instruction) -> Result<Option<u32>> {
-        let Some((name, negated)) = &call.guard else { return Ok(None) };
+        let Some((name, negated)) = &call.guard else {
+            return Ok(None);
+        };
         let label = self.new_label();
         let mut branch = Instruction::new(Op::Branch);
         branch.guard = self.predicate(&Operand::Name(name.clone()), call.place.line)?;

@@ -29,7 +29,10 @@ pub enum PtxError {
 
 impl PtxError {
     fn at(line: u32, what: impl Into<String>) -> Self {
-        Self::Syntax { line, what: what.into() }
+        Self::Syntax {
+            line,
+            what: what.into(),
+        }
     }
 }
 
@@ -37,7 +40,9 @@ impl fmt::Display for PtxError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Syntax { line, what } => write!(out, "PTX line {line}: {what}"),
-            Self::Target { needs, has } => write!(out, "the module is for sm_{needs}, the card is an sm_{has}"),
+            Self::Target { needs, has } => {
+                write!(out, "the module is for sm_{needs}, the card is an sm_{has}")
+            }
             Self::Version { major, minor } => write!(out, "PTX {major}.{minor} is newer than the driver"),
         }
     }

@@ -35,7 +35,10 @@ impl<'a> Modifiers<'a> {
     }
 
     pub fn one_of<T: Copy>(&mut self, choices: &[(&str, T)]) -> Option<T> {
-        choices.iter().find(|(name, _)| self.take(name)).map(|(_, value)| *value)
+        choices
+            .iter()
+            .find(|(name, _)| self.take(name))
+            .map(|(_, value)| *value)
     }
 
     /// The next type, in the order of the text.
@@ -73,11 +76,18 @@ impl<'a> Modifiers<'a> {
     }
 
     pub fn unknown<T>(&self) -> Result<T> {
-        Err(PtxError::at(self.line, format!("the instruction `{}` is not known", self.whole)))
+        Err(PtxError::at(
+            self.line,
+            format!("the instruction `{}` is not known", self.whole),
+        ))
     }
 
     fn finish(&self) -> Result<()> {
-        if self.left.is_empty() { Ok(()) } else { self.unknown() }
+        if self.left.is_empty() {
+            Ok(())
+        } else {
+            self.unknown()
+        }
     }
 }
 
@@ -106,16 +116,31 @@ pub fn lower(into: &mut Lowering, source: &syntax::Instruction) -> Result<()> {
 
 /// The operands of an instruction, with an error where one is missing.
 pub fn operand(source: &syntax::Instruction, at: usize) -> Result<&Operand> {
-    let missing = || PtxError::at(source.place.line, format!("`{}` lacks an operand", source.opcode.join(".")));
+    let missing = || {
+        PtxError::at(
+            source.place.line,
+            format!("`{}` lacks an operand", source.opcode.join(".")),
+        )
+    };
     source.operands.get(at).ok_or_else(missing)
 }
 
 /// `d` and up to three sources, all of the same type.
-fn uniform(into: &mut Lowering, source: &syntax::Instruction, kind: Type, op: Op, sources: usize) -> Result<Instruction> {
+fn uniform(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    kind: Type,
+    op: Op,
+    sources: usize,
+) -> Result<Instruction> {
     let line = source.place.line;
     let mut lowered = Instruction::new(op);
     lowered.d = into.destination(operand(source, 0)?, line)?.0;
-    for (at, slot) in [&mut lowered.a, &mut lowered.b, &mut lowered.c].into_iter().take(sources).enumerate() {
+    for (at, slot) in [&mut lowered.a, &mut lowered.b, &mut lowered.c]
+        .into_iter()
+        .take(sources)
+        .enumerate()
+    {
         *slot = into.source(operand(source, at + 1)?, kind.bytes(), kind.is_float(), line)?;
     }
     Ok(lowered)
@@ -129,7 +154,9 @@ fn arithmetic(
     let line = source.place.line;
     let base = source.opcode[0].as_str();
     let lowered = match base {
-        "add" | "sub" | "mul" | "div" | "rem" | "min" | "max" | "copysign" => binary(into, source, modifiers)?,
+        "add" | "sub" | "mul" | "div" | "rem" | "min" | "max" | "copysign" => {
+            binary(into, source, modifiers)?
+        }
         "and" | "or" | "xor" | "not" if modifiers.take("pred") => predicate_logic(into, source)?,
         "and" | "or" | "xor" => {
             let kind = modifiers.kind()?;
@@ -142,14 +169,20 @@ fn arithmetic(
         }
         "shl" | "shr" => {
             let kind = modifiers.kind()?;
-            let function = if base == "shl" { Integer2::Shl } else { Integer2::Shr };
+            let function = if base == "shl" {
+                Integer2::Shl
+            } else {
+                Integer2::Shr
+            };
             let mut lowered = uniform(into, source, kind, Op::Integer2(function, kind), 1)?;
             lowered.b = into.source(operand(source, 2)?, 4, false, line)?;
             lowered
         }
         "mad" | "fma" | "sad" => multiply_add(into, source, modifiers)?,
         "neg" | "abs" | "not" | "cnot" | "popc" | "clz" | "brev" | "bfind" => unary(into, source, modifiers)?,
-        "sqrt" | "rsqrt" | "rcp" | "ex2" | "lg2" | "sin" | "cos" | "tanh" => transcendental(into, source, modifiers)?,
+        "sqrt" | "rsqrt" | "rcp" | "ex2" | "lg2" | "sin" | "cos" | "tanh" => {
+            transcendental(into, source, modifiers)?
+        }
         "bfe" => {
             let kind = modifiers.kind()?;
             let mut lowered = uniform(into, source, kind, Op::Integer3(Integer3::BitExtract, kind), 1)?;
@@ -213,7 +246,11 @@ fn arithmetic(
     Ok(Some(lowered))
 }
 
-fn binary(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn binary(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let base = source.opcode[0].as_str();
     if modifiers.take("approx") || modifiers.take("full") {
         // The exact quotient lies within the error that these may have.
@@ -222,7 +259,11 @@ fn binary(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Mod
     let flush = modifiers.take("ftz");
     let saturate = modifiers.take("sat");
     let nan = modifiers.take("NaN");
-    let half = modifiers.one_of(&[("lo", Integer2::MulLo), ("hi", Integer2::MulHi), ("wide", Integer2::MulWide)]);
+    let half = modifiers.one_of(&[
+        ("lo", Integer2::MulLo),
+        ("hi", Integer2::MulHi),
+        ("wide", Integer2::MulWide),
+    ]);
     let kind = modifiers.kind()?;
     let op = if kind.is_float() {
         let function = match base {
@@ -238,7 +279,8 @@ fn binary(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Mod
             _ => return modifiers.unknown(),
         };
         let directed = rounding != Rounding::Nearest;
-        let can_be_directed = matches!(function, Float2::Add | Float2::Sub | Float2::Mul) && kind == Type::F32;
+        let can_be_directed =
+            matches!(function, Float2::Add | Float2::Sub | Float2::Mul) && kind == Type::F32;
         if (directed && !can_be_directed) || half.is_some() {
             return modifiers.unknown();
         }
@@ -283,13 +325,21 @@ fn predicate_logic(into: &mut Lowering, source: &syntax::Instruction) -> Result<
     Ok(lowered)
 }
 
-fn multiply_add(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn multiply_add(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let line = source.place.line;
     let rounding = modifiers.rounding();
     let flush = modifiers.take("ftz");
     let saturate = modifiers.take("sat");
     let relu = modifiers.take("relu");
-    let half = modifiers.one_of(&[("lo", Integer3::MadLo), ("hi", Integer3::MadHi), ("wide", Integer3::MadWide)]);
+    let half = modifiers.one_of(&[
+        ("lo", Integer3::MadLo),
+        ("hi", Integer3::MadHi),
+        ("wide", Integer3::MadWide),
+    ]);
     let kind = modifiers.kind()?;
     if source.opcode[0] == "sad" {
         return uniform(into, source, kind, Op::Integer3(Integer3::Sad, kind), 3);
@@ -303,14 +353,24 @@ fn multiply_add(into: &mut Lowering, source: &syntax::Instruction, modifiers: &m
         lowered.saturate = saturate;
         return Ok(lowered);
     }
-    let Some(half) = half.filter(|_| !saturate) else { return modifiers.unknown() };
+    let Some(half) = half.filter(|_| !saturate) else {
+        return modifiers.unknown();
+    };
     let mut lowered = uniform(into, source, kind, Op::Integer3(half, kind), 2)?;
-    let bytes = if half == Integer3::MadWide { kind.bytes() * 2 } else { kind.bytes() };
+    let bytes = if half == Integer3::MadWide {
+        kind.bytes() * 2
+    } else {
+        kind.bytes()
+    };
     lowered.c = into.source(operand(source, 3)?, bytes, false, line)?;
     Ok(lowered)
 }
 
-fn unary(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn unary(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let flush = modifiers.take("ftz");
     let shift = modifiers.take("shiftamt");
     let kind = modifiers.kind()?;
@@ -338,7 +398,11 @@ fn unary(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modi
     Ok(lowered)
 }
 
-fn transcendental(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn transcendental(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     // Where only an approximation is asked for, the rounded exact value is one.
     let approximate = modifiers.take("approx");
     let rounding = modifiers.rounding();
@@ -366,7 +430,11 @@ fn transcendental(into: &mut Lowering, source: &syntax::Instruction, modifiers: 
     Ok(lowered)
 }
 
-fn comparison(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn comparison(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let line = source.place.line;
     let is_set = source.opcode[0] == "set";
     let known = [
@@ -389,7 +457,9 @@ fn comparison(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut
         ("num", Compare::IsNumber),
         ("nan", Compare::IsNan),
     ];
-    let Some(compare) = modifiers.one_of(&known) else { return modifiers.unknown() };
+    let Some(compare) = modifiers.one_of(&known) else {
+        return modifiers.unknown();
+    };
     let combine = modifiers.one_of(&[("and", Logic::And), ("or", Logic::Or), ("xor", Logic::Xor)]);
     let flush = modifiers.take("ftz");
     let result = if is_set { Some(modifiers.kind()?) } else { None };
@@ -429,7 +499,11 @@ fn comparison(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut
     Ok(lowered)
 }
 
-fn movement(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn movement(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let line = source.place.line;
     if modifiers.take("pred") {
         let mut lowered = Instruction::new(Op::MovePredicate);
@@ -444,7 +518,10 @@ fn movement(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut M
             let part = bytes / parts.len().max(1) as u8;
             let mut lowered = Instruction::new(Op::Unpack(part, bytes));
             lowered.a = into.source(whole, kind.bytes(), false, line)?;
-            lowered.list = parts.iter().map(|o| Ok(into.destination(o, line)?.0)).collect::<Result<_>>()?;
+            lowered.list = parts
+                .iter()
+                .map(|o| Ok(into.destination(o, line)?.0))
+                .collect::<Result<_>>()?;
             Ok(lowered)
         }
         (whole, Operand::Vector(parts)) => {
@@ -460,11 +537,21 @@ fn movement(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut M
             lowered.d = into.destination(operand(source, 0)?, line)?.0;
             Ok(lowered)
         }
-        _ => uniform(into, source, kind, if bytes == 8 { Op::Move64 } else { Op::Move32 }, 1),
+        _ => uniform(
+            into,
+            source,
+            kind,
+            if bytes == 8 { Op::Move64 } else { Op::Move32 },
+            1,
+        ),
     }
 }
 
-fn conversion(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn conversion(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let line = source.place.line;
     let directions = [
         ("rn", (Rounding::Nearest, false)),
@@ -476,7 +563,9 @@ fn conversion(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut
         ("rmi", (Rounding::Down, true)),
         ("rpi", (Rounding::Up, true)),
     ];
-    let (rounding, integral) = modifiers.one_of(&directions).unwrap_or((Rounding::Nearest, false));
+    let (rounding, integral) = modifiers
+        .one_of(&directions)
+        .unwrap_or((Rounding::Nearest, false));
     let flush = modifiers.take("ftz");
     let saturate = modifiers.take("sat");
     let relu = modifiers.take("relu");
@@ -499,10 +588,20 @@ fn conversion(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut
         Operand::Name(name) if name.starts_with('%') && into.scopes.special(name).is_none() => {
             into.destination(operand, line)?
         }
-        _ => (into.source(operand, from.bytes(), from.is_float(), line)?, from.bytes()),
+        _ => (
+            into.source(operand, from.bytes(), from.is_float(), line)?,
+            from.bytes(),
+        ),
     };
     let (wide_to, wide_from) = (d_bytes == 8, a_bytes == 8);
-    let mut lowered = Instruction::new(Op::Convert { to, from, rounding, integral, wide_to, wide_from });
+    let mut lowered = Instruction::new(Op::Convert {
+        to,
+        from,
+        rounding,
+        integral,
+        wide_to,
+        wide_from,
+    });
     lowered.flush = flush;
     lowered.saturate = saturate;
     (lowered.d, lowered.a) = (d, a);

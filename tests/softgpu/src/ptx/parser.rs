@@ -16,7 +16,12 @@ struct Parser {
 }
 
 pub fn parse(text: &str) -> Result<Module> {
-    let mut parser = Parser { tokens: tokens(text)?, at: 0, file: 0, source_line: 0 };
+    let mut parser = Parser {
+        tokens: tokens(text)?,
+        at: 0,
+        file: 0,
+        source_line: 0,
+    };
     let mut module = Module::default();
     while parser.at < parser.tokens.len() {
         parser.top_level(&mut module)?;
@@ -50,7 +55,10 @@ fn integer(word: &str) -> Option<i64> {
 
 impl Parser {
     fn line(&self) -> u32 {
-        self.tokens.get(self.at).or(self.tokens.last()).map_or(0, |token| token.1)
+        self.tokens
+            .get(self.at)
+            .or(self.tokens.last())
+            .map_or(0, |token| token.1)
     }
 
     fn fail<T>(&self, what: impl Into<String>) -> Result<T> {
@@ -63,7 +71,10 @@ impl Parser {
                 self.at += 1;
                 Ok(word.clone())
             }
-            other => self.fail(format!("expected a word, found {:?}", other.map(|token| &token.0))),
+            other => self.fail(format!(
+                "expected a word, found {:?}",
+                other.map(|token| &token.0)
+            )),
         }
     }
 
@@ -88,7 +99,10 @@ impl Parser {
         if self.take(mark) {
             return Ok(());
         }
-        self.fail(format!("expected `{mark}`, found {:?}", self.tokens.get(self.at).map(|token| &token.0)))
+        self.fail(format!(
+            "expected `{mark}`, found {:?}",
+            self.tokens.get(self.at).map(|token| &token.0)
+        ))
     }
 
     fn number(&mut self) -> Result<i64> {
@@ -139,7 +153,9 @@ impl Parser {
             ".version" => {
                 self.at += 1;
                 let version = self.word()?;
-                let parts = version.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+                let parts = version
+                    .split_once('.')
+                    .and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
                 module.version = match parts {
                     Some(parts) => parts,
                     None => return self.fail(format!("`{version}` is no version")),
@@ -148,7 +164,9 @@ impl Parser {
             ".target" => {
                 self.at += 1;
                 let target = self.word()?;
-                let number = target.strip_prefix("sm_").map(|n| n.trim_end_matches(['a', 'f']).parse());
+                let number = target
+                    .strip_prefix("sm_")
+                    .map(|n| n.trim_end_matches(['a', 'f']).parse());
                 module.target = match number {
                     Some(Ok(number)) => number,
                     _ => return self.fail(format!("`{target}` is no target")),
@@ -165,7 +183,8 @@ impl Parser {
             }
             ".file" => self.file_name(module)?,
             ".section" => self.skip_block()?,
-            ".visible" | ".weak" | ".common" | ".extern" | ".entry" | ".func" | ".global" | ".const" | ".shared" => {
+            ".visible" | ".weak" | ".common" | ".extern" | ".entry" | ".func" | ".global" | ".const"
+            | ".shared" => {
                 self.definition(module)?;
             }
             other => return self.fail(format!("an unknown directive `{other}`")),
@@ -213,7 +232,11 @@ impl Parser {
     }
 
     fn function(&mut self, is_entry: bool) -> Result<Function> {
-        let mut function = Function { is_entry, line: self.line(), ..Function::default() };
+        let mut function = Function {
+            is_entry,
+            line: self.line(),
+            ..Function::default()
+        };
         if self.is('(') {
             function.returns = self.parameters()?;
         }
@@ -278,7 +301,10 @@ impl Parser {
                 ".param" => space = Space::Param,
                 ".ptr" => {
                     // `.ptr .global .align 16` says what the pointer points to, not where the parameter lies.
-                    if self.peek_word().is_some_and(|word| matches!(word, ".global" | ".shared" | ".local")) {
+                    if self
+                        .peek_word()
+                        .is_some_and(|word| matches!(word, ".global" | ".shared" | ".local"))
+                    {
                         self.at += 1;
                     }
                     if self.peek_word() == Some(".align") {
@@ -294,7 +320,9 @@ impl Parser {
                     Some(size) => bytes = size,
                     None => return self.fail(format!("an unknown type `{kind}`")),
                 },
-                name => return self.rest_of_variable(name.to_owned(), space, align, bytes * lanes, is_extern),
+                name => {
+                    return self.rest_of_variable(name.to_owned(), space, align, bytes * lanes, is_extern);
+                }
             }
         }
     }
@@ -332,7 +360,14 @@ impl Parser {
                 self.expect('}')?;
             }
         }
-        Ok(Variable { name, space, align: align.max(bytes).max(1), size, initial, is_extern })
+        Ok(Variable {
+            name,
+            space,
+            align: align.max(bytes).max(1),
+            size,
+            initial,
+            is_extern,
+        })
     }
 
     fn block(&mut self) -> Result<Vec<Statement>> {
@@ -378,7 +413,11 @@ impl Parser {
             Some(".pragma") => self.skip_statement(),
             Some(word) if !word.starts_with('.') => {
                 let is_label = matches!(self.tokens.get(self.at + 1), Some((Token::Punctuation(':'), _)));
-                if is_label { self.label(found) } else { self.instruction(found) }
+                if is_label {
+                    self.label(found)
+                } else {
+                    self.instruction(found)
+                }
             }
             None if self.is('@') => self.instruction(found),
             other => {
@@ -429,7 +468,11 @@ impl Parser {
             } else {
                 None
             };
-            found.push(Statement::Registers { kind: kind.clone(), name, count });
+            found.push(Statement::Registers {
+                kind: kind.clone(),
+                name,
+                count,
+            });
             if !self.take(',') {
                 break;
             }
@@ -461,7 +504,11 @@ impl Parser {
         } else {
             None
         };
-        let place = Place { line: self.line(), file: self.file, source_line: self.source_line };
+        let place = Place {
+            line: self.line(),
+            file: self.file,
+            source_line: self.source_line,
+        };
         let opcode = self.word()?.split('.').map(str::to_owned).collect();
         let mut operands = Vec::new();
         while !self.take(';') {
@@ -470,7 +517,12 @@ impl Parser {
             }
             operands.push(self.operand()?);
         }
-        found.push(Statement::Instruction(Instruction { guard, opcode, operands, place }));
+        found.push(Statement::Instruction(Instruction {
+            guard,
+            opcode,
+            operands,
+            place,
+        }));
         Ok(())
     }
 
@@ -484,9 +536,7 @@ impl Parser {
         if self.take('[') {
             let base = self.operand()?;
             let mut offset = 0;
-            if self.take('+') {
-                offset = self.number()?;
-            } else if self.is('-') {
+            if self.take('+') || self.is('-') {
                 offset = self.number()?;
             }
             self.expect(']')?;
@@ -526,9 +576,11 @@ impl Parser {
         let found = match word.as_bytes() {
             [b'0', b'f' | b'F', ..] => bits(&word[2..]).map(|bits| Operand::Single(bits as u32)),
             [b'0', b'd' | b'D', ..] => bits(&word[2..]).map(Operand::Double),
-            _ => integer(&word)
-                .map(Operand::Integer)
-                .or_else(|| word.parse::<f64>().ok().map(|value| Operand::Double(value.to_bits()))),
+            _ => integer(&word).map(Operand::Integer).or_else(|| {
+                word.parse::<f64>()
+                    .ok()
+                    .map(|value| Operand::Double(value.to_bits()))
+            }),
         };
         match found {
             Some(operand) => Ok(operand),

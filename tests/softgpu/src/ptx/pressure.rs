@@ -13,7 +13,13 @@ const MOST: u32 = 255;
 pub fn estimate(code: &[Instruction]) -> u32 {
     let mut spans: HashMap<u32, (usize, usize)> = HashMap::new();
     for (at, instruction) in code.iter().enumerate() {
-        let named = [instruction.d, instruction.a, instruction.b, instruction.c, instruction.x];
+        let named = [
+            instruction.d,
+            instruction.a,
+            instruction.b,
+            instruction.c,
+            instruction.x,
+        ];
         for register in named.into_iter().chain(instruction.list.iter().copied()) {
             spans.entry(register).or_insert((at, at)).1 = at;
         }

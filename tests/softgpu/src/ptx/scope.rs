@@ -16,7 +16,11 @@ pub enum Class {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Symbol {
-    Register { class: Class, at: u32, bytes: u8 },
+    Register {
+        class: Class,
+        at: u32,
+        bytes: u8,
+    },
     /// An address in shared, local or global memory.
     Shared(u32),
     Local(u32),
@@ -71,7 +75,10 @@ impl Scopes {
     }
 
     pub fn enter(&mut self, is_wall: bool) {
-        self.levels.push(Level { is_wall, ..Level::default() });
+        self.levels.push(Level {
+            is_wall,
+            ..Level::default()
+        });
     }
 
     pub fn leave(&mut self) {
@@ -102,7 +109,9 @@ impl Scopes {
         };
         match count {
             Some(count) => {
-                self.innermost().families.insert(name.to_owned(), Family { class, bytes, count });
+                self.innermost()
+                    .families
+                    .insert(name.to_owned(), Family { class, bytes, count });
             }
             None => {
                 let at = self.allocate(class);
@@ -146,9 +155,14 @@ impl Scopes {
             }
         }
         if let Some(family) = member {
-            let symbol =
-                Symbol::Register { class: family.class, at: self.allocate(family.class), bytes: family.bytes };
-            self.levels[level_of_member].symbols.insert(name.to_owned(), symbol);
+            let symbol = Symbol::Register {
+                class: family.class,
+                at: self.allocate(family.class),
+                bytes: family.bytes,
+            };
+            self.levels[level_of_member]
+                .symbols
+                .insert(name.to_owned(), symbol);
             return Some(symbol);
         }
         self.levels[0].symbols.get(name).copied()

@@ -51,7 +51,11 @@ pub struct Function {
 #[derive(Debug)]
 pub enum Statement {
     /// `.reg .b32 %r<7>`: with a count, the names run from `%r0` to `%r6`.
-    Registers { kind: String, name: String, count: Option<u32> },
+    Registers {
+        kind: String,
+        name: String,
+        count: Option<u32>,
+    },
     Variable(Variable),
     Label(String),
     /// `name: .branchtargets a, b, c;`

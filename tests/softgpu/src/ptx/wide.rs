@@ -44,7 +44,9 @@ pub fn lower(
         "bra" => {
             modifiers.take("uni");
             let mut lowered = Instruction::new(Op::Branch);
-            let Operand::Name(name) = operand(source, 0)? else { return modifiers.unknown() };
+            let Operand::Name(name) = operand(source, 0)? else {
+                return modifiers.unknown();
+            };
             lowered.immediate = i64::from(into.label(name, line)?);
             lowered
         }
@@ -89,14 +91,30 @@ const SPACES: [(&str, Space); 8] = [
 
 /// What `ld`, `st`, `atom` and `red` have in common.
 fn access(modifiers: &mut Modifiers) -> Result<Access> {
-    let scoped = modifiers.one_of(&[("relaxed", ()), ("acquire", ()), ("release", ()), ("acq_rel", ())]).is_some();
-    let scope = modifiers.one_of(&[("cta", ()), ("gpu", ()), ("sys", ()), ("cluster", ())]).is_some();
+    let scoped = modifiers
+        .one_of(&[("relaxed", ()), ("acquire", ()), ("release", ()), ("acq_rel", ())])
+        .is_some();
+    modifiers.one_of(&[("cta", ()), ("gpu", ()), ("sys", ()), ("cluster", ())]);
     let volatile = modifiers.take("volatile") | modifiers.take("mmio") | modifiers.take("weak");
-    let cache = [("ca", false), ("cg", true), ("cs", false), ("lu", false), ("cv", true), ("wb", false), ("wt", false)];
+    let cache = [
+        ("ca", false),
+        ("cg", true),
+        ("cs", false),
+        ("lu", false),
+        ("cv", true),
+        ("wb", false),
+        ("wt", false),
+    ];
     let space = modifiers.one_of(&SPACES).unwrap_or(Space::Generic);
     let past_cache = modifiers.one_of(&cache).unwrap_or(false);
     modifiers.take("nc");
-    for hint in ["L1::evict_normal", "L1::evict_last", "L1::evict_first", "L1::no_allocate", "L1::evict_unchanged"] {
+    for hint in [
+        "L1::evict_normal",
+        "L1::evict_last",
+        "L1::evict_first",
+        "L1::no_allocate",
+        "L1::evict_unchanged",
+    ] {
         modifiers.take(hint);
     }
     for hint in ["L2::64B", "L2::128B", "L2::256B"] {
@@ -110,7 +128,7 @@ fn access(modifiers: &mut Modifiers) -> Result<Access> {
         vector,
         wide_address: true,
         wide_value: false,
-        shared_with_others: (scoped && scope) || scoped || volatile || past_cache,
+        shared_with_others: scoped || volatile || past_cache,
     })
 }
 
@@ -151,7 +169,11 @@ fn load(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modif
             if matches!(&**base, Operand::Name(name) if matches!(into.scopes.find(name), Some(Symbol::Register { .. }))));
         access.wide_address = wide;
         access.space = Space::Local;
-        let op = if by_register { Op::LoadParameter(access, true) } else { Op::Load(access) };
+        let op = if by_register {
+            Op::LoadParameter(access, true)
+        } else {
+            Op::Load(access)
+        };
         let mut lowered = Instruction::new(op);
         (lowered.list, lowered.a, lowered.immediate) = (list, a, offset);
         return Ok(lowered);
@@ -163,7 +185,11 @@ fn load(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modif
     Ok(lowered)
 }
 
-fn store(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn store(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let line = source.place.line;
     let mut access = access(modifiers)?;
     if access.space == Space::Param {
@@ -182,7 +208,8 @@ fn store(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modi
     let mut list = Vec::new();
     for part in parts {
         // A store may take the lower part of a wider register.
-        let is_register = matches!(part, Operand::Name(name) if name.starts_with('%')) && into.is_plain_register(part);
+        let is_register =
+            matches!(part, Operand::Name(name) if name.starts_with('%')) && into.is_plain_register(part);
         if is_register {
             let (at, bytes) = into.destination(part, line)?;
             access.wide_value = bytes == 8;
@@ -197,7 +224,11 @@ fn store(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modi
     Ok(lowered)
 }
 
-fn atomic(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn atomic(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let line = source.place.line;
     let returns = source.opcode[0] == "atom";
     let known = [
@@ -212,10 +243,15 @@ fn atomic(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Mod
         ("inc", Atomic::Increment),
         ("dec", Atomic::Decrement),
     ];
-    let Some(function) = modifiers.one_of(&known) else { return modifiers.unknown() };
+    let Some(function) = modifiers.one_of(&known) else {
+        return modifiers.unknown();
+    };
     modifiers.take("noftz");
     let mut access = access(modifiers)?;
-    if !matches!(access.kind, Type::U32 | Type::S32 | Type::F32 | Type::U64 | Type::S64) {
+    if !matches!(
+        access.kind,
+        Type::U32 | Type::S32 | Type::F32 | Type::U64 | Type::S64
+    ) {
         return modifiers.unknown();
     }
     if access.kind == Type::F32 && function != Atomic::Add {
@@ -246,7 +282,9 @@ fn address_conversion(
 ) -> Result<Instruction> {
     let line = source.place.line;
     let to = modifiers.take("to");
-    let Some(space) = modifiers.one_of(&SPACES) else { return modifiers.unknown() };
+    let Some(space) = modifiers.one_of(&SPACES) else {
+        return modifiers.unknown();
+    };
     if modifiers.kind()? != Type::U64 {
         return modifiers.unknown();
     }
@@ -267,7 +305,11 @@ fn address_conversion(
     Ok(lowered)
 }
 
-fn load_matrix(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn load_matrix(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let line = source.place.line;
     let all = [("sync", ()), ("aligned", ()), ("m8n8", ())];
     for (name, ()) in all {
@@ -286,7 +328,11 @@ fn load_matrix(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mu
         return modifiers.unknown();
     }
     let (a, wide_address, offset) = into.address(operand(source, 1)?, line)?;
-    let mut lowered = Instruction::new(Op::LoadMatrix { count, transposed, wide_address });
+    let mut lowered = Instruction::new(Op::LoadMatrix {
+        count,
+        transposed,
+        wide_address,
+    });
     (lowered.list, lowered.a, lowered.immediate) = (list, a, offset);
     Ok(lowered)
 }
@@ -298,15 +344,29 @@ fn mma(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifi
             return modifiers.unknown();
         }
     }
-    let Some(depth) = modifiers.one_of(&[("m16n8k8", 8u8), ("m16n8k16", 16)]) else { return modifiers.unknown() };
-    let kinds = [modifiers.kind()?, modifiers.kind()?, modifiers.kind()?, modifiers.kind()?];
-    let [d_kind, Type::F16, Type::F16, c_kind] = kinds else { return modifiers.unknown() };
+    let Some(depth) = modifiers.one_of(&[("m16n8k8", 8u8), ("m16n8k16", 16)]) else {
+        return modifiers.unknown();
+    };
+    let kinds = [
+        modifiers.kind()?,
+        modifiers.kind()?,
+        modifiers.kind()?,
+        modifiers.kind()?,
+    ];
+    let [d_kind, Type::F16, Type::F16, c_kind] = kinds else {
+        return modifiers.unknown();
+    };
     let (half_d, half_c) = (d_kind == Type::F16, c_kind == Type::F16);
     if (!half_d && d_kind != Type::F32) || (!half_c && c_kind != Type::F32) {
         return modifiers.unknown();
     }
     let accumulators = |half| if half { 2 } else { 4 };
-    let lengths = [accumulators(half_d), usize::from(depth) / 4, usize::from(depth) / 8, accumulators(half_c)];
+    let lengths = [
+        accumulators(half_d),
+        usize::from(depth) / 4,
+        usize::from(depth) / 8,
+        accumulators(half_c),
+    ];
     let mut list = Vec::new();
     for (at, length) in lengths.into_iter().enumerate() {
         let parts = match operand(source, at)? {
@@ -324,12 +384,20 @@ fn mma(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifi
             });
         }
     }
-    let mut lowered = Instruction::new(Op::Mma { depth, half_d, half_c });
+    let mut lowered = Instruction::new(Op::Mma {
+        depth,
+        half_d,
+        half_c,
+    });
     lowered.list = list.into();
     Ok(lowered)
 }
 
-fn copy_async(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn copy_async(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let line = source.place.line;
     if !modifiers.take("async") {
         return modifiers.unknown();
@@ -341,7 +409,9 @@ fn copy_async(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut
         return Ok(Instruction::new(Op::CopyWaitAll));
     }
     if modifiers.take("wait_group") {
-        let Operand::Integer(groups) = operand(source, 0)? else { return modifiers.unknown() };
+        let Operand::Integer(groups) = operand(source, 0)? else {
+            return modifiers.unknown();
+        };
         let mut lowered = Instruction::new(Op::CopyWait);
         lowered.immediate = *groups;
         return Ok(lowered);
@@ -361,25 +431,37 @@ fn copy_async(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut
     }
     let (a, wide_shared, to_offset) = into.address(operand(source, 0)?, line)?;
     let (b, wide, from_offset) = into.address(operand(source, 1)?, line)?;
-    let Operand::Integer(bytes @ (4 | 8 | 16)) = operand(source, 2)? else { return modifiers.unknown() };
+    let Operand::Integer(bytes @ (4 | 8 | 16)) = operand(source, 2)? else {
+        return modifiers.unknown();
+    };
     if !wide || (past_l1 && *bytes != 16) {
         return modifiers.unknown();
     }
-    let mut lowered = Instruction::new(Op::CopyAsync { bytes: *bytes as u8, wide_shared });
+    let mut lowered = Instruction::new(Op::CopyAsync {
+        bytes: *bytes as u8,
+        wide_shared,
+    });
     (lowered.a, lowered.b) = (a, b);
     lowered.immediate = to_offset;
     // The offset of the source rides along in the list, beside nothing else.
     lowered.list = Box::new([into.scopes.constant(from_offset as u64, true)]);
     if let Some(size) = source.operands.get(3) {
         if into.is_predicate(size) {
-            return Err(PtxError::at(line, "cp.async with a predicate to ignore its source is not known"));
+            return Err(PtxError::at(
+                line,
+                "cp.async with a predicate to ignore its source is not known",
+            ));
         }
         lowered.c = into.source(size, 4, false, line)?;
     }
     Ok(lowered)
 }
 
-fn barrier(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn barrier(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let line = source.place.line;
     if modifiers.take("warp") {
         if !modifiers.take("sync") {
@@ -403,14 +485,24 @@ fn barrier(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Mo
     Ok(lowered)
 }
 
-fn shuffle(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn shuffle(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let line = source.place.line;
-    let known =
-        [("up", Shuffle::Up), ("down", Shuffle::Down), ("bfly", Shuffle::Butterfly), ("idx", Shuffle::Index)];
+    let known = [
+        ("up", Shuffle::Up),
+        ("down", Shuffle::Down),
+        ("bfly", Shuffle::Butterfly),
+        ("idx", Shuffle::Index),
+    ];
     if !modifiers.take("sync") {
         return modifiers.unknown();
     }
-    let Some(mode) = modifiers.one_of(&known) else { return modifiers.unknown() };
+    let Some(mode) = modifiers.one_of(&known) else {
+        return modifiers.unknown();
+    };
     modifiers.kind()?;
     let mut lowered = Instruction::new(Op::Shuffle(mode));
     match operand(source, 0)? {
@@ -429,11 +521,18 @@ fn shuffle(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Mo
 
 fn vote(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
     let line = source.place.line;
-    let known = [("all", Vote::All), ("any", Vote::Any), ("uni", Vote::Uniform), ("ballot", Vote::Ballot)];
+    let known = [
+        ("all", Vote::All),
+        ("any", Vote::Any),
+        ("uni", Vote::Uniform),
+        ("ballot", Vote::Ballot),
+    ];
     if !modifiers.take("sync") {
         return modifiers.unknown();
     }
-    let Some(mode) = modifiers.one_of(&known) else { return modifiers.unknown() };
+    let Some(mode) = modifiers.one_of(&known) else {
+        return modifiers.unknown();
+    };
     let (asked, negated) = match operand(source, 1)? {
         Operand::Not(name) => (Operand::Name(name.clone()), true),
         other => (other.clone(), false),
@@ -453,7 +552,11 @@ fn vote(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modif
     Ok(lowered)
 }
 
-fn match_lanes(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn match_lanes(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let line = source.place.line;
     let all = modifiers.take("all");
     if (!all && !modifiers.take("any")) || !modifiers.take("sync") {
@@ -461,7 +564,11 @@ fn match_lanes(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mu
     }
     let kind = modifiers.kind()?;
     let wide = kind.bytes() == 8;
-    let mut lowered = Instruction::new(if all { Op::MatchAll(wide) } else { Op::MatchAny(wide) });
+    let mut lowered = Instruction::new(if all {
+        Op::MatchAll(wide)
+    } else {
+        Op::MatchAny(wide)
+    });
     match operand(source, 0)? {
         Operand::Pair(value, same) => {
             lowered.d = into.destination(value, line)?.0;
@@ -475,7 +582,11 @@ fn match_lanes(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mu
     Ok(lowered)
 }
 
-fn reduce(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn reduce(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let line = source.place.line;
     let known = [
         ("add", Integer2::Add),
@@ -488,7 +599,9 @@ fn reduce(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Mod
     if !modifiers.take("sync") {
         return modifiers.unknown();
     }
-    let Some(function) = modifiers.one_of(&known) else { return modifiers.unknown() };
+    let Some(function) = modifiers.one_of(&known) else {
+        return modifiers.unknown();
+    };
     let kind = modifiers.kind()?;
     if !matches!(kind, Type::U32 | Type::S32) {
         return modifiers.unknown();
@@ -500,7 +613,11 @@ fn reduce(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Mod
     Ok(lowered)
 }
 
-fn branch_indexed(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+fn branch_indexed(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let line = source.place.line;
     modifiers.take("uni");
     if !modifiers.take("idx") {
@@ -508,7 +625,9 @@ fn branch_indexed(into: &mut Lowering, source: &syntax::Instruction, modifiers: 
     }
     let mut lowered = Instruction::new(Op::BranchIndexed);
     lowered.a = into.source(operand(source, 0)?, 4, false, line)?;
-    let Operand::Name(name) = operand(source, 1)? else { return modifiers.unknown() };
+    let Operand::Name(name) = operand(source, 1)? else {
+        return modifiers.unknown();
+    };
     match into.scopes.find(name) {
         Some(Symbol::Targets(at)) => lowered.list = into.targets[at as usize].clone().into(),
         _ => return Err(PtxError::at(line, format!("no table of targets `{name}`"))),

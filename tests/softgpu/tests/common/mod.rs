@@ -71,7 +71,11 @@ impl Bench {
     pub fn new(text: &str) -> Self {
         let module = ptx::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let program = ptx::lower(&module, &|_| None).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        Self { memory: Memory::new(1 << 24).expect("address space"), program, seed: 1 }
+        Self {
+            memory: Memory::new(1 << 24).expect("address space"),
+            program,
+            seed: 1,
+        }
     }
 
     pub fn upload<T: Copy>(&mut self, values: &[T]) -> u64 {
@@ -97,7 +101,12 @@ impl Bench {
 
     /// Runs a kernel; all parameters are given as 64 bits and cut to their size.
     pub fn run(&mut self, name: &str, grid: u32, block: u32, parameters: &[u64]) -> Result<(), Box<Report>> {
-        let kernel = self.program.kernels.iter().find(|kernel| kernel.name == name).expect("the kernel exists");
+        let kernel = self
+            .program
+            .kernels
+            .iter()
+            .find(|kernel| kernel.name == name)
+            .expect("the kernel exists");
         assert_eq!(kernel.parameters.len(), parameters.len());
         let mut bytes = vec![0; kernel.parameter_bytes as usize];
         for (parameter, value) in kernel.parameters.iter().zip(parameters) {
@@ -108,7 +117,11 @@ impl Bench {
         let launch = Launch {
             kernel,
             files: &self.program.files,
-            shape: Shape { grid: [grid, 1, 1], block: [block, 1, 1], dynamic_shared: 0 },
+            shape: Shape {
+                grid: [grid, 1, 1],
+                block: [block, 1, 1],
+                dynamic_shared: 0,
+            },
             parameters: &bytes,
             memory: &self.memory,
             multiprocessors: 4,
