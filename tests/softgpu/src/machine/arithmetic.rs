@@ -2,7 +2,7 @@
 
 //! Arithmetic in half, single and double precision on the lanes of a warp.
 
-use super::lanes::{Half, Lane, Registers, halves, join};
+use super::lanes::{Half, Lane, Registers, by_lane, halves, join, over};
 use super::{WARP, float16, rounding};
 use crate::ptx::instruction::{Float1, Float2, Instruction, Rounding, Type};
 
@@ -14,7 +14,7 @@ type Singles = [f32; WARP];
 /// Subnormals become zeros of their sign.
 #[inline(always)]
 pub fn flushed(values: Singles) -> Singles {
-    values.map(|x| {
+    over(&values, |x| {
         if x.abs() < f32::MIN_POSITIVE {
             f32::from_bits(x.to_bits() & 0x8000_0000)
         } else {
@@ -26,7 +26,7 @@ pub fn flushed(values: Singles) -> Singles {
 /// Clamps to 0…1; a NaN becomes 0.
 #[inline(always)]
 fn saturated(values: Singles) -> Singles {
-    values.map(|x| {
+    over(&values, |x| {
         if x > 0.0 {
             if x < 1.0 { x } else { 1.0 }
         } else {
@@ -37,7 +37,7 @@ fn saturated(values: Singles) -> Singles {
 
 #[inline(always)]
 fn zip(a: &Singles, b: &Singles, f: impl Fn(f32, f32) -> f32) -> Singles {
-    std::array::from_fn(|lane| f(a[lane], b[lane]))
+    by_lane(|lane| f(a[lane], b[lane]))
 }
 
 #[inline(always)]
@@ -152,12 +152,12 @@ fn by_precision(
         }
         f32::store(registers, at.d, result, mask);
     } else if kind == Type::F16 {
-        let load = |at| Half::load(registers, at).map(|half| half.0);
+        let load = |at| over(&Half::load(registers, at), |half| half.0);
         let mut result = f(&load(at.a), &load(second), &load(third));
         if at.saturate {
             result = saturated(result);
         }
-        Half::store(registers, at.d, result.map(Half), mask);
+        Half::store(registers, at.d, over(&result, Half), mask);
     } else {
         let ((a, a_high), (b, b_high)) = (halves(registers, at.a), halves(registers, second));
         let (c, c_high) = halves(registers, third);
@@ -183,7 +183,7 @@ pub fn two(
         f64::store(
             registers,
             at.d,
-            std::array::from_fn(|i| two_doubles(function, a[i], b[i])),
+            by_lane(|i| two_doubles(function, a[i], b[i])),
             mask,
         );
         return;
@@ -209,23 +209,18 @@ pub fn fma(
                 f64::load(registers, at.b),
                 f64::load(registers, at.c),
             );
-            f64::store(
-                registers,
-                at.d,
-                std::array::from_fn(|i| a[i].mul_add(b[i], c[i])),
-                mask,
-            );
+            f64::store(registers, at.d, by_lane(|i| a[i].mul_add(b[i], c[i])), mask);
         }
         Type::F32 if rounding == Rounding::Nearest => {
             by_precision(kind, registers, at, mask, 3, |a, b, c| {
-                std::array::from_fn(|i| quiet(a[i].mul_add(b[i], c[i])))
+                by_lane(|i| quiet(a[i].mul_add(b[i], c[i])))
             })
         }
         Type::F32 => by_precision(kind, registers, at, mask, 3, |a, b, c| {
-            std::array::from_fn(|i| rounding::fma(a[i], b[i], c[i], rounding))
+            by_lane(|i| rounding::fma(a[i], b[i], c[i], rounding))
         }),
         _ => by_precision(kind, registers, at, mask, 3, |a, b, c| {
-            std::array::from_fn(|i| {
+            by_lane(|i| {
                 let sum = float16::fma(a[i], b[i], c[i]);
                 if relu && sum < 0.0 { 0.0 } else { sum }
             })
@@ -237,16 +232,20 @@ pub fn fma(
 pub fn one(function: Float1, kind: Type, registers: &mut Registers, at: &Instruction, mask: u32) {
     if kind == Type::F64 {
         let a = f64::load(registers, at.a);
-        f64::store(registers, at.d, a.map(|x| one_double(function, x)), mask);
+        f64::store(registers, at.d, over(&a, |x| one_double(function, x)), mask);
         return;
     }
     match function {
-        Float1::Neg => by_precision(kind, registers, at, mask, 1, |a, _, _| a.map(|x| -x)),
-        Float1::Abs => by_precision(kind, registers, at, mask, 1, |a, _, _| a.map(f32::abs)),
-        Float1::Sqrt => by_precision(kind, registers, at, mask, 1, |a, _, _| a.map(|x| quiet(x.sqrt()))),
-        Float1::Reciprocal => by_precision(kind, registers, at, mask, 1, |a, _, _| a.map(|x| quiet(1.0 / x))),
+        Float1::Neg => by_precision(kind, registers, at, mask, 1, |a, _, _| over(a, |x| -x)),
+        Float1::Abs => by_precision(kind, registers, at, mask, 1, |a, _, _| over(a, f32::abs)),
+        Float1::Sqrt => by_precision(kind, registers, at, mask, 1, |a, _, _| {
+            over(a, |x| quiet(x.sqrt()))
+        }),
+        Float1::Reciprocal => by_precision(kind, registers, at, mask, 1, |a, _, _| {
+            over(a, |x| quiet(1.0 / x))
+        }),
         _ => by_precision(kind, registers, at, mask, 1, |a, _, _| {
-            a.map(|x| through_double(function, x))
+            over(a, |x| through_double(function, x))
         }),
     }
 }

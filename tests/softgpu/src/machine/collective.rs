@@ -3,7 +3,7 @@
 //! What lanes do together: shuffles, votes, matches and reductions.
 
 use super::WARP;
-use super::lanes::{Lane, Registers};
+use super::lanes::{Lane, Registers, by_lane};
 use super::report::{Checked, Kind, Problem};
 use crate::ptx::instruction::{Instruction, Integer2, NONE, Shuffle, Type, Vote};
 
@@ -81,7 +81,7 @@ pub fn vote(
 
 pub fn match_any(wide: bool, at: &Instruction, registers: &mut Registers, mask: u32) {
     let values = registers.addresses(at.a, wide);
-    let found = std::array::from_fn(|lane| {
+    let found = by_lane(|lane| {
         lanes(mask)
             .filter(|other| values[*other] == values[lane])
             .fold(0, |bits, other| bits | 1 << other)

@@ -4,7 +4,7 @@
 
 use super::WARP;
 use super::arithmetic::flushed;
-use super::lanes::{Half, Lane, Registers, halves};
+use super::lanes::{Half, Lane, Registers, by_lane, halves, over};
 use crate::ptx::instruction::{Compare, Instruction, Type};
 
 #[inline(always)]
@@ -17,13 +17,9 @@ fn bits(found: [bool; WARP]) -> u32 {
 
 #[inline(always)]
 fn numbers<T: PartialOrd + Copy>(compare: Compare, a: [T; WARP], b: [T; WARP]) -> u32 {
-    let each = |f: fn(&T, &T) -> bool| bits(std::array::from_fn(|lane| f(&a[lane], &b[lane])));
+    let each = |f: fn(&T, &T) -> bool| bits(by_lane(|lane| f(&a[lane], &b[lane])));
     // Only where a NaN takes part is there no order at all.
-    let nan = || {
-        bits(std::array::from_fn(|lane| {
-            a[lane].partial_cmp(&b[lane]).is_none()
-        }))
-    };
+    let nan = || bits(by_lane(|lane| a[lane].partial_cmp(&b[lane]).is_none()));
     match compare {
         Compare::Equal => each(|a, b| a == b),
         Compare::NotEqual => each(|a, b| a != b) & !nan(),
@@ -61,7 +57,7 @@ pub fn lanes(compare: Compare, kind: Type, registers: &Registers, at: &Instructi
             numbers(compare, a, b)
         }
         Type::F16 | Type::F16x2 => {
-            let load = |at| Half::load(registers, at).map(|half| half.0);
+            let load = |at| over(&Half::load(registers, at), |half| half.0);
             numbers(compare, load(at.a), load(at.b))
         }
     }
@@ -91,8 +87,7 @@ pub fn set(
     if kind == Type::F16x2 {
         let (low, high) = pairs(compare, registers, at);
         let one = if result == Type::F16x2 { 0x3c00 } else { 0xffff };
-        let values =
-            std::array::from_fn(|lane| ((low >> lane & 1) * one) | ((high >> lane & 1) * (one << 16)));
+        let values = by_lane(|lane| ((low >> lane & 1) * one) | ((high >> lane & 1) * (one << 16)));
         u32::store(registers, at.d, values, mask);
         return;
     }
@@ -101,7 +96,7 @@ pub fn set(
     u32::store(
         registers,
         at.d,
-        std::array::from_fn(|lane| if found >> lane & 1 == 1 { one } else { 0 }),
+        by_lane(|lane| if found >> lane & 1 == 1 { one } else { 0 }),
         mask,
     );
 }

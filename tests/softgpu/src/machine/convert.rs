@@ -3,7 +3,7 @@
 //! `cvt` between all types.
 
 use super::arithmetic::flushed;
-use super::lanes::{Half, Lane, Registers, join};
+use super::lanes::{Half, Lane, Registers, join, over};
 use super::{WARP, float16, rounding};
 use crate::ptx::instruction::{Instruction, Op, Rounding, Type};
 
@@ -186,7 +186,7 @@ pub fn convert(registers: &mut Registers, at: &Instruction, mask: u32) {
     let plain = !at.saturate && !wide_to && !wide_from && rounding == Rounding::Nearest && !integral;
     match (from, to) {
         (Type::F16, Type::F32) if plain => {
-            let values = Half::load(registers, at.a).map(|half| half.0);
+            let values = over(&Half::load(registers, at.a), |half| half.0);
             f32::store(
                 registers,
                 at.d,
@@ -197,26 +197,26 @@ pub fn convert(registers: &mut Registers, at: &Instruction, mask: u32) {
         (Type::F32, Type::F16) if plain => {
             let values = f32::load(registers, at.a);
             let values = if at.flush { flushed(values) } else { values };
-            Half::store(registers, at.d, values.map(Half), mask);
+            Half::store(registers, at.d, over(&values, Half), mask);
         }
         (Type::S32, Type::F32) if plain => {
-            let values = i32::load(registers, at.a).map(|x| x as f32);
+            let values = over(&i32::load(registers, at.a), |x| x as f32);
             f32::store(registers, at.d, values, mask);
         }
         (Type::U32, Type::F32) if plain => {
-            let values = u32::load(registers, at.a).map(|x| x as f32);
+            let values = over(&u32::load(registers, at.a), |x| x as f32);
             f32::store(registers, at.d, values, mask);
         }
         (Type::U32, Type::U64) if wide_to && !wide_from => {
-            let values = registers.words(at.a).map(u64::from);
+            let values = over(registers.words(at.a), u64::from);
             u64::store(registers, at.d, values, mask);
         }
         (Type::S32, Type::S64) if wide_to && !wide_from => {
-            let values = i32::load(registers, at.a).map(i64::from);
+            let values = over(&i32::load(registers, at.a), i64::from);
             i64::store(registers, at.d, values, mask);
         }
         (Type::U64 | Type::S64, Type::U32 | Type::S32) if wide_from && !wide_to && !at.saturate => {
-            let values = registers.doubles(at.a).map(|x| x as u32);
+            let values = over(registers.doubles(at.a), |x| x as u32);
             u32::store(registers, at.d, values, mask);
         }
         _ => any(registers, at, mask, wide_to, wide_from, to),

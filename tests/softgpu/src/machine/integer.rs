@@ -3,19 +3,19 @@
 //! Integer arithmetic on the lanes of a warp.
 
 use super::WARP;
-use super::lanes::{Lane, Registers};
+use super::lanes::{Lane, Registers, by_lane, over};
 use crate::ptx::instruction::{Instruction, Integer1, Integer2, Integer3, Type};
 
 #[inline(always)]
 fn map1<T: Lane, R: Lane>(registers: &mut Registers, at: &Instruction, mask: u32, f: impl Fn(T) -> R) {
-    let values = T::load(registers, at.a).map(f);
+    let values = over(&T::load(registers, at.a), f);
     R::store(registers, at.d, values, mask);
 }
 
 #[inline(always)]
 fn map2<T: Lane, R: Lane>(registers: &mut Registers, at: &Instruction, mask: u32, f: impl Fn(T, T) -> R) {
     let (a, b) = (T::load(registers, at.a), T::load(registers, at.b));
-    let values: [R; WARP] = std::array::from_fn(|lane| f(a[lane], b[lane]));
+    let values: [R; WARP] = by_lane(|lane| f(a[lane], b[lane]));
     R::store(registers, at.d, values, mask);
 }
 
@@ -31,7 +31,7 @@ fn map3<T: Lane, C: Lane, R: Lane>(
         T::load(registers, at.b),
         C::load(registers, at.c),
     );
-    let values: [R; WARP] = std::array::from_fn(|lane| f(a[lane], b[lane], c[lane]));
+    let values: [R; WARP] = by_lane(|lane| f(a[lane], b[lane], c[lane]));
     R::store(registers, at.d, values, mask);
 }
 
@@ -39,7 +39,7 @@ fn map3<T: Lane, C: Lane, R: Lane>(
 #[inline(always)]
 fn shift<T: Lane>(registers: &mut Registers, at: &Instruction, mask: u32, f: impl Fn(T, u32) -> T) {
     let (a, b) = (T::load(registers, at.a), u32::load(registers, at.b));
-    let values: [T; WARP] = std::array::from_fn(|lane| f(a[lane], b[lane]));
+    let values: [T; WARP] = by_lane(|lane| f(a[lane], b[lane]));
     T::store(registers, at.d, values, mask);
 }
 
@@ -331,18 +331,13 @@ fn extract(kind: Type, registers: &mut Registers, at: &Instruction, mask: u32) {
     };
     if bits == 64 {
         let a = u64::load(registers, at.a);
-        u64::store(
-            registers,
-            at.d,
-            std::array::from_fn(|lane| one(a[lane], lane)),
-            mask,
-        );
+        u64::store(registers, at.d, by_lane(|lane| one(a[lane], lane)), mask);
     } else {
         let a = u32::load(registers, at.a);
         u32::store(
             registers,
             at.d,
-            std::array::from_fn(|lane| one(u64::from(a[lane]), lane) as u32),
+            by_lane(|lane| one(u64::from(a[lane]), lane) as u32),
             mask,
         );
     }
@@ -366,15 +361,10 @@ pub fn insert(kind: Type, registers: &mut Registers, at: &Instruction, mask: u32
     };
     if bits == 64 {
         let (a, b) = (u64::load(registers, at.a), u64::load(registers, at.b));
-        u64::store(
-            registers,
-            at.d,
-            std::array::from_fn(|lane| one(a[lane], b[lane], lane)),
-            mask,
-        );
+        u64::store(registers, at.d, by_lane(|lane| one(a[lane], b[lane], lane)), mask);
     } else {
         let (a, b) = (u32::load(registers, at.a), u32::load(registers, at.b));
-        let values = std::array::from_fn(|lane| one(u64::from(a[lane]), u64::from(b[lane]), lane) as u32);
+        let values = by_lane(|lane| one(u64::from(a[lane]), u64::from(b[lane]), lane) as u32);
         u32::store(registers, at.d, values, mask);
     }
 }

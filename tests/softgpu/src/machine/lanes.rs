@@ -56,9 +56,26 @@ impl Registers {
         if wide {
             *self.doubles(at)
         } else {
-            self.words(at).map(u64::from)
+            over(self.words(at), u64::from)
         }
     }
+}
+
+/// What a function gives for each lane. The loops of the standard library would do, were they always compiled into
+/// the function that calls them, which is the one with the host's vector instructions.
+#[inline(always)]
+pub fn by_lane<T: Copy>(f: impl Fn(usize) -> T) -> [T; WARP] {
+    let mut found = [f(0); WARP];
+    for (lane, place) in found.iter_mut().enumerate() {
+        *place = f(lane);
+    }
+    found
+}
+
+/// What a function makes of the value of each lane.
+#[inline(always)]
+pub fn over<T: Copy, R: Copy>(values: &[T; WARP], f: impl Fn(T) -> R) -> [R; WARP] {
+    by_lane(|lane| f(values[lane]))
 }
 
 /// A value that a lane of a register can hold.
@@ -87,12 +104,12 @@ macro_rules! lane {
         impl Lane for $kind {
             #[inline(always)]
             fn load(registers: &Registers, at: u32) -> [Self; WARP] {
-                registers.$slots(at).map(|$read| $from)
+                over(registers.$slots(at), |$read| $from)
             }
 
             #[inline(always)]
             fn store(registers: &mut Registers, at: u32, values: [Self; WARP], mask: u32) {
-                blend(registers.$slots_mut(at), &values.map(|$write| $to), mask);
+                blend(registers.$slots_mut(at), &over(&values, |$write| $to), mask);
             }
         }
     };
@@ -124,8 +141,8 @@ lane!(
 pub fn halves(registers: &Registers, at: u32) -> ([f32; WARP], [f32; WARP]) {
     let words = registers.words(at);
     (
-        words.map(|x| float16::to_single(x as u16)),
-        words.map(|x| float16::to_single((x >> 16) as u16)),
+        over(words, |x| float16::to_single(x as u16)),
+        over(words, |x| float16::to_single((x >> 16) as u16)),
     )
 }
 

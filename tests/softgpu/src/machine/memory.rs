@@ -120,6 +120,11 @@ pub struct Accessor {
     tag: u32,
 }
 
+impl Accessor {
+    /// Leaves no record and meets none.
+    pub const NOBODY: Self = Self { tag: 0 };
+}
+
 const STAMPS: u32 = 1 << 10;
 const BLOCKS: u32 = (1 << 18) - 1;
 /// In the place of a block: more than one of them.
@@ -360,6 +365,26 @@ impl Memory {
             return Ok(());
         }
         self.each_word(at, bytes, |word, mask| self.note_read(word, mask, who, address))
+    }
+
+    /// Whether 32 lanes may read so many bytes each, one behind the other. Where not, asking lane by lane says why.
+    #[inline(always)]
+    pub fn may_read_row(&self, address: u64, bytes: u64, who: Accessor) -> bool {
+        let whole = bytes * 32;
+        let at = address.wrapping_sub(DEVICE_BASE);
+        if at >= self.space - whole || address & (bytes - 1) != 0 {
+            return false;
+        }
+        // SAFETY: the range lies within the mapping; the shadow may change meanwhile only from valid to written.
+        let state = unsafe { std::slice::from_raw_parts(self.state.start.add(at as usize), whole as usize) };
+        let together = state.iter().fold(READABLE, |all, state| all & state);
+        if together & READABLE != READABLE {
+            return false;
+        }
+        // Records go by words; rows of less than a word a lane are left to the lanes.
+        who.tag == 0
+            || (bytes >= 4
+                && (at / 4..(at + whole) / 4).all(|word| self.note_read(word, 15, who, address).is_ok()))
     }
 
     /// Whether a lane may write so many bytes; they count as written from now on.

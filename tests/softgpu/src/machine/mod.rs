@@ -3,6 +3,7 @@
 //! The card itself: memory with its shadow, warps of 32 lanes, blocks, and launches over several threads.
 
 mod arithmetic;
+mod atomics;
 mod block;
 mod collective;
 mod compare;
@@ -13,6 +14,7 @@ mod integer;
 mod lanes;
 pub mod launch;
 mod loads;
+mod local;
 pub mod memory;
 pub mod report;
 mod rounding;

@@ -9,7 +9,7 @@
 //! - C and D, 16 × 8: value v lies in row group + 8·(v / 2), column 2·member + v % 2.
 
 use super::float16::{from_single, to_single};
-use super::lanes::{Registers, Words};
+use super::lanes::{Registers, Words, by_lane, over};
 use super::report::Checked;
 use super::shared::Shared;
 use super::{SHARED_WINDOW, WARP, WINDOW_BYTES};
@@ -63,12 +63,22 @@ pub fn mma(
         }
     }
     // Products of halves are exact in singles; the order of the sum is this machine's own, as on every card.
-    for k in 0..depth {
-        for row in 0..16 {
-            for column in 0..8 {
-                sums[row][column] = a[k][row].mul_add(b[k][column], sums[row][column]);
+    for rows in 0..4 {
+        // Four rows at a time stay in registers of the host.
+        let mut sum: [[f32; 8]; 4] = [
+            sums[4 * rows],
+            sums[4 * rows + 1],
+            sums[4 * rows + 2],
+            sums[4 * rows + 3],
+        ];
+        for k in 0..depth {
+            for (row, sum) in sum.iter_mut().enumerate() {
+                for column in 0..8 {
+                    sum[column] = a[k][4 * rows + row].mul_add(b[k][column], sum[column]);
+                }
             }
         }
+        sums[4 * rows..4 * rows + 4].copy_from_slice(&sum);
     }
     if wrong {
         sums[3][5] = f32::from_bits(sums[3][5].to_bits() ^ 1 << 22);
@@ -91,8 +101,8 @@ pub fn mma(
 #[inline(always)]
 fn singles(words: &Words) -> ([f32; WARP], [f32; WARP]) {
     (
-        words.map(|word| to_single(word as u16)),
-        words.map(|word| to_single((word >> 16) as u16)),
+        over(words, |word| to_single(word as u16)),
+        over(words, |word| to_single((word >> 16) as u16)),
     )
 }
 
@@ -122,7 +132,7 @@ pub fn load_matrix(
                 *element = u16::from_le_bytes([pair[0], pair[1]]);
             }
         }
-        let loaded = std::array::from_fn(|lane| {
+        let loaded = by_lane(|lane| {
             let (row, column) = (lane / 4, 2 * (lane % 4));
             let (low, high) = if transposed {
                 (rows[column][row], rows[column + 1][row])

@@ -7,8 +7,9 @@
 //! when nobody else can come any more, that is a divergence, which is reported.
 
 use super::copies::Copies;
-use super::lanes::{Lane, Registers};
-use super::loads::{Local, Reach};
+use super::lanes::{Lane, Registers, by_lane, over};
+use super::loads::Reach;
+use super::local::Local;
 use super::memory::{Accessor, Memory};
 use super::report::{Checked, Kind, Problem};
 use super::shared::Shared;
@@ -326,7 +327,7 @@ impl Warp {
                 if wide {
                     let (a, b) = (*registers.doubles(at.a), *registers.doubles(at.b));
                     let pick = |lane: usize| if chosen >> lane & 1 == 1 { a[lane] } else { b[lane] };
-                    u64::store(registers, at.d, std::array::from_fn(pick), mask);
+                    u64::store(registers, at.d, by_lane(pick), mask);
                 } else {
                     let (a, b) = (*registers.words(at.a), *registers.words(at.b));
                     let pick = |lane: usize| {
@@ -336,7 +337,7 @@ impl Warp {
                             b[lane]
                         }
                     };
-                    u32::store(registers, at.d, std::array::from_fn(pick), mask);
+                    u32::store(registers, at.d, by_lane(pick), mask);
                 }
             }
             Op::SetPredicate(comparison, kind, combine) => {
@@ -567,7 +568,7 @@ fn pack(part: u8, whole: u8, at: &Instruction, registers: &mut Registers, mask: 
     if whole == 8 {
         u64::store(registers, at.d, packed, mask);
     } else {
-        u32::store(registers, at.d, packed.map(|bits| bits as u32), mask);
+        u32::store(registers, at.d, over(&packed, |bits| bits as u32), mask);
     }
 }
 
@@ -577,7 +578,7 @@ fn unpack(part: u8, whole: u8, at: &Instruction, registers: &mut Registers, mask
     let low = u64::MAX >> (64 - bits);
     let values = registers.addresses(at.a, whole == 8);
     for (place, register) in at.list.iter().enumerate() {
-        let parts = values.map(|value| (value >> (bits * place as u32) & low) as u32);
+        let parts = over(&values, |value| (value >> (bits * place as u32) & low) as u32);
         u32::store(registers, *register, parts, mask);
     }
 }
