@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::lanes::Registers;
 use super::loads::{Reach, each, put, resolve};
-use super::memory::Accessor;
+use super::races::Accessor;
 use super::report::{Checked, Kind, Problem};
 use crate::ptx::instruction::{Access, Atomic, Instruction, Type};
 use crate::ptx::syntax::Space;

@@ -5,7 +5,8 @@
 
 use super::WARP;
 use super::lanes::Registers;
-use super::memory::{Accessor, Memory};
+use super::memory::Memory;
+use super::races::Accessor;
 use super::report::{Checked, Kind, Problem};
 use super::shared::Shared;
 use crate::ptx::instruction::{Instruction, NONE};

@@ -4,7 +4,8 @@
 
 use super::lanes::{Doubles, Lane, Registers};
 use super::local::Local;
-use super::memory::{Accessor, Memory};
+use super::memory::Memory;
+use super::races::Accessor;
 use super::report::Checked;
 use super::shared::Shared;
 use super::{LOCAL_WINDOW, SHARED_WINDOW, WARP, WINDOW_BYTES};

@@ -11,15 +11,20 @@ mod convert;
 mod copies;
 pub mod float16;
 mod integer;
+mod interpreter;
 mod lanes;
+mod lanewise;
 pub mod launch;
 mod loads;
 mod local;
 pub mod memory;
+mod pages;
+mod races;
 pub mod report;
 mod rounding;
 mod shared;
 mod tensor;
+mod transfers;
 mod warp;
 
 /// Shared memory begins here, as on cards that keep the first kibibyte for themselves: a null pointer is no variable.

@@ -2,15 +2,20 @@
 
 //! From the text of a PTX module to a program that the machine can run without looking anything up by name.
 
+mod arithmetic_opcodes;
+mod conversion_opcodes;
 pub mod instruction;
 mod lexer;
 mod lower;
+mod memory_opcodes;
+mod names;
 mod opcodes;
 mod parser;
 mod pressure;
 mod scope;
+mod statements;
 pub mod syntax;
-mod wide;
+mod warp_opcodes;
 
 pub use instruction::{Kernel, Program};
 

@@ -1,82 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Instructions that touch memory, move the program counter, or let lanes work together.
+//! Instructions that touch memory, and those of the tensor core.
 
 use super::PtxError;
-use super::instruction::{Access, Atomic, Instruction, Integer2, NONE, Op, Shuffle, Type, Vote};
+use super::instruction::{Access, Atomic, Instruction, Integer2, Op, Type};
 use super::lower::{Lowering, Result};
 use super::opcodes::{Modifiers, operand};
 use super::scope::Symbol;
 use super::syntax::{self, Operand, Space};
 use crate::machine::{LOCAL_WINDOW, SHARED_WINDOW};
-
-pub fn lower(
-    into: &mut Lowering,
-    source: &syntax::Instruction,
-    modifiers: &mut Modifiers,
-) -> Result<Option<Instruction>> {
-    let line = source.place.line;
-    let lowered = match source.opcode[0].as_str() {
-        "ld" | "ldu" => load(into, source, modifiers)?,
-        "st" => store(into, source, modifiers)?,
-        "atom" | "red" => atomic(into, source, modifiers)?,
-        "cvta" => address_conversion(into, source, modifiers)?,
-        "ldmatrix" => load_matrix(into, source, modifiers)?,
-        "mma" => mma(into, source, modifiers)?,
-        "cp" => copy_async(into, source, modifiers)?,
-        "bar" | "barrier" => barrier(into, source, modifiers)?,
-        "membar" | "fence" => {
-            modifiers.take("proxy");
-            modifiers.one_of(&[("sc", ()), ("acq_rel", ())]);
-            modifiers.one_of(&[("cta", ()), ("gl", ()), ("gpu", ()), ("sys", ())]);
-            Instruction::new(Op::Fence)
-        }
-        "shfl" => shuffle(into, source, modifiers)?,
-        "vote" => vote(into, source, modifiers)?,
-        "match" => match_lanes(into, source, modifiers)?,
-        "redux" => reduce(into, source, modifiers)?,
-        "activemask" => {
-            modifiers.kind()?;
-            let mut lowered = Instruction::new(Op::ActiveMask);
-            lowered.d = into.destination(operand(source, 0)?, line)?.0;
-            lowered
-        }
-        "bra" => {
-            modifiers.take("uni");
-            let mut lowered = Instruction::new(Op::Branch);
-            let Operand::Name(name) = operand(source, 0)? else {
-                return modifiers.unknown();
-            };
-            lowered.immediate = i64::from(into.label(name, line)?);
-            lowered
-        }
-        "brx" => branch_indexed(into, source, modifiers)?,
-        "ret" => {
-            modifiers.take("uni");
-            match into.return_label {
-                Some(label) => {
-                    let mut lowered = Instruction::new(Op::Branch);
-                    lowered.immediate = i64::from(label);
-                    lowered
-                }
-                None => Instruction::new(Op::Exit),
-            }
-        }
-        "exit" => Instruction::new(Op::Exit),
-        "trap" | "brkpt" => Instruction::new(Op::Trap),
-        "nanosleep" => {
-            modifiers.kind()?;
-            Instruction::new(Op::Nop)
-        }
-        "prefetch" | "prefetchu" => {
-            modifiers.one_of(&[("global", ()), ("local", ())]);
-            modifiers.one_of(&[("L1", ()), ("L2", ())]);
-            Instruction::new(Op::Nop)
-        }
-        _ => return Ok(None),
-    };
-    Ok(Some(lowered))
-}
 
 const SPACES: [(&str, Space); 8] = [
     ("global", Space::Global),
@@ -148,7 +80,11 @@ fn destinations(into: &mut Lowering, operand: &Operand, line: u32) -> Result<(Bo
     Ok((found.into(), wide))
 }
 
-fn load(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+pub fn load(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let line = source.place.line;
     let mut access = access(modifiers)?;
     let (list, wide_value) = destinations(into, operand(source, 0)?, line)?;
@@ -185,7 +121,7 @@ fn load(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modif
     Ok(lowered)
 }
 
-fn store(
+pub fn store(
     into: &mut Lowering,
     source: &syntax::Instruction,
     modifiers: &mut Modifiers,
@@ -224,7 +160,7 @@ fn store(
     Ok(lowered)
 }
 
-fn atomic(
+pub fn atomic(
     into: &mut Lowering,
     source: &syntax::Instruction,
     modifiers: &mut Modifiers,
@@ -275,7 +211,7 @@ fn atomic(
     Ok(lowered)
 }
 
-fn address_conversion(
+pub fn address_conversion(
     into: &mut Lowering,
     source: &syntax::Instruction,
     modifiers: &mut Modifiers,
@@ -305,7 +241,7 @@ fn address_conversion(
     Ok(lowered)
 }
 
-fn load_matrix(
+pub fn load_matrix(
     into: &mut Lowering,
     source: &syntax::Instruction,
     modifiers: &mut Modifiers,
@@ -337,7 +273,11 @@ fn load_matrix(
     Ok(lowered)
 }
 
-fn mma(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
+pub fn mma(
+    into: &mut Lowering,
+    source: &syntax::Instruction,
+    modifiers: &mut Modifiers,
+) -> Result<Instruction> {
     let line = source.place.line;
     for name in ["sync", "aligned", "row", "col"] {
         if !modifiers.take(name) {
@@ -393,7 +333,7 @@ fn mma(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifi
     Ok(lowered)
 }
 
-fn copy_async(
+pub fn copy_async(
     into: &mut Lowering,
     source: &syntax::Instruction,
     modifiers: &mut Modifiers,
@@ -453,184 +393,6 @@ fn copy_async(
             ));
         }
         lowered.c = into.source(size, 4, false, line)?;
-    }
-    Ok(lowered)
-}
-
-fn barrier(
-    into: &mut Lowering,
-    source: &syntax::Instruction,
-    modifiers: &mut Modifiers,
-) -> Result<Instruction> {
-    let line = source.place.line;
-    if modifiers.take("warp") {
-        if !modifiers.take("sync") {
-            return modifiers.unknown();
-        }
-        let mut lowered = Instruction::new(Op::WarpBarrier);
-        lowered.b = into.source(operand(source, 0)?, 4, false, line)?;
-        return Ok(lowered);
-    }
-    modifiers.take("cta");
-    if !modifiers.take("sync") {
-        return modifiers.unknown();
-    }
-    modifiers.take("aligned");
-    let counted = source.operands.len() > 1;
-    let mut lowered = Instruction::new(Op::Barrier { counted });
-    lowered.a = into.source(operand(source, 0)?, 4, false, line)?;
-    if counted {
-        lowered.b = into.source(operand(source, 1)?, 4, false, line)?;
-    }
-    Ok(lowered)
-}
-
-fn shuffle(
-    into: &mut Lowering,
-    source: &syntax::Instruction,
-    modifiers: &mut Modifiers,
-) -> Result<Instruction> {
-    let line = source.place.line;
-    let known = [
-        ("up", Shuffle::Up),
-        ("down", Shuffle::Down),
-        ("bfly", Shuffle::Butterfly),
-        ("idx", Shuffle::Index),
-    ];
-    if !modifiers.take("sync") {
-        return modifiers.unknown();
-    }
-    let Some(mode) = modifiers.one_of(&known) else {
-        return modifiers.unknown();
-    };
-    modifiers.kind()?;
-    let mut lowered = Instruction::new(Op::Shuffle(mode));
-    match operand(source, 0)? {
-        Operand::Pair(value, in_range) => {
-            lowered.d = into.destination(value, line)?.0;
-            lowered.x = into.predicate(in_range, line)?;
-        }
-        value => lowered.d = into.destination(value, line)?.0,
-    }
-    lowered.a = into.source(operand(source, 1)?, 4, false, line)?;
-    lowered.b = into.source(operand(source, 2)?, 4, false, line)?;
-    lowered.c = into.source(operand(source, 3)?, 4, false, line)?;
-    lowered.list = Box::new([into.source(operand(source, 4)?, 4, false, line)?]);
-    Ok(lowered)
-}
-
-fn vote(into: &mut Lowering, source: &syntax::Instruction, modifiers: &mut Modifiers) -> Result<Instruction> {
-    let line = source.place.line;
-    let known = [
-        ("all", Vote::All),
-        ("any", Vote::Any),
-        ("uni", Vote::Uniform),
-        ("ballot", Vote::Ballot),
-    ];
-    if !modifiers.take("sync") {
-        return modifiers.unknown();
-    }
-    let Some(mode) = modifiers.one_of(&known) else {
-        return modifiers.unknown();
-    };
-    let (asked, negated) = match operand(source, 1)? {
-        Operand::Not(name) => (Operand::Name(name.clone()), true),
-        other => (other.clone(), false),
-    };
-    let mut lowered = Instruction::new(Op::Vote(mode, negated));
-    if mode == Vote::Ballot {
-        modifiers.kind()?;
-        lowered.d = into.destination(operand(source, 0)?, line)?.0;
-    } else {
-        if !modifiers.take("pred") {
-            return modifiers.unknown();
-        }
-        lowered.d = into.predicate(operand(source, 0)?, line)?;
-    }
-    lowered.a = into.predicate(&asked, line)?;
-    lowered.b = into.source(operand(source, 2)?, 4, false, line)?;
-    Ok(lowered)
-}
-
-fn match_lanes(
-    into: &mut Lowering,
-    source: &syntax::Instruction,
-    modifiers: &mut Modifiers,
-) -> Result<Instruction> {
-    let line = source.place.line;
-    let all = modifiers.take("all");
-    if (!all && !modifiers.take("any")) || !modifiers.take("sync") {
-        return modifiers.unknown();
-    }
-    let kind = modifiers.kind()?;
-    let wide = kind.bytes() == 8;
-    let mut lowered = Instruction::new(if all {
-        Op::MatchAll(wide)
-    } else {
-        Op::MatchAny(wide)
-    });
-    match operand(source, 0)? {
-        Operand::Pair(value, same) => {
-            lowered.d = into.destination(value, line)?.0;
-            lowered.x = into.predicate(same, line)?;
-        }
-        value => lowered.d = into.destination(value, line)?.0,
-    }
-    lowered.a = into.source(operand(source, 1)?, kind.bytes(), false, line)?;
-    lowered.b = into.source(operand(source, 2)?, 4, false, line)?;
-    debug_assert!(lowered.d != NONE);
-    Ok(lowered)
-}
-
-fn reduce(
-    into: &mut Lowering,
-    source: &syntax::Instruction,
-    modifiers: &mut Modifiers,
-) -> Result<Instruction> {
-    let line = source.place.line;
-    let known = [
-        ("add", Integer2::Add),
-        ("min", Integer2::Min),
-        ("max", Integer2::Max),
-        ("and", Integer2::And),
-        ("or", Integer2::Or),
-        ("xor", Integer2::Xor),
-    ];
-    if !modifiers.take("sync") {
-        return modifiers.unknown();
-    }
-    let Some(function) = modifiers.one_of(&known) else {
-        return modifiers.unknown();
-    };
-    let kind = modifiers.kind()?;
-    if !matches!(kind, Type::U32 | Type::S32) {
-        return modifiers.unknown();
-    }
-    let mut lowered = Instruction::new(Op::Reduce(function, kind));
-    lowered.d = into.destination(operand(source, 0)?, line)?.0;
-    lowered.a = into.source(operand(source, 1)?, 4, false, line)?;
-    lowered.b = into.source(operand(source, 2)?, 4, false, line)?;
-    Ok(lowered)
-}
-
-fn branch_indexed(
-    into: &mut Lowering,
-    source: &syntax::Instruction,
-    modifiers: &mut Modifiers,
-) -> Result<Instruction> {
-    let line = source.place.line;
-    modifiers.take("uni");
-    if !modifiers.take("idx") {
-        return modifiers.unknown();
-    }
-    let mut lowered = Instruction::new(Op::BranchIndexed);
-    lowered.a = into.source(operand(source, 0)?, 4, false, line)?;
-    let Operand::Name(name) = operand(source, 1)? else {
-        return modifiers.unknown();
-    };
-    match into.scopes.find(name) {
-        Some(Symbol::Targets(at)) => lowered.list = into.targets[at as usize].clone().into(),
-        _ => return Err(PtxError::at(line, format!("no table of targets `{name}`"))),
     }
     Ok(lowered)
 }
