@@ -26,5 +26,10 @@ export GST_REGISTRY=$registry/registry.bin
 # Without --all-targets: that would build the examples as tests only, and some tests run them.
 say "Running the tests, beside the code and in tests/, and the examples in the documentation"
 cargo test --locked "$@"
+
+say "Testing the software GPU, on which the CUDA kernels run in the tests"
+cargo test --locked --package softgpu
+tests/softgpu/install.sh >/dev/null
+
 tests/leaks.sh
 say "All tests passed"
