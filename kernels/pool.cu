@@ -57,6 +57,11 @@ INLINE float pooled(const float (&values)[4], const Windows &windows, int kind, 
     return best;
 }
 
+// What of a window's gradient goes to a place of it.
+INLINE float passed(float gradient, u32 winner, u32 place, const Windows &windows, int kind) {
+    return kind == AVERAGE ? windows.share() * gradient : (winner == place ? gradient : 0.0f);
+}
+
 // from blocked [H, W, lanes] → to [H', W', lanes]. An item is eight channels of a window.
 KERNEL __launch_bounds__(BLOCK_THREADS)
     pool_f16(const half *from, half *to, u16 *winners, int height, int width, int lanes, int kind) {
@@ -100,8 +105,8 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
             const u32 word = kind == MAX ? winners[at] : 0;
 #pragma unroll
             for (int i = 0; i < 8; ++i) {
-                const bool wins = (word >> 2 * i & 3) == place;
-                gradient.values[i] *= kind == MAX ? (wins ? 1.0f : 0.0f) : windows.share();
+                const float value = gradient.values[i];
+                gradient.values[i] = passed(value, word >> 2 * i & 3, place, windows, kind);
             }
         }
         store_eight(from + item * 8, gradient);
@@ -141,9 +146,8 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
         const u32 place = windows.place(pixel);
         const u32 word = kind == MAX && window >= 0 ? winners[window] : 0;
         for (int channel = 0; channel < channels; ++channel) {
-            const bool wins = (word >> 2 * channel & 3) == place;
-            const float share = kind == MAX ? (wins ? 1.0f : 0.0f) : windows.share();
-            from[channel * height * width + pixel] = window >= 0 ? share * to[channel * count + window] : 0.0f;
+            const float gradient = window >= 0 ? to[channel * count + window] : 0.0f;
+            from[channel * height * width + pixel] = passed(gradient, word >> 2 * channel & 3, place, windows, kind);
         }
     }
 }
