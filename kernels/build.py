@@ -196,7 +196,7 @@ def assemble(ptxas, name, text, real):
         run = subprocess.run(command, capture_output=True, text=True, check=False)
     output = run.stdout + run.stderr
     if run.returncode != 0 or re.search(r"[1-9]\d* bytes (stack frame|spill)", output):
-        complaint = "\n".join(line for line in output.splitlines() if "info" not in line)
+        complaint = "\n".join(line for line in output.splitlines() if "error" in line or "warning" in line)
         raise Refused(f"{name} on sm_{real}:\n{complaint.replace(str(path), name)[:2000]}")
     usage = {}
     parts = re.split(r"Compiling entry function '(\w+)'", output)

@@ -56,11 +56,17 @@ using Small = Tile<8, 8, 64, 2, 2>;
 // To a picture: up to 8 channels.
 using Picture = Tile<8, 16, 8, 4, 1>;
 
-// threadIdx.x, asked for each time.
-INLINE int thread() {
-    int index;
+// threadIdx.x and a value, of which the compiler believes that they are new each time: so it does not keep what is
+// made of them through the main loop, where registers are scarce.
+INLINE u32 thread() {
+    u32 index;
     asm volatile("mov.u32 %0, %%tid.x;" : "=r"(index));
     return index;
+}
+
+INLINE int renewed(int value) {
+    asm volatile("" : "+r"(value));
+    return value;
 }
 
 // Where a tile lies.
@@ -76,14 +82,14 @@ struct Corner {
     }
 };
 
-// Vector `i` of the halo that this thread brings: a pixel of the halo and a quarter of its chunk. Worked out anew wherever
-// it is needed, which `thread` sees to: kept through the main loop it would cost registers that are scarce there.
+// Vector `i` of the halo that this thread brings: a pixel of the halo and a quarter of its chunk. Worked out anew
+// wherever it is needed.
 template <class T>
 struct HaloVector {
     int pixel, row, column, quarter;
 
     INLINE HaloVector(int i) {
-        pixel = thread() / 4 + i * (T::THREADS / 4);
+        pixel = static_cast<int>(thread() / 4) + i * (T::THREADS / 4);
         row = pixel / T::HALO_WIDTH;
         column = pixel % T::HALO_WIDTH;
         quarter = threadIdx.x % 4;
@@ -160,32 +166,34 @@ struct MaskedGradient {
 
     const half *gradient;
     const u8 *mask;
-    int lanes;
-    // Where this thread's vectors begin, in vectors: bytes of the mask, or −1 beyond the frame; found once.
-    int gradients[T::HALO_VECTORS], masks[T::HALO_VECTORS];
+    int lanes, width, windows_across, pooled;
+    // Row and column of this thread's vectors, 16 bits each, or −1 where nothing comes from; found once.
+    int places[T::HALO_VECTORS];
 
-    INLINE MaskedGradient(const half *gradient_, const u8 *mask_, int lanes_, int height, int width, int pooled,
+    INLINE MaskedGradient(const half *gradient_, const u8 *mask_, int lanes_, int height, int width_, int pooled_,
                           const Corner<T> &corner)
-        : gradient(gradient_), mask(mask_), lanes(lanes_) {
-        const int windows_down = max(height >> pooled, 1), windows_across = max(width >> pooled, 1);
+        : gradient(gradient_), mask(mask_), lanes(lanes_), width(width_), windows_across(max(width_ >> pooled_, 1)),
+          pooled(pooled_) {
+        const int windows_down = max(height >> pooled, 1);
 #pragma unroll
         for (int i = 0; i < T::HALO_VECTORS; ++i) {
             const HaloVector<T> vector(i);
             const int row = corner.y + vector.row - 1, column = corner.x + vector.column - 1;
-            const int down = row >> pooled, across = column >> pooled;
             const bool inside = static_cast<u32>(row) < static_cast<u32>(height) &&
-                                static_cast<u32>(column) < static_cast<u32>(width) && down < windows_down &&
-                                across < windows_across && vector.exists();
-            gradients[i] = (down * windows_across + across) * (lanes / 8) + vector.quarter;
-            masks[i] = inside ? (row * width + column) * (lanes / 8) + vector.quarter : -1;
+                                static_cast<u32>(column) < static_cast<u32>(width) && row >> pooled < windows_down &&
+                                column >> pooled < windows_across && vector.exists();
+            places[i] = inside ? row << 16 | column : -1;
         }
     }
 
     INLINE Staged load(int i, int chunk) const {
-        const int byte = chunk * (CHUNK / 8);
-        const bool found = masks[i] >= 0 && (byte + static_cast<int>(threadIdx.x % 4)) * 8 < lanes;
-        return {reinterpret_cast<const uint4 *>(gradient)[found ? gradients[i] + byte : 0],
-                found ? mask[masks[i] + byte] : 0u};
+        const int byte = chunk * (CHUNK / 8) + static_cast<int>(thread() % 4);
+        const int place = renewed(places[i]);
+        const bool found = place >= 0 && byte * 8 < lanes;
+        const int row = place >> 16, column = place & 0xffff;
+        const int at = ((row >> pooled) * windows_across + (column >> pooled)) * (lanes / 8) + byte;
+        return {reinterpret_cast<const uint4 *>(gradient)[found ? at : 0],
+                found ? mask[(row * width + column) * (lanes / 8) + byte] : 0u};
     }
 
     static INLINE uint4 filtered(const Staged &staged) {

@@ -44,7 +44,7 @@ INLINE void conv_backward(const half *gradient, const u8 *mask, const half *pack
     raise(overflow, overflowed);
 }
 
-KERNEL __launch_bounds__(Large::THREADS)
+KERNEL __launch_bounds__(Large::THREADS, Large::BLOCKS)
     conv_backward_large(const half *gradient, const u8 *mask, const half *pack, half *from, int height, int width,
                         int gradient_lanes, int from_lanes, int pooled, float factor, u32 *overflow) {
     conv_backward<Large>(gradient, mask, pack, from, height, width, gradient_lanes, from_lanes, pooled, factor, overflow);
