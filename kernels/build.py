@@ -143,12 +143,14 @@ class Compiler:
 def lowered(text, version):
     """The same PTX, said to be of an older version, and without the compiler's notes about itself.
 
-    Where code was inlined, and the names that tell it, is what version 6.5 cannot say. Files and lines remain.
+    Where code was inlined, and the names that tell it, is what version 6.5 cannot say. Lines remain, and the files, by
+    their names alone: NVRTC puts the folder before them in which this happens to run.
     """
     text, count = re.subn(r"^\.version .*$", f".version {version}", text, flags=re.MULTILINE)
     assert count == 1
     text = re.sub(r"^(\s*\.loc\s[^,\n]*),.*$", r"\1", text, flags=re.MULTILINE)
     text = re.sub(r"^\s*\.section\s+\.debug_str\s*\{.*?^\s*\}\n", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r'^(\s*\.file\s+\d+\s+)"(?:[^"]*/)?([^"/]*)".*$', r'\1"kernels/\2"', text, flags=re.MULTILINE)
     body = text[text.index(".version") :]
     return f"// Made by kernels/build.py, do not edit.\n{body.rstrip()}\n"
 

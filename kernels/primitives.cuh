@@ -57,10 +57,10 @@ INLINE bool overflows(float value) {
     return !(fabsf(value) <= GREATEST_HALF);
 }
 
-// Whoever notices writes the same 1, so their order does not matter.
+// Several blocks may notice; their order does not matter.
 INLINE void raise(u32 *overflow, bool overflowed) {
     if (overflowed && overflow != nullptr) {
-        *overflow = 1;
+        atomicOr(overflow, 1u);
     }
 }
 
