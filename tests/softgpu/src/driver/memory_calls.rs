@@ -90,15 +90,22 @@ impl Driver {
         }
     }
 
-    /// What is not ordered in a stream may not happen while one captures.
+    /// What is not ordered in a stream may not happen while this thread captures, nor while another one does that asked
+    /// for it (cuThreadExchangeStreamCaptureMode).
     fn refuse_in_capture(&mut self) -> Outcome<()> {
-        if self.captures.is_empty() {
-            return Ok(());
+        let here = std::thread::current().id();
+        let mut refused = false;
+        for capture in self.captures.values_mut() {
+            if capture.mode == 0 || capture.mode == 1 && capture.thread == here {
+                capture.invalid = true;
+                refused = true;
+            }
         }
-        self.captures
-            .values_mut()
-            .for_each(|capture| capture.invalid = true);
-        Err(Status::CAPTURE_UNSUPPORTED)
+        if refused {
+            Err(Status::CAPTURE_UNSUPPORTED)
+        } else {
+            Ok(())
+        }
     }
 }
 

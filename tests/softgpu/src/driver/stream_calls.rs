@@ -223,6 +223,8 @@ pub extern "C" fn cuStreamBeginCapture_v2(stream: Handle, mode: c_uint) -> Statu
         let id = driver.handle();
         let capture = Capture {
             origin: stream,
+            mode,
+            thread: std::thread::current().id(),
             commands: Vec::new(),
             invalid: false,
             members: Default::default(),

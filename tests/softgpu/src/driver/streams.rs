@@ -98,6 +98,9 @@ pub struct Event {
 /// A graph in the making.
 pub struct Capture {
     pub origin: Handle,
+    /// CU_STREAM_CAPTURE_MODE: 0 global, 1 of the thread that began, 2 relaxed.
+    pub mode: u32,
+    pub thread: std::thread::ThreadId,
     pub commands: Vec<Command>,
     pub invalid: bool,
     /// By stream: how many commands it had given when the last of them came, and how many of those were waited for.
