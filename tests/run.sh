@@ -29,7 +29,9 @@ cargo test --locked "$@"
 
 say "Testing the software GPU, on which the CUDA kernels run in the tests"
 cargo test --locked --package softgpu
-tests/softgpu/install.sh >/dev/null
+
+say "Running the tests of the CUDA backend on it"
+LD_LIBRARY_PATH=$(tests/softgpu/install.sh) NEURALSTYLE_TEST_CUDA=1 cargo test --locked --test 'cuda_*'
 
 tests/leaks.sh
 say "All tests passed"
