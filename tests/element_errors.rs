@@ -119,10 +119,20 @@ fn what_is_not_there_yet_is_refused_by_name() {
         gst::ResourceError::Settings,
         &["optimizer=lbfgs", "adam"],
     );
+}
+
+/// Where there is a card, the number is one that none has.
+#[test]
+fn a_card_that_is_not_there_is_refused_by_name() {
+    let pictures = Pictures::new();
+    let settings = format!(
+        "style={} {QUICK} backend=cuda cuda-device-id=99",
+        pictures.red().display()
+    );
     assert_refused(
-        &with("backend=cuda"),
+        &settings,
         gst::LibraryError::Init,
-        &["cuda", "backend=cpu"],
+        &["backend=cuda", "backend=cpu"],
     );
 }
 

@@ -26,5 +26,12 @@ export GST_REGISTRY=$registry/registry.bin
 # Without --all-targets: that would build the examples as tests only, and some tests run them.
 say "Running the tests, beside the code and in tests/, and the examples in the documentation"
 cargo test --locked "$@"
+
+say "Testing the software GPU, on which the CUDA kernels run in the tests"
+cargo test --locked --package softgpu
+
+say "Running the tests of the CUDA backend on it"
+LD_LIBRARY_PATH=$(tests/softgpu/install.sh) NEURALSTYLE_TEST_CUDA=1 cargo test --locked --test 'cuda_*'
+
 tests/leaks.sh
 say "All tests passed"

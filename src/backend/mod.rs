@@ -10,6 +10,7 @@
 
 pub mod cancel;
 pub mod cpu;
+pub mod cuda;
 #[allow(unsafe_code)]
 pub mod mapped_file;
 pub mod reference;
@@ -416,4 +417,6 @@ pub trait Backend: Send {
 pub struct Capture {
     /// Steps performed through this capture.
     pub runs: u64,
+    /// What only the backend knows. The tensors of the step must live as long as it is performed.
+    kept: Option<Box<dyn std::any::Any + Send>>,
 }

@@ -73,9 +73,9 @@ choices!(Mode, "GstNeuralStyleMode", Mode, {
 });
 
 choices!(Backend, "GstNeuralStyleBackend", BackendChoice, {
-    Auto, "auto", "Auto: the fastest that works on this machine";
+    Auto, "auto", "Auto: CUDA if a card passes its start-up check, else the CPU";
     Cpu, "cpu", "CPU: all cores of this machine";
-    Cuda, "cuda", "CUDA: an NVIDIA card";
+    Cuda, "cuda", "CUDA: an NVIDIA card of compute capability 7.5 or later";
     // No property can be set to the reference; should a default ever become it, it is a CPU's work.
 }, Reference => Cpu);
 

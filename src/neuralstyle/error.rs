@@ -15,6 +15,8 @@ pub enum Error {
     Stylizer(#[from] stylizer::Error),
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
+    #[error(transparent)]
+    Fallback(#[from] stylizer::Fallback),
 }
 
 /// A code of one of GStreamer's domains.
@@ -30,6 +32,7 @@ impl Error {
         use stylizer::Error as E;
         Some(match self {
             Self::Unreachable(_) => Code::Stream(StreamError::Format),
+            Self::Fallback(_) => Code::Library(LibraryError::Init),
             Self::Stylizer(error) => match error {
                 E::Cancelled => return None,
                 E::Setting { .. } | E::NoStyle => Code::Resource(ResourceError::Settings),

@@ -48,6 +48,7 @@ impl NeuralStyle {
         let options = settings.for_stylizer()?;
         let style = settings.style.as_deref().ok_or(stylizer::Error::NoStyle)?;
         let mut state = State::new(&options, self.interrupt.token())?;
+        self.tell_of_fallback(&mut state);
         // Asking for the losses of every step costs time, so it is done only where somebody reads them.
         if CAT.above_threshold(gst::DebugLevel::Trace) {
             let element = self.obj().downgrade();
@@ -58,6 +59,18 @@ impl NeuralStyle {
             }));
         }
         Ok((state, StyleSource::start(style)?))
+    }
+
+    /// Says that the CPU paints, if a card was looked for. Where there is nothing of NVIDIA's nobody will wonder, so that
+    /// only the log tells.
+    fn tell_of_fallback(&self, state: &mut State) {
+        let Some(fallback) = state.take_fallback() else {
+            return;
+        };
+        gst::warning!(CAT, imp = self, "{}", fallback);
+        if fallback.surprising {
+            Error::from(fallback).warn(&self.obj());
+        }
     }
 
     /// Has another style picture read, if frames are being painted.
@@ -379,6 +392,7 @@ impl VideoFilterImpl for NeuralStyle {
             input.buffer().pts().display()
         );
         let painted = state.paint(&styles, &controls, input, output);
+        self.tell_of_fallback(&mut state);
         let figures = state.figures();
         let latency = painted.as_ref().ok().and_then(|painted| state.measure(painted));
         *lock(&self.state) = Some(state);

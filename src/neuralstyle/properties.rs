@@ -305,7 +305,7 @@ fn how_it_is_computed() -> Vec<Property> {
             0..=16_384,
             [mutable_ready],
             "Working size",
-            "Longer side in pixels at which the optimisation runs; 0 = choose by backend",
+            "Longer side in pixels at which the optimisation runs; 0 = 256 on the CPU, 512 on a CUDA device",
             options.working_size
         ),
         count!(
@@ -406,7 +406,7 @@ fn how_it_runs() -> Vec<Property> {
                 .minimum(-1)
                 .default_value(Options::default().cuda_device_id)
                 .nick("CUDA device")
-                .blurb("Number of the CUDA device; -1 = choose")
+                .blurb("Number of the CUDA device; -1 = the first that works")
                 .mutable_ready()
                 .build(),
             get: |settings| settings.options.cuda_device_id.to_value(),

@@ -14,7 +14,7 @@ use super::pixels;
 use super::style_source::{Style, StyleSource};
 use crate::backend::CancelToken;
 use crate::gatys::Watch;
-use crate::stylizer::{self, Controls, Frame, Options, Report, Stylizer};
+use crate::stylizer::{self, Controls, Fallback, Frame, Options, Report, Stylizer};
 
 pub struct State {
     stylizer: Stylizer,
@@ -48,6 +48,11 @@ impl State {
             continuity: Continuity::default(),
             processing_time: ProcessingTime::default(),
         })
+    }
+
+    /// Why the CPU paints although a card was looked for, told once.
+    pub fn take_fallback(&mut self) -> Option<Fallback> {
+        self.stylizer.take_fallback()
     }
 
     /// Has somebody told of every step.

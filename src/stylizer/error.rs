@@ -43,6 +43,18 @@ pub enum Error {
     Gatys(gatys::Error),
 }
 
+impl Error {
+    /// Whether the machine failed, not what was asked of it.
+    pub(super) fn is_the_machines(&self) -> bool {
+        use crate::backend::Error as B;
+        match self {
+            Self::OutOfMemory { .. } => true,
+            Self::Gatys(gatys::Error::Backend(error)) => !matches!(error, B::Cancelled),
+            _ => false,
+        }
+    }
+}
+
 impl From<gatys::Error> for Error {
     fn from(error: gatys::Error) -> Self {
         match error {

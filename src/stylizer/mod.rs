@@ -15,7 +15,8 @@ pub use frame::Frame;
 pub use options::{BackendChoice, Controls, Mode, Options};
 pub use style_picture::StylePicture;
 
-use crate::backend::{self, CancelToken, cpu::Cpu, reference::Reference};
+use crate::backend::cuda::{Cuda, Unavailable};
+use crate::backend::{Backend, CancelToken, cpu::Cpu, reference::Reference};
 use crate::gatys::{
     Losses, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Recipe, Watch,
 };
@@ -24,6 +25,21 @@ use offline::Offline;
 /// Paints a stream of frames.
 pub struct Stylizer {
     driver: Box<dyn Drive>,
+    options: Options,
+    cancel: CancelToken,
+    style: Option<Arc<StylePicture>>,
+    /// Whether the CPU takes over when the driver's machine fails.
+    replaceable: bool,
+    fallback: Option<Fallback>,
+}
+
+/// Why `backend=auto` means the CPU.
+#[derive(Debug, thiserror::Error)]
+#[error("backend=auto: {reason}; the CPU paints instead")]
+pub struct Fallback {
+    reason: String,
+    /// Whether there is a card or its driver, whose owner should know; otherwise this is just a machine without one.
+    pub surprising: bool,
 }
 
 /// What a frame got.
@@ -64,6 +80,7 @@ trait Drive: Send {
     fn set_style(&mut self, style: Arc<StylePicture>);
     fn restart(&mut self);
     fn set_observer(&mut self, observer: Option<Watch>);
+    fn take_observer(&mut self) -> Option<Watch>;
     fn process(&mut self, frame: &Frame, out: &mut Frame, controls: &Controls) -> Result<Report, Error>;
     fn stats(&self) -> &Stats;
 }
@@ -76,48 +93,50 @@ impl Stylizer {
     /// Names the property that asks for something which does not exist or cannot work.
     pub fn new(options: &Options, cancel: CancelToken) -> Result<Self, Error> {
         refuse_what_is_missing(options)?;
-        let choice = if options.weights.is_some() {
-            NetworkChoice::File
-        } else {
-            options.network
-        };
-        if choice == NetworkChoice::File && options.weights.is_none() {
-            return Err(setting(
-                "network",
-                "file",
-                "set `weights` to the path of a VGG-16 or VGG-19",
-            ));
-        }
-        let network = Network::open(choice, options.weights.as_deref())?;
-        let recipe = recipe(options);
-        let working_size = if options.working_size == 0 {
-            DEFAULT_WORKING_SIZE
-        } else {
-            options.working_size
-        };
-        let driver: Box<dyn Drive> = match options.backend {
-            BackendChoice::Auto | BackendChoice::Cpu => {
-                let cpu = Cpu::new(options.threads, cancel).map_err(backend_unavailable)?;
-                Box::new(Offline::new(cpu, network, recipe, working_size)?)
-            }
-            BackendChoice::Reference => Box::new(Offline::new(
-                Reference::new(cancel),
-                network,
-                recipe,
-                working_size,
-            )?),
+        let (driver, fallback) = match options.backend {
+            BackendChoice::Auto => match Cuda::new(options.cuda_device_id, cancel.clone()) {
+                Ok(cuda) => match cuda_driver(options, cuda) {
+                    Err(error) if error.is_the_machines() => {
+                        (cpu_driver(options, &cancel)?, Some(Fallback::of(&error)))
+                    }
+                    answer => (answer?, None),
+                },
+                Err(unavailable) => {
+                    let fallback = Fallback {
+                        reason: unavailable.to_string(),
+                        surprising: unavailable.concerns_a_card(),
+                    };
+                    (cpu_driver(options, &cancel)?, Some(fallback))
+                }
+            },
+            BackendChoice::Cpu => (cpu_driver(options, &cancel)?, None),
             BackendChoice::Cuda => {
-                return Err(Error::BackendUnavailable(
-                    "backend=cuda: this version has no CUDA backend yet; use backend=cpu or backend=auto"
-                        .into(),
-                ));
+                let cuda = Cuda::new(options.cuda_device_id, cancel.clone()).map_err(no_cuda)?;
+                (cuda_driver(options, cuda)?, None)
+            }
+            BackendChoice::Reference => {
+                let reference = Reference::new(cancel.clone());
+                (driver(options, reference, ON_THE_CPU)?, None)
             }
         };
-        Ok(Self { driver })
+        Ok(Self {
+            replaceable: options.backend == BackendChoice::Auto && fallback.is_none(),
+            driver,
+            options: options.clone(),
+            cancel,
+            style: None,
+            fallback,
+        })
+    }
+
+    /// Why the CPU works although a card was looked for, told once.
+    pub fn take_fallback(&mut self) -> Option<Fallback> {
+        self.fallback.take()
     }
 
     /// Takes a picture as the style from the next frame on.
     pub fn set_style(&mut self, style: Arc<StylePicture>) {
+        self.style = Some(style.clone());
         self.driver.set_style(style);
     }
 
@@ -125,9 +144,29 @@ impl Stylizer {
     ///
     /// # Errors
     /// [`Error::Cancelled`] soon after the token was cancelled; everything else is a real failure, after which the
-    /// stylizer can still be used.
+    /// stylizer can still be used. With `backend=auto` a card that fails is none: the frame is begun anew on the CPU,
+    /// and [`take_fallback`](Self::take_fallback) says why.
     pub fn process(&mut self, frame: &Frame, out: &mut Frame, controls: &Controls) -> Result<Report, Error> {
-        self.driver.process(frame, out, controls)
+        match self.driver.process(frame, out, controls) {
+            Err(error) if self.replaceable && error.is_the_machines() => {
+                self.replace(&error)?;
+                self.driver.process(frame, out, controls)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Has the CPU take over.
+    fn replace(&mut self, error: &Error) -> Result<(), Error> {
+        let mut cpu = cpu_driver(&self.options, &self.cancel)?;
+        cpu.set_observer(self.driver.take_observer());
+        if let Some(style) = &self.style {
+            cpu.set_style(style.clone());
+        }
+        self.driver = cpu;
+        self.replaceable = false;
+        self.fallback = Some(Fallback::of(error));
+        Ok(())
     }
 
     /// Forgets the frames before: the next one starts afresh.
@@ -145,8 +184,79 @@ impl Stylizer {
     }
 }
 
-/// The working size on the CPU: fast enough to watch, large enough for strokes.
-const DEFAULT_WORKING_SIZE: usize = 256;
+impl Fallback {
+    fn of(error: &Error) -> Self {
+        Self {
+            reason: error.to_string(),
+            surprising: true,
+        }
+    }
+}
+
+/// What a user who does not choose gets on a kind of machine.
+#[derive(Clone, Copy)]
+struct Defaults {
+    network: NetworkChoice,
+    /// Fast enough to watch, large enough for strokes.
+    working_size: usize,
+}
+
+const ON_THE_CPU: Defaults = Defaults {
+    network: NetworkChoice::Slim,
+    working_size: 256,
+};
+
+const ON_A_CARD: Defaults = Defaults {
+    network: NetworkChoice::Vgg16,
+    working_size: 512,
+};
+
+fn cpu_driver(options: &Options, cancel: &CancelToken) -> Result<Box<dyn Drive>, Error> {
+    let cpu = Cpu::new(options.threads, cancel.clone())
+        .map_err(|error| Error::BackendUnavailable(format!("backend=cpu: {error}")))?;
+    driver(options, cpu, ON_THE_CPU)
+}
+
+fn cuda_driver(options: &Options, cuda: Cuda) -> Result<Box<dyn Drive>, Error> {
+    driver(options, cuda, ON_A_CARD)
+}
+
+fn no_cuda(unavailable: Unavailable) -> Error {
+    Error::BackendUnavailable(format!(
+        "backend=cuda: {unavailable}; use backend=cpu or backend=auto"
+    ))
+}
+
+/// Opens the network and drives `ops` with it.
+fn driver<B: Backend + 'static>(
+    options: &Options,
+    ops: B,
+    defaults: Defaults,
+) -> Result<Box<dyn Drive>, Error> {
+    let choice = match options.network {
+        _ if options.weights.is_some() => NetworkChoice::File,
+        NetworkChoice::Auto => defaults.network,
+        chosen => chosen,
+    };
+    if choice == NetworkChoice::File && options.weights.is_none() {
+        return Err(setting(
+            "network",
+            "file",
+            "set `weights` to the path of a VGG-16 or VGG-19",
+        ));
+    }
+    let network = Network::open(choice, options.weights.as_deref())?;
+    let working_size = match options.working_size {
+        0 => defaults.working_size,
+        chosen => chosen,
+    };
+    Ok(Box::new(Offline::new(
+        ops,
+        network,
+        recipe(options),
+        working_size,
+    )?))
+}
 
 /// The margin of a coarse-to-fine start: what the zeros beyond the frame's edge visibly disturb.
 const DEFAULT_OVERSCAN: usize = 8;
@@ -212,10 +322,6 @@ fn setting(property: &'static str, value: &str, reason: &str) -> Error {
     }
 }
 
-fn backend_unavailable(error: backend::Error) -> Error {
-    Error::BackendUnavailable(format!("backend=cpu: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,13 +350,6 @@ mod tests {
                     ..Options::default()
                 },
                 "optimizer=lbfgs",
-            ),
-            (
-                Options {
-                    backend: BackendChoice::Cuda,
-                    ..Options::default()
-                },
-                "backend=cuda",
             ),
             (
                 Options {

@@ -74,9 +74,7 @@ impl<B: Backend> Offline<B> {
             let working = super::working_size(size, self.working_size);
             if self.painter.size() != Some(working) {
                 self.stats.planned_bytes = self.painter.planned_bytes(working);
-                self.painter
-                    .plan(working)
-                    .map_err(|error| self.with_advice(error, working))?;
+                self.painter.plan(working)?;
                 self.measured_crop = None;
             }
             self.painter.forget();
@@ -94,20 +92,25 @@ impl<B: Backend> Offline<B> {
         Ok(())
     }
 
-    /// An error of planning, with the size that would fit.
-    fn with_advice(&self, error: gatys::Error, (width, height): (usize, usize)) -> Error {
-        let gatys::Error::Backend(backend::Error::OutOfMemory { bytes }) = error else {
-            return error.into();
+    /// Where memory was lacking for frames of `size`, the size at which they could be painted.
+    fn with_advice(&self, error: Error, size: (usize, usize)) -> Error {
+        let Error::Gatys(gatys::Error::Backend(backend::Error::OutOfMemory { bytes })) = error else {
+            return error;
         };
-        let available = self.painter.backend().available_bytes().unwrap_or(bytes / 2);
+        let (width, height) = super::working_size(size, self.working_size);
+        // The piece that was one too many, or all of it.
+        let needed = bytes.max(self.painter.planned_bytes((width, height)));
+        let available = self.painter.backend().available_bytes().unwrap_or(needed / 2);
         // What is planned grows with the area; a little is left for everybody else.
-        let fitting = (available as f64 / bytes as f64).min(1.0).sqrt() * 0.9;
-        let advice = format!(
-            "working-size={} would fit",
-            (width.max(height) as f64 * fitting) as usize
-        );
+        let fitting = (available as f64 / needed as f64).min(1.0).sqrt() * 0.9;
+        let longer = (width.max(height) as f64 * fitting) as usize;
+        let advice = if longer >= super::SMALLEST_WORKING_SIDE {
+            format!("working-size={longer} would fit")
+        } else {
+            "no working-size would fit".into()
+        };
         Error::OutOfMemory {
-            needed_bytes: bytes,
+            needed_bytes: needed,
             width,
             height,
             advice,
@@ -182,7 +185,22 @@ impl<B: Backend> Drive for Offline<B> {
         self.observer = observer;
     }
 
+    fn take_observer(&mut self) -> Option<Watch> {
+        self.observer.take()
+    }
+
     fn process(&mut self, frame: &Frame, out: &mut Frame, controls: &Controls) -> Result<Report, Error> {
+        let answer = self.paint(frame, out, controls);
+        answer.map_err(|error| self.with_advice(error, (frame.width(), frame.height())))
+    }
+
+    fn stats(&self) -> &Stats {
+        &self.stats
+    }
+}
+
+impl<B: Backend> Offline<B> {
+    fn paint(&mut self, frame: &Frame, out: &mut Frame, controls: &Controls) -> Result<Report, Error> {
         let began = Instant::now();
         let steps_before = self.painter.iterations();
         out.resize(frame.width(), frame.height());
@@ -227,10 +245,6 @@ impl<B: Backend> Drive for Offline<B> {
             restarted,
             iterations,
         })
-    }
-
-    fn stats(&self) -> &Stats {
-        &self.stats
     }
 }
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use gstneuralstyle::backend::{Backend, Pooling, Shape};
+//! An objective on a machine, ready to be evaluated.
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use gstneuralstyle::backend::{Backend, Capture, Pooling, Shape};
 use gstneuralstyle::gatys::extractor::{Extractor, nodes};
 use gstneuralstyle::gatys::objective::{Objective, StyleTarget};
 use gstneuralstyle::gatys::{Network, Normalization, Weights};
@@ -13,6 +16,7 @@ pub struct Setup<B: Backend> {
     pub extractor: Extractor<B>,
     pub objective: Objective<B>,
     pub picture: B::Tensor,
+    step: Capture,
 }
 
 /// What J is made of.
@@ -68,6 +72,7 @@ impl<B: Backend> Setup<B> {
             extractor,
             objective,
             picture,
+            step: Capture::default(),
         }
     }
 
@@ -76,9 +81,16 @@ impl<B: Backend> Setup<B> {
         self.evaluate_here();
     }
 
+    /// As a step does it.
     pub fn evaluate_here(&mut self) {
-        self.objective
-            .evaluate(&mut self.ops, &self.extractor, &self.picture)
+        let Self {
+            ops,
+            extractor,
+            objective,
+            picture,
+            step,
+        } = self;
+        ops.capture(step, |ops| objective.evaluate(ops, extractor, picture))
             .unwrap();
     }
 }

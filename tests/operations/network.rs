@@ -3,7 +3,7 @@
 use gstneuralstyle::backend::reference;
 use gstneuralstyle::backend::{Backend, FilterData, Pooling, Shape};
 
-use super::pair::{Pair, SHAPES, Twin, UNIT, gamma};
+use super::pair::{Arithmetic, Machine, Pair, SHAPES, Twin, UNIT, gamma, magnitudes};
 use super::random::Random;
 
 /// (I, O, H, W): single pixels, rows and columns; 63, 64, 65 pixels; channels that no blocking divides; pictures of less
@@ -51,7 +51,7 @@ fn map_filter(filter: &FilterData, f: impl Fn(f32) -> f32) -> FilterData {
 }
 
 /// max(0, W ∗ x + b) by the reference.
-fn rectified<B: Backend>(pair: &mut Pair<B>, x: &reference::Tensor, filter: &FilterData) -> Vec<f64> {
+fn rectified<B: Machine>(pair: &mut Pair<B>, x: &reference::Tensor, filter: &FilterData) -> Vec<f64> {
     let shape = x.shape.with_channels(filter.outputs);
     let mut out = pair.exact.tensor(shape).unwrap();
     let mut mask = pair.exact.mask(shape).unwrap();
@@ -68,7 +68,54 @@ fn rectified<B: Backend>(pair: &mut Pair<B>, x: &reference::Tensor, filter: &Fil
 /// sums of |Bᵀ|) along one axis: see [`amplification`]. On the way through a tile lie n = `channels` products and 40
 /// roundings: constants and operations of six transforms of one axis, the scale of pooling, the bias. For machines that
 /// add up the nine products of each channel one by one the bound holds all the more.
-fn bounds(x: &reference::Tensor, filter: &FilterData, transposed: bool) -> Vec<f64> {
+///
+/// On a machine that rounds operands to fp16 the weights' roundoff comes to that, the input's where it is not fp16 already,
+/// and that of storing, each times the sum of the magnitudes of the products.
+fn bounds<B: Machine>(
+    pair: &mut Pair<B>,
+    x: &reference::Tensor,
+    filter: &FilterData,
+    transposed: bool,
+) -> Vec<f64> {
+    let mut bounds = bounds_in_single(x, filter, transposed);
+    if let Arithmetic::Single = B::ARITHMETIC {
+        return bounds;
+    }
+    let channels = if transposed { filter.inputs } else { filter.outputs };
+    let shape = x.shape.with_channels(channels);
+    let mut sizes = pair.exact.tensor(shape).unwrap();
+    let (x_sizes, positive) = (magnitudes(x), map_filter(filter, f32::abs));
+    if transposed {
+        let mut open = pair.exact.mask(x.shape).unwrap();
+        let mut nowhere = pair.exact.tensor(x.shape).unwrap();
+        let ones = FilterData {
+            bias: vec![1.0; filter.outputs],
+            ..map_filter(filter, |_| 0.0)
+        };
+        let zeros = pair.exact.tensor(shape).unwrap();
+        pair.exact
+            .conv_relu(&zeros, &ones, &mut nowhere, &mut open)
+            .unwrap();
+        pair.exact
+            .conv_relu_backward(&x_sizes, &open, &positive, &mut sizes)
+            .unwrap();
+    } else {
+        sizes.values = rectified(pair, &x_sizes, &positive);
+    }
+    let arithmetic = B::ARITHMETIC;
+    // Outputs are rounded like those of many channels, however few there are; a gradient of few channels is not.
+    let stored = if transposed { shape } else { shape.with_channels(8) };
+    let rounded =
+        arithmetic.entering(Shape::square(3)) + arithmetic.entering(x.shape) + arithmetic.storing(stored);
+    let largest = sizes.values.iter().copied().fold(0.0, f64::max);
+    for (bound, size) in bounds.iter_mut().zip(&sizes.values) {
+        // Twice the sum stands for the products of two roundings, and is far above them.
+        *bound += rounded * (1.0 + 2.0 * rounded) * size + arithmetic.underflow(stored, largest);
+    }
+    bounds
+}
+
+fn bounds_in_single(x: &reference::Tensor, filter: &FilterData, transposed: bool) -> Vec<f64> {
     let Shape {
         channels,
         height,
@@ -177,7 +224,7 @@ struct Case<T, F, M> {
 }
 
 /// Forward on both, checked.
-fn forward<B: Backend>(
+fn forward<B: Machine>(
     pair: &mut Pair<B>,
     (inputs, outputs, height, width): (usize, usize, usize, usize),
     bias: f32,
@@ -195,7 +242,7 @@ fn forward<B: Backend>(
     pair.exact
         .conv_relu(&x.exact, &exact_filter, &mut y.exact, &mut exact_mask)
         .unwrap();
-    let bounds = bounds(&x.exact, &exact_filter, false);
+    let bounds = bounds(pair, &x.exact, &exact_filter, false);
     pair.assert_close("conv_relu", &y, |index| bounds[index]);
     Case {
         x,
@@ -208,7 +255,7 @@ fn forward<B: Backend>(
     }
 }
 
-pub fn convolution<B: Backend>(ops: &mut B) {
+pub fn convolution<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 1);
     for sizes in CONVOLUTIONS {
         forward(&mut pair, sizes, 1.0);
@@ -217,7 +264,7 @@ pub fn convolution<B: Backend>(ops: &mut B) {
 
 /// A gradient at the outputs of a convolution that is zero where the two machines may rightly disagree about the mask:
 /// where Wx + b = max(0, Wx + b) − max(0, −Wx − b) is zero within the bound.
-fn gradient_where_sure<B: Backend>(
+fn gradient_where_sure<B: Machine>(
     pair: &mut Pair<B>,
     case: &Case<B::Tensor, B::Filter, B::Mask>,
 ) -> Twin<B::Tensor> {
@@ -231,7 +278,7 @@ fn gradient_where_sure<B: Backend>(
     pair.tensor(case.y.exact.shape, &values)
 }
 
-pub fn convolution_backward<B: Backend>(ops: &mut B) {
+pub fn convolution_backward<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 2);
     for sizes in CONVOLUTIONS {
         let case = forward(&mut pair, sizes, 1.0);
@@ -249,14 +296,14 @@ pub fn convolution_backward<B: Backend>(ops: &mut B) {
             )
             .unwrap();
         pair.assert_same("a gradient is only read", &gradient);
-        let bounds = bounds(&gradient.exact, &case.exact_filter, true);
+        let bounds = bounds(&mut pair, &gradient.exact, &case.exact_filter, true);
         pair.assert_close("conv_relu_backward", &out, |i| bounds[i]);
     }
 }
 
 /// A gradient behind pooling that is zero where the two machines may rightly disagree about its way back: where an
 /// output of the window may be on either side of the ReLU, or, with max pooling, two of them may be the greatest.
-fn pooled_gradient_where_sure<B: Backend>(
+fn pooled_gradient_where_sure<B: Machine>(
     pair: &mut Pair<B>,
     kind: Pooling,
     whole: Shape,
@@ -291,7 +338,7 @@ fn pooled_gradient_where_sure<B: Backend>(
 }
 
 /// A convolution and the pooling behind it in one operation are the two one after the other.
-pub fn convolution_and_pooling<B: Backend>(ops: &mut B) {
+pub fn convolution_and_pooling<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 6);
     for sizes in CONVOLUTIONS {
         let case = forward(&mut pair, sizes, 1.0);
@@ -343,14 +390,14 @@ pub fn convolution_and_pooling<B: Backend>(ops: &mut B) {
             pair.exact
                 .pool_backward(&gradient.exact, kind, &exact_mask, &mut unpooled)
                 .unwrap();
-            let bounds = bounds(&unpooled, &case.exact_filter, true);
+            let bounds = bounds(&mut pair, &unpooled, &case.exact_filter, true);
             pair.assert_close("conv_relu_pool_backward", &out, |i| bounds[i]);
         }
     }
 }
 
 /// Where all outputs of a window are the bias, the first wins, as in pooling alone.
-pub fn the_first_of_equals_wins<B: Backend>(ops: &mut B) {
+pub fn the_first_of_equals_wins<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 7);
     let (shape, outputs) = (Shape::new(5, 9, 12), 20);
     let nothing = FilterData {
@@ -395,7 +442,7 @@ pub fn the_first_of_equals_wins<B: Backend>(ops: &mut B) {
 }
 
 /// ⟨M W x, y⟩ = ⟨x, Wᵀ M y⟩ by the machine alone, with M its own mask and no bias.
-pub fn convolution_is_adjoint<B: Backend>(ops: &mut B) {
+pub fn convolution_is_adjoint<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 3);
     for sizes in CONVOLUTIONS {
         let case = forward(&mut pair, sizes, 0.0);
@@ -435,7 +482,7 @@ pub fn convolution_is_adjoint<B: Backend>(ops: &mut B) {
                 .sum::<f64>()
         };
         let there_bound = weighed(&case.bounds, &masked_exact.values);
-        let back_bounds = bounds(&masked_exact, &case.exact_filter, true);
+        let back_bounds = bounds(&mut pair, &masked_exact, &case.exact_filter, true);
         let back_bound = weighed(&back_bounds, &case.x.exact.values);
         let error = (there - and_back).abs();
         assert!(
@@ -445,7 +492,7 @@ pub fn convolution_is_adjoint<B: Backend>(ops: &mut B) {
     }
 }
 
-pub fn centring<B: Backend>(ops: &mut B) {
+pub fn centring<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 4);
     for shape in super::pair::pictures() {
         let from = pair.units(shape);
@@ -460,14 +507,14 @@ pub fn centring<B: Backend>(ops: &mut B) {
 
 /// Small whole numbers, so that a window often holds its greatest value twice: then the first place wins on every
 /// machine, or gradients would flow elsewhere.
-fn with_ties<B: Backend>(pair: &mut Pair<B>, shape: Shape) -> Twin<B::Tensor> {
+fn with_ties<B: Machine>(pair: &mut Pair<B>, shape: Shape) -> Twin<B::Tensor> {
     let values: Vec<f32> = (0..shape.elements())
         .map(|_| (pair.random.unit() * 4.0).floor())
         .collect();
     pair.tensor(shape, &values)
 }
 
-pub fn pooling<B: Backend>(ops: &mut B) {
+pub fn pooling<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 5);
     for shape in SHAPES {
         for (kind, ties) in [

@@ -7,8 +7,14 @@
 //! products taken in f32, in whatever order and with or without fused multiply-add, differs from the exact one by
 //! at most γ_n Σ |a b|. Each further rounding adds 1 to n. So every bound here is a count of roundings times the sum
 //! of the *magnitudes*, which the reference computes by doing the same with absolute values.
+//!
+//! A machine may keep some tensors in fp16, see [`Arithmetic`]. Operands are then made of numbers that fp16 has, so that both
+//! start from the same; what is stored is rounded once more; and operands of products that are rounded on their way
+//! add their share of the sum of magnitudes.
 
 use gstneuralstyle::backend::cancel::CancelToken;
+use gstneuralstyle::backend::cpu::Cpu;
+use gstneuralstyle::backend::cuda::Cuda;
 use gstneuralstyle::backend::reference::{self, Reference};
 use gstneuralstyle::backend::{Backend, Shape};
 
@@ -16,6 +22,74 @@ use super::random::Random;
 
 /// u, the unit roundoff of f32.
 pub const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
+
+/// The unit roundoff of fp16.
+const HALF_UNIT: f64 = 1.0 / (1u64 << 11) as f64;
+
+/// The distance of fp16's numbers below its least normal one, 2⁻¹⁴.
+const HALF_SPACING: f64 = HALF_UNIT / (1u64 << 13) as f64;
+
+/// In what numbers a machine computes.
+#[derive(Clone, Copy, Debug)]
+pub enum Arithmetic {
+    /// f32 throughout.
+    Single,
+    /// Tensors of more than 4 channels are stored in fp16, multiplied by powers of two that bring the largest near 1.
+    /// The operands of convolutions and of the products with and of Gram matrices are fp16 too. Everything else is
+    /// f32, sums first of all.
+    Half,
+}
+
+impl Arithmetic {
+    fn keeps_in_half(self, shape: Shape) -> bool {
+        matches!(self, Self::Half) && shape.channels > 4
+    }
+
+    /// The number that a tensor of this shape holds for `value`.
+    pub fn rounded(self, shape: Shape, value: f32) -> f32 {
+        if self.keeps_in_half(shape) {
+            half::f16::from_f32(value).to_f32()
+        } else {
+            value
+        }
+    }
+
+    /// The relative error of storing into a tensor of this shape, as far as no count of roundings in f32 includes it.
+    pub fn storing(self, shape: Shape) -> f64 {
+        if self.keeps_in_half(shape) { HALF_UNIT } else { 0.0 }
+    }
+
+    /// The absolute error of storing, where the largest number of the tensor is `largest`: the power of two that brings
+    /// it near 1 may miss by a factor of 4.
+    pub fn underflow(self, shape: Shape, largest: f64) -> f64 {
+        if self.keeps_in_half(shape) {
+            4.0 * HALF_SPACING * largest.max(1.0)
+        } else {
+            0.0
+        }
+    }
+
+    /// The relative error of an element of a tensor of this shape when it goes into a product on the tensor cores.
+    pub fn entering(self, shape: Shape) -> f64 {
+        match self {
+            Self::Half if !self.keeps_in_half(shape) => HALF_UNIT,
+            _ => 0.0,
+        }
+    }
+}
+
+/// A machine to be tested.
+pub trait Machine: Backend {
+    const ARITHMETIC: Arithmetic;
+}
+
+impl Machine for Cpu {
+    const ARITHMETIC: Arithmetic = Arithmetic::Single;
+}
+
+impl Machine for Cuda {
+    const ARITHMETIC: Arithmetic = Arithmetic::Half;
+}
 
 /// γ_n: the relative error of n roundings.
 pub fn gamma(roundings: usize) -> f64 {
@@ -36,13 +110,13 @@ pub struct Twin<T> {
     pub exact: reference::Tensor,
 }
 
-pub struct Pair<'a, B: Backend> {
+pub struct Pair<'a, B: Machine> {
     pub ops: &'a mut B,
     pub exact: Reference,
     pub random: Random,
 }
 
-impl<'a, B: Backend> Pair<'a, B> {
+impl<'a, B: Machine> Pair<'a, B> {
     pub fn new(ops: &'a mut B, seed: u64) -> Self {
         Self {
             ops,
@@ -54,9 +128,16 @@ impl<'a, B: Backend> Pair<'a, B> {
     pub fn tensor(&mut self, shape: Shape, values: &[f32]) -> Twin<B::Tensor> {
         let mut real = self.ops.tensor(shape).unwrap();
         let mut exact = self.exact.tensor(shape).unwrap();
-        self.ops.upload(values, &mut real).unwrap();
-        self.exact.upload(values, &mut exact).unwrap();
+        let values = self.rounded(shape, values);
+        self.ops.upload(&values, &mut real).unwrap();
+        self.exact.upload(&values, &mut exact).unwrap();
         Twin { real, exact }
+    }
+
+    /// The numbers that a tensor of this shape holds for these.
+    pub fn rounded(&self, shape: Shape, values: &[f32]) -> Vec<f32> {
+        let rounded = values.iter().map(|&value| B::ARITHMETIC.rounded(shape, value));
+        rounded.collect()
     }
 
     /// Uniform in −1..1.
@@ -82,8 +163,24 @@ impl<'a, B: Backend> Pair<'a, B> {
         values
     }
 
-    /// Each element within its bound of the reference's.
+    /// Each element within its bound of the reference's, and what storing it adds.
     pub fn assert_close(&mut self, what: &str, twin: &Twin<B::Tensor>, bound: impl Fn(usize) -> f64) {
+        let (shape, exact) = (twin.exact.shape, &twin.exact.values);
+        let storing = B::ARITHMETIC.storing(shape);
+        let largest = exact.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+        let underflow = B::ARITHMETIC.underflow(shape, largest);
+        self.assert_within(what, twin, |index| {
+            let bound = bound(index);
+            bound + storing * (exact[index].abs() + bound) + underflow
+        });
+    }
+
+    /// Each element bit by bit the reference's.
+    pub fn assert_same(&mut self, what: &str, twin: &Twin<B::Tensor>) {
+        self.assert_within(what, twin, |_| 0.0);
+    }
+
+    fn assert_within(&mut self, what: &str, twin: &Twin<B::Tensor>, bound: impl Fn(usize) -> f64) {
         let values = self.values(&twin.real);
         assert_eq!(values.len(), twin.exact.values.len(), "{what}");
         for (index, (&value, &exact)) in values.iter().zip(&twin.exact.values).enumerate() {
@@ -95,11 +192,6 @@ impl<'a, B: Backend> Pair<'a, B> {
                 twin.exact.shape
             );
         }
-    }
-
-    /// Each element bit by bit the reference's.
-    pub fn assert_same(&mut self, what: &str, twin: &Twin<B::Tensor>) {
-        self.assert_close(what, twin, |_| 0.0);
     }
 }
 

@@ -3,7 +3,7 @@
 use gstneuralstyle::backend::resample::Taps;
 use gstneuralstyle::backend::{Backend, ColourMap, Mix, Shape};
 
-use super::pair::{Pair, Twin, gamma, gamma_of_sum, pictures};
+use super::pair::{Machine, Pair, Twin, gamma, gamma_of_sum, pictures};
 
 /// (width, height) → (width, height): larger, smaller, one way each, the same, from and to single pixels and rows.
 const SIZES: [((usize, usize), (usize, usize)); 14] = [
@@ -46,7 +46,7 @@ fn in_margin(shape: Shape, border: usize, index: usize) -> bool {
     y < border || x < border || y + border >= shape.height || x + border >= shape.width
 }
 
-pub fn importing<B: Backend>(ops: &mut B) {
+pub fn importing<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 30);
     for (from, to) in SIZES {
         for border in BORDERS {
@@ -68,7 +68,7 @@ pub fn importing<B: Backend>(ops: &mut B) {
     }
 }
 
-pub fn resizing<B: Backend>(ops: &mut B) {
+pub fn resizing<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 31);
     for (from, to) in SIZES {
         for border in BORDERS {
@@ -88,7 +88,7 @@ pub fn resizing<B: Backend>(ops: &mut B) {
 }
 
 /// Bytes are the exact value rounded: no further from it than half a step and the roundings on the way.
-pub fn exporting<B: Backend>(ops: &mut B) {
+pub fn exporting<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 32);
     for (from, to) in SIZES {
         for (border, strength, detail) in [(0, 1.0f32, 0.0f32), (1, 0.3, 0.7), (8, 0.0, 1.0), (2, 1.0, 1.0)] {
@@ -129,7 +129,7 @@ pub fn exporting<B: Backend>(ops: &mut B) {
 }
 
 /// A picture of the frame's own size is its bytes again, and with nothing added so is the frame.
-pub fn bytes_survive<B: Backend>(ops: &mut B) {
+pub fn bytes_survive<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 33);
     for (width, height) in [(1, 1), (7, 1), (1, 9), (31, 33), (65, 47)] {
         let rgb: Vec<u8> = (0..width * height * 3).map(|i| i as u8).collect();
@@ -186,7 +186,7 @@ pub fn bytes_survive<B: Backend>(ops: &mut B) {
     }
 }
 
-pub fn mirroring<B: Backend>(ops: &mut B) {
+pub fn mirroring<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 34);
     // Also margins wider than the inside, which are mirrored again and again.
     for size in [(1, 1), (1, 9), (9, 1), (2, 3), (5, 4), (16, 9), (33, 17)] {
@@ -199,7 +199,7 @@ pub fn mirroring<B: Backend>(ops: &mut B) {
     }
 }
 
-pub fn colour_statistics<B: Backend>(ops: &mut B) {
+pub fn colour_statistics<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 35);
     for shape in pictures() {
         let picture = pair.units(shape);
@@ -217,7 +217,7 @@ pub fn colour_statistics<B: Backend>(ops: &mut B) {
     }
 }
 
-pub fn colour_map<B: Backend>(ops: &mut B) {
+pub fn colour_map<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 36);
     let map = ColourMap {
         matrix: [[0.9, -0.2, 0.1], [0.3, 1.4, -0.6], [-0.05, 0.7, 0.2]],
@@ -237,7 +237,7 @@ pub fn colour_map<B: Backend>(ops: &mut B) {
     }
 }
 
-pub fn stillness<B: Backend>(ops: &mut B) {
+pub fn stillness<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 37);
     let (low, high) = (0.03f32, 0.12f32);
     for shape in pictures() {
@@ -271,7 +271,7 @@ pub fn stillness<B: Backend>(ops: &mut B) {
     }
 }
 
-pub fn blending<B: Backend>(ops: &mut B) {
+pub fn blending<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 38);
     for shape in super::pair::SHAPES {
         let (other, mut to) = (pair.signed(shape), pair.signed(shape));
@@ -288,6 +288,7 @@ pub fn blending<B: Backend>(ops: &mut B) {
             pair.ops.fill(value, &mut share.real).unwrap();
             let expected: Vec<f32> = expected.values.iter().map(|&value| value as f32).collect();
             let mut target = pair.ops.tensor(shape).unwrap();
+            let expected = pair.rounded(shape, &expected);
             let source: Vec<f32> = if value == 1.0 {
                 expected.clone()
             } else {

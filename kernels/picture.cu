@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
+// Pictures: planar f32 [C, H, W] from and to bytes [H, W, 3], resampled as src/backend/resample.rs says, first along rows
+// and then along columns; margins, colours, what has changed.
+//
+// Tables of taps: output o is Σ weights[o, t] · input[first[o] + t] over t < taps.
+// Launch of all: up to 1024 blocks of 256 threads, each thread taking items in turn; an item is one number that is written.
+
+#include "primitives.cuh"
+
+// lines[c, y, x] = Σ weights · rgb[y, first + t, c] / 255, [3, height, inner_width] from bytes [height, width, 3].
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    import_rows(const u8 *rgb, int width, int height, const int *first, const float *weights, int taps, float *lines,
+                int inner_width) {
+    EACH(item, 3 * height * inner_width) {
+        const int x = item % inner_width, line = item / inner_width;
+        const int channel = line / height, y = line % height;
+        const u8 *bytes = rgb + (static_cast<size_t>(y) * width + first[x]) * 3 + channel;
+        float sum = 0.0f;
+        for (int tap = 0; tap < taps; ++tap) {
+            sum += weights[x * taps + tap] * static_cast<float>(bytes[tap * 3]);
+        }
+        lines[item] = sum / 255.0f;
+    }
+}
+
+// lines[c, y, x] = Σ weights · inside of from[c, y, first + t]; from [C, height, width] with a margin of `border`,
+// lines [C, height − 2 border, out_width].
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    resample_rows(const float *from, int channels, int height, int width, int border, const int *first,
+                  const float *weights, int taps, float *lines, int out_width) {
+    const int inner_height = height - 2 * border;
+    EACH(item, channels * inner_height * out_width) {
+        const int x = item % out_width, line = item / out_width;
+        const int channel = line / inner_height, y = line % inner_height;
+        const float *row = from + (channel * height + y + border) * width + border + first[x];
+        float sum = 0.0f;
+        for (int tap = 0; tap < taps; ++tap) {
+            sum += weights[x * taps + tap] * row[tap];
+        }
+        lines[item] = sum;
+    }
+}
+
+// Σ weights · lines[c, first + t, x].
+INLINE float resampled_column(const float *lines, int lines_height, int width, int channel, int x, int y, const int *first,
+                              const float *weights, int taps) {
+    const float *column = lines + (channel * lines_height + first[y]) * width + x;
+    float sum = 0.0f;
+    for (int tap = 0; tap < taps; ++tap) {
+        sum += weights[y * taps + tap] * column[tap * width];
+    }
+    return sum;
+}
+
+// The inside of to[C, height, width] from lines[C, lines_height, width − 2 border]; the margin is left alone.
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    resample_columns(const float *lines, int channels, int lines_height, const int *first, const float *weights, int taps,
+                     float *to, int height, int width, int border) {
+    const int inner_height = height - 2 * border, inner_width = width - 2 * border;
+    EACH(item, channels * inner_height * inner_width) {
+        const int x = item % inner_width, y = item / inner_width % inner_height, channel = item / inner_width / inner_height;
+        to[(channel * height + y + border) * width + x + border] =
+            resampled_column(lines, lines_height, inner_width, channel, x, y, first, weights, taps);
+    }
+}
+
+// out = (1 − strength) · rgb + strength · clamp(detail · rgb + 255 · picture), rounded; the picture as lines[3, lines_height,
+// width], resampled down the columns to bytes [height, width, 3].
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    export_columns(const float *lines, int lines_height, const int *first, const float *weights, int taps, const u8 *rgb,
+                   u8 *out, int width, int height, float strength, float detail) {
+    EACH(item, 3 * height * width) {
+        const int channel = item % 3, x = item / 3 % width, y = item / 3 / width;
+        const float sample = resampled_column(lines, lines_height, width, channel, x, y, first, weights, taps);
+        const float original = static_cast<float>(rgb[item]);
+        const float painted = fminf(fmaxf(detail * original + 255.0f * sample, 0.0f), 255.0f);
+        const float mixed = (1.0f - strength) * original + strength * painted;
+        // Halves up; never negative, so that cutting off rounds down.
+        out[item] = static_cast<u8>(mixed + 0.5f);
+    }
+}
+
+// Where `index` of a mirrored continuation (… 2 1 0 1 2 …) lies in 0..length.
+INLINE int mirrored(int index, int length) {
+    if (length == 1) {
+        return 0;
+    }
+    const int period = 2 * (length - 1);
+    const int folded = (index % period + period) % period;
+    return min(folded, period - folded);
+}
+
+// The margin of `border` pixels from the inside, mirrored at the outermost pixels. The inside is only read.
+KERNEL __launch_bounds__(BLOCK_THREADS) mirror_border(float *picture, int channels, int height, int width, int border) {
+    const int inner_height = height - 2 * border, inner_width = width - 2 * border;
+    EACH(item, channels * height * width) {
+        const int x = item % width, y = item / width % height, channel = item / width / height;
+        const int row = border + mirrored(y - border, inner_height), column = border + mirrored(x - border, inner_width);
+        if (row != y || column != x) {
+            picture[item] = picture[(channel * height + row) * width + column];
+        }
+    }
+}
+
+// Σ r, g, b, rr, rg, rb, gg, gb, bb over the pixels of [3, H, W], in f64, since the host takes differences of them.
+constexpr int COLOUR_SUMS = 9;
+
+INLINE void add_up(double (&sums)[COLOUR_SUMS], double *to) {
+    __shared__ double threads[BLOCK_THREADS];
+#pragma unroll
+    for (int i = 0; i < COLOUR_SUMS; ++i) {
+        threads[threadIdx.x] = sums[i];
+        __syncthreads();
+        for (int distance = BLOCK_THREADS / 2; distance > 0; distance /= 2) {
+            if (threadIdx.x < distance) {
+                threads[threadIdx.x] += threads[threadIdx.x + distance];
+            }
+            __syncthreads();
+        }
+        if (threadIdx.x == 0) {
+            to[i] = threads[0];
+        }
+        __syncthreads();
+    }
+}
+
+// partials [blocks, 9].
+KERNEL __launch_bounds__(BLOCK_THREADS) colour_sums(const float *picture, int pixels, double *partials) {
+    double sums[COLOUR_SUMS] = {};
+    EACH(pixel, pixels) {
+        const double r = picture[pixel], g = picture[pixels + pixel], b = picture[2 * pixels + pixel];
+        const double terms[COLOUR_SUMS] = {r, g, b, r * r, r * g, r * b, g * g, g * b, b * b};
+#pragma unroll
+        for (int i = 0; i < COLOUR_SUMS; ++i) {
+            sums[i] += terms[i];
+        }
+    }
+    add_up(sums, partials + blockIdx.x * COLOUR_SUMS);
+}
+
+// sums [9] of partials [blocks, 9]. One block.
+KERNEL __launch_bounds__(BLOCK_THREADS) colour_sums_finish(const double *partials, int blocks, double *sums) {
+    double mine[COLOUR_SUMS] = {};
+    for (int block = threadIdx.x; block < blocks; block += BLOCK_THREADS) {
+#pragma unroll
+        for (int i = 0; i < COLOUR_SUMS; ++i) {
+            mine[i] += partials[block * COLOUR_SUMS + i];
+        }
+    }
+    add_up(mine, sums);
+}
+
+// to[:, p] = M · from[:, p] + t; an item is a pixel.
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    colour_map(const float *from, float *to, int pixels, float m00, float m01, float m02, float m10, float m11, float m12,
+               float m20, float m21, float m22, float t0, float t1, float t2) {
+    EACH(pixel, pixels) {
+        const float r = from[pixel], g = from[pixels + pixel], b = from[2 * pixels + pixel];
+        to[pixel] = m00 * r + m01 * g + m02 * b + t0;
+        to[pixels + pixel] = m10 * r + m11 * g + m12 * b + t1;
+        to[2 * pixels + pixel] = m20 * r + m21 * g + m22 * b + t2;
+    }
+}
+
+// trust[y, x] = clamp((high − change) / (high − low), 0, 1), where change is the mean, over the 3×3 pixels around that there
+// are, of the greatest difference of a colour.
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    stillness(const float *before, const float *now, int height, int width, float low, float high, float *trust) {
+    const int pixels = height * width;
+    EACH(pixel, pixels) {
+        const int y = pixel / width, x = pixel % width;
+        float total = 0.0f, count = 0.0f;
+        for (int row = max(y - 1, 0); row < min(y + 2, height); ++row) {
+            for (int column = max(x - 1, 0); column < min(x + 2, width); ++column) {
+                const int at = row * width + column;
+                float greatest = 0.0f;
+#pragma unroll
+                for (int channel = 0; channel < 3; ++channel) {
+                    greatest = fmaxf(greatest, fabsf(now[channel * pixels + at] - before[channel * pixels + at]));
+                }
+                total += greatest;
+                count += 1.0f;
+            }
+        }
+        trust[pixel] = fminf(fmaxf((high - total / count) / (high - low), 0.0f), 1.0f);
+    }
+}
+
+// to = from − mean of its channel; an item is a pixel.
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    centre(const float *from, float *to, int pixels, float mean_0, float mean_1, float mean_2) {
+    EACH(pixel, pixels) {
+        to[pixel] = from[pixel] - mean_0;
+        to[pixels + pixel] = from[pixels + pixel] - mean_1;
+        to[2 * pixels + pixel] = from[2 * pixels + pixel] - mean_2;
+    }
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A step as a CUDA graph, and the scale of its gradients.
+//!
+//! Gradients in fp16 are multiplied by a power of two that lives on the card. The first run of a step looks for it: it
+//! begins at the top and goes down until nothing overflows, where an overflow leaves the optimiser's tensors alone. It
+//! also makes the shared space as large as the step needs. The second run writes the step down, and every other one
+//! only replays it; a kernel at its end then looks after the scale, and the host never waits.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use cudarc::driver::CudaGraph;
+use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
+
+use super::Cuda;
+use super::kernels::{Grid, arguments};
+use super::memory::{Buffer, Pointer};
+use crate::backend::{Capture, Result};
+
+/// Where the search begins. Under relative weights the gradient of an activation is of the order of 1/elements, some 10⁻⁷.
+const HIGHEST: f32 = 4_294_967_296.0;
+/// By what the search goes down: fp16's range is wide enough not to be hit exactly.
+const STRIDE: f32 = 16.0;
+/// Where it ends, whatever comes out: gradients that large are no numbers.
+const LOWEST: f32 = 1.0 / 4_294_967_296.0;
+
+/// By what power of two a tensor's numbers are multiplied. Shared with the steps that were written down with it.
+pub type Exponent = Arc<AtomicI32>;
+
+/// The exponent of a tensor of zeros, which fits all.
+pub const ANY: i32 = i32::MIN;
+
+/// What is kept of a step.
+struct Step {
+    /// The scale, the overflow flag, and the counts of steps without and with an overflow; 4 bytes each.
+    state: Buffer,
+    /// The scale that was found; it never grows beyond.
+    scale: f32,
+    graph: Option<Graph>,
+}
+
+struct Graph {
+    graph: CudaGraph,
+    /// Of the scratch space whose addresses it knows.
+    generation: u64,
+    /// Exponents of the tensors that it reads before it writes them.
+    inputs: Vec<(Exponent, i32)>,
+}
+
+// SAFETY: a graph may be used by any thread, one at a time, and whoever has a `Graph` to use has it alone.
+unsafe impl Send for Graph {}
+
+impl Graph {
+    /// Whether the addresses and exponents that went into it are still those of its tensors.
+    fn is_current(&self, generation: u64) -> bool {
+        let same = |(exponent, then): &(Exponent, i32)| exponent.load(Ordering::Relaxed) == *then;
+        self.generation == generation && self.inputs.iter().all(same)
+    }
+}
+
+/// Notes of a step that is being written down.
+#[derive(Default)]
+pub struct Recording {
+    inputs: Vec<(Exponent, i32)>,
+    written: HashSet<usize>,
+}
+
+impl Recording {
+    pub fn read(&mut self, exponent: &Exponent) {
+        if !self.written.contains(&(Arc::as_ptr(exponent) as usize)) {
+            self.inputs
+                .push((exponent.clone(), exponent.load(Ordering::Relaxed)));
+        }
+    }
+
+    pub fn wrote(&mut self, exponent: &Exponent) {
+        self.written.insert(Arc::as_ptr(exponent) as usize);
+    }
+}
+
+/// What the kernels of a step know of its gradients' scale.
+#[derive(Clone, Copy)]
+pub struct Scale {
+    pub scale: Pointer,
+    pub overflow: Pointer,
+    counts: Pointer,
+}
+
+impl Scale {
+    /// Outside a step: a scale of 1, and nobody looks.
+    pub const NONE: Self = Self {
+        scale: Pointer::NULL,
+        overflow: Pointer::NULL,
+        counts: Pointer::NULL,
+    };
+
+    fn of(state: &Buffer) -> Self {
+        let at = |offset: u64| Pointer(state.pointer().0 + offset);
+        Self {
+            scale: at(0),
+            overflow: at(4),
+            counts: at(8),
+        }
+    }
+}
+
+/// Performs a step.
+pub fn perform<R>(ops: &mut Cuda, capture: &mut Capture, mut record: R) -> Result<()>
+where
+    R: FnMut(&mut Cuda) -> Result<()>,
+{
+    ops.poll()?;
+    let kept = capture.kept.take().and_then(|kept| kept.downcast::<Step>().ok());
+    let answer = match kept {
+        None => first(ops, &mut record).map(Box::new),
+        Some(mut step) => again(ops, &mut step, &mut record).map(|()| step),
+    };
+    // A step that failed is begun anew.
+    capture.kept = Some(answer?);
+    capture.runs += 1;
+    Ok(())
+}
+
+/// The first run, which looks for the scale.
+fn first<R>(ops: &mut Cuda, record: &mut R) -> Result<Step>
+where
+    R: FnMut(&mut Cuda) -> Result<()>,
+{
+    let state = ops.memory.zeros(16)?;
+    let mut scale = HIGHEST;
+    loop {
+        ops.transfers
+            .upload(&[scale, 0.0, 0.0, 0.0], &state, &ops.stream)?;
+        ops.scale = Scale::of(&state);
+        let answer = record(ops);
+        ops.scale = Scale::NONE;
+        answer?;
+        let mut found = [0_u32; 4];
+        let bytes = bytemuck::cast_slice_mut(&mut found);
+        ops.transfers.fetch(&state, bytes, &ops.stream)?;
+        if found[1] == 0 || scale <= LOWEST {
+            break;
+        }
+        scale /= STRIDE;
+    }
+    ops.transfers
+        .upload(&[scale, 0.0, 0.0, 0.0], &state, &ops.stream)?;
+    Ok(Step {
+        state,
+        scale,
+        graph: None,
+    })
+}
+
+/// Every other run.
+fn again<R>(ops: &mut Cuda, step: &mut Step, record: &mut R) -> Result<()>
+where
+    R: FnMut(&mut Cuda) -> Result<()>,
+{
+    let generation = ops.scratch.generation;
+    let current = step.graph.take().filter(|graph| graph.is_current(generation));
+    let graph = match current {
+        Some(graph) => graph,
+        None => write_down(ops, step, record)?,
+    };
+    let graph = step.graph.insert(graph);
+    ops.device.checked("a step", graph.graph.launch())
+}
+
+fn write_down<R>(ops: &mut Cuda, step: &Step, record: &mut R) -> Result<Graph>
+where
+    R: FnMut(&mut Cuda) -> Result<()>,
+{
+    let begun = ops
+        .stream
+        .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
+    ops.device.checked("writing a step down", begun)?;
+    ops.recording = Some(Recording::default());
+    ops.scratch.fixed = true;
+    ops.scale = Scale::of(&step.state);
+    let answer = record(ops).and_then(|()| look_after_the_scale(ops, step.scale));
+    ops.scale = Scale::NONE;
+    ops.scratch.fixed = false;
+    let recording = ops.recording.take().unwrap_or_default();
+    // The stream must leave the capture also if something went wrong in it; that is then the error to tell.
+    let ended = ops.stream.end_capture(CUgraphInstantiate_flags(0));
+    answer?;
+    let graph = ops.device.checked("writing a step down", ended)?;
+    let graph = graph.ok_or_else(|| crate::backend::Error::Device("a step without any work".into()))?;
+    ops.device.checked("writing a step down", graph.upload())?;
+    Ok(Graph {
+        graph,
+        generation: ops.scratch.generation,
+        inputs: recording.inputs,
+    })
+}
+
+fn look_after_the_scale(ops: &Cuda, greatest: f32) -> Result<()> {
+    let Scale {
+        scale,
+        overflow,
+        counts,
+    } = ops.scale;
+    let arguments = arguments![scale, overflow, counts, LOWEST.min(greatest), greatest];
+    ops.launch(|k| &k.loss_scale_update, Grid::new((1, 1, 1), 1), arguments)
+}

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Sums into slots and gradients added to running ones. Activations are stored as a · 2ᵉ, their gradients as g · 2ʸ · loss
+//! scale; what follows for each sum and each gradient is folded into one factor.
+
+use super::kernels::{Argument, Grid, Kernel, Kernels, arguments};
+use super::layout::{Layout, lanes};
+use super::memory::Pointer;
+use super::{Cuda, Tensor, network};
+use crate::backend::{Result, Scalar, Shape, Slot};
+
+/// 2 to the `exponent`.
+fn power(exponent: i32) -> f32 {
+    2.0_f32.powi(exponent)
+}
+
+/// A pass whose blocks each leave a partial sum, and `factor` times their sum in the slot.
+fn summed(
+    ops: &Cuda,
+    kernel: impl Fn(&Kernels) -> &Kernel,
+    grid: Grid,
+    arguments: &[Argument],
+    factor: f32,
+    sum: Slot<Tensor>,
+) -> Result<()> {
+    assert!(!sum.of.layout.blocked && sum.at < sum.of.layout.shape.elements());
+    ops.launch(kernel, grid, arguments)?;
+    let partials = ops.scratch.partials().pointer();
+    let arguments = arguments![partials, grid.blocks.0, factor, sum.of.pointer(), sum.at];
+    ops.launch(|k| &k.finish_sum, Grid::new((1, 1, 1), 256), arguments)
+}
+
+/// The address of a coefficient and its place.
+fn placed(coefficient: &Scalar<Tensor>) -> (Pointer, usize) {
+    assert!(!coefficient.of.layout.blocked && coefficient.at < coefficient.of.layout.shape.elements());
+    (coefficient.of.pointer(), coefficient.at)
+}
+
+pub fn squared_norm(ops: &mut Cuda, a: &Tensor, sum: Slot<Tensor>) -> Result<()> {
+    let (at, count) = (a.pointer(), a.layout.stored());
+    let partials = ops.scratch.partials().pointer();
+    let arguments = arguments![at, count, partials];
+    if a.layout.blocked {
+        let factor = power(-2 * ops.exponent(a));
+        summed(
+            ops,
+            |k| &k.squared_norm_f16,
+            Grid::over(count / 8),
+            arguments,
+            factor,
+            sum,
+        )
+    } else {
+        summed(
+            ops,
+            |k| &k.squared_norm_f32,
+            Grid::over(count),
+            arguments,
+            1.0,
+            sum,
+        )
+    }
+}
+
+pub fn squared_error(
+    ops: &mut Cuda,
+    a: &Tensor,
+    target: &Tensor,
+    coefficient: Scalar<Tensor>,
+    gradient: &mut Tensor,
+    sum: Slot<Tensor>,
+) -> Result<()> {
+    assert!(a.layout == target.layout && a.layout == gradient.layout);
+    let (knob, at) = placed(&coefficient);
+    let partials = ops.scratch.partials().pointer();
+    let count = a.layout.stored();
+    let (a_at, target_at, gradient_at) = (a.pointer(), target.pointer(), gradient.pointer());
+    if a.layout.blocked {
+        let (of_sum, of_gradient) = ops.factors_of_error(a, target, gradient);
+        let arguments = arguments![
+            a_at,
+            target_at,
+            knob,
+            at,
+            of_gradient,
+            ops.loss_scale(),
+            gradient_at,
+            count,
+            partials,
+            ops.overflow(),
+        ];
+        summed(
+            ops,
+            |k| &k.squared_error_f16,
+            Grid::over(count / 8),
+            arguments,
+            of_sum,
+            sum,
+        )
+    } else {
+        let arguments = arguments![a_at, target_at, knob, at, 1.0_f32, gradient_at, count, partials];
+        summed(
+            ops,
+            |k| &k.squared_error_f32,
+            Grid::over(count),
+            arguments,
+            1.0,
+            sum,
+        )
+    }
+}
+
+pub fn weighted_squared_error(
+    ops: &mut Cuda,
+    a: &Tensor,
+    target: &Tensor,
+    weight: &Tensor,
+    coefficient: Scalar<Tensor>,
+    gradient: &mut Tensor,
+    sum: Slot<Tensor>,
+) -> Result<()> {
+    assert!(a.layout == target.layout && a.layout == gradient.layout);
+    assert_eq!(weight.layout.shape, a.layout.shape.with_channels(1));
+    let (knob, at) = placed(&coefficient);
+    let partials = ops.scratch.partials().pointer();
+    let count = a.layout.stored();
+    let (a_at, target_at, gradient_at) = (a.pointer(), target.pointer(), gradient.pointer());
+    if a.layout.blocked {
+        let (of_sum, of_gradient) = ops.factors_of_error(a, target, gradient);
+        let arguments = arguments![
+            a_at,
+            target_at,
+            weight.pointer(),
+            a.layout.lanes(),
+            knob,
+            at,
+            of_gradient,
+            ops.loss_scale(),
+            gradient_at,
+            count,
+            partials,
+            ops.overflow(),
+        ];
+        let grid = Grid::over(count / 8);
+        summed(
+            ops,
+            |k| &k.weighted_squared_error_f16,
+            grid,
+            arguments,
+            of_sum,
+            sum,
+        )
+    } else {
+        let pixels = a.layout.shape.pixels();
+        let arguments = arguments![
+            a_at,
+            target_at,
+            weight.pointer(),
+            pixels,
+            knob,
+            at,
+            1.0_f32,
+            gradient_at,
+            count,
+            partials,
+        ];
+        summed(
+            ops,
+            |k| &k.weighted_squared_error_f32,
+            Grid::over(count),
+            arguments,
+            1.0,
+            sum,
+        )
+    }
+}
+
+/// Pixels of which one block adds up the products, and in how many pieces that cuts a picture: few enough that a sum
+/// in f32 stays close, and as many as fill the card.
+fn gram_splits(pixels: usize, tiles: usize, multiprocessors: usize) -> (usize, usize) {
+    let wanted = (2 * multiprocessors).div_ceil(tiles);
+    let per_split = pixels.div_ceil(wanted).next_multiple_of(32).clamp(128, 2048);
+    (per_split, pixels.div_ceil(per_split))
+}
+
+pub fn gram(ops: &mut Cuda, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result<()> {
+    ops.poll()?;
+    let Shape { channels, .. } = a.layout.shape;
+    let (pixels, lanes) = (a.layout.shape.pixels(), lanes(channels));
+    assert_eq!(gram.layout, Layout::of(Shape::square(channels)));
+    let exponent = ops.exponent(a);
+    let values = if a.layout.blocked {
+        a.pointer()
+    } else {
+        let narrow = ops.scratch.narrow(Layout::forced(a.layout.shape).bytes())?;
+        network::block(ops, a, narrow, 0, Pointer::NULL, Pointer::NULL)?;
+        narrow
+    };
+    let side = lanes.div_ceil(64);
+    let tiles = side * (side + 1) / 2;
+    let (per_split, splits) = gram_splits(pixels, tiles, ops.multiprocessors());
+    let products = ops.scratch.products(splits * tiles * 64 * 64)?;
+    let arguments = arguments![values, pixels, lanes, per_split, products];
+    ops.launch(
+        |k| &k.gram_partials,
+        Grid::new((tiles, splits, 1), 128),
+        arguments,
+    )?;
+    let factor = scale * power(-2 * exponent);
+    let arguments = arguments![products, splits, channels, lanes, factor, gram.pointer()];
+    ops.launch(|k| &k.gram_finish, Grid::new((tiles, 16, 1), 256), arguments)
+}
+
+pub fn difference(
+    ops: &mut Cuda,
+    g: &Tensor,
+    target: &Tensor,
+    difference: &mut Tensor,
+    sum: Slot<Tensor>,
+) -> Result<()> {
+    assert!(g.layout == target.layout && g.layout == difference.layout && !g.layout.blocked);
+    let count = g.layout.stored();
+    let partials = ops.scratch.partials().pointer();
+    let arguments = arguments![
+        g.pointer(),
+        target.pointer(),
+        difference.pointer(),
+        count,
+        partials
+    ];
+    summed(ops, |k| &k.difference, Grid::over(count), arguments, 1.0, sum)
+}
+
+pub fn gram_backward(
+    ops: &mut Cuda,
+    a: &Tensor,
+    difference: &Tensor,
+    coefficient: Scalar<Tensor>,
+    gradient: &mut Tensor,
+) -> Result<()> {
+    ops.poll()?;
+    let Shape { channels, .. } = a.layout.shape;
+    let pixels = a.layout.shape.pixels();
+    assert_eq!(a.layout, gradient.layout);
+    assert_eq!(difference.layout, Layout::of(Shape::square(channels)));
+    let (knob, at) = placed(&coefficient);
+    let (a_at, matrix, gradient_at) = (a.pointer(), difference.pointer(), gradient.pointer());
+    if !a.layout.blocked {
+        let arguments = arguments![a_at, matrix, knob, at, 1.0_f32, gradient_at, channels, pixels];
+        return ops.launch(|k| &k.gram_backward_f32, Grid::over(pixels), arguments);
+    }
+    let lanes = lanes(channels);
+    let packed = lanes.next_multiple_of(32) * lanes;
+    let partials = ops.scratch.partials().pointer();
+    let (scale, pack) = ops.scratch.matrix(packed)?;
+    let peaks = Grid::over(channels * channels);
+    ops.launch(
+        |k| &k.matrix_peak,
+        peaks,
+        arguments![matrix, channels * channels, partials],
+    )?;
+    let arguments = arguments![matrix, channels, lanes, partials, peaks.blocks.0, pack, scale];
+    ops.launch(|k| &k.matrix_pack, Grid::over(packed / 8), arguments)?;
+    let (_, factor) = ops.factors_of_error(a, a, gradient);
+    let arguments = arguments![
+        a_at,
+        pack,
+        scale,
+        knob,
+        at,
+        factor,
+        ops.loss_scale(),
+        gradient_at,
+        pixels,
+        lanes,
+        ops.overflow(),
+    ];
+    let grid = Grid::new((pixels.div_ceil(128), lanes.div_ceil(64), 1), 256);
+    ops.launch(|k| &k.gram_backward, grid, arguments)
+}
+
+pub fn total_variation(
+    ops: &mut Cuda,
+    x: &Tensor,
+    coefficient: Scalar<Tensor>,
+    gradient: &mut Tensor,
+    sum: Slot<Tensor>,
+) -> Result<()> {
+    assert_eq!(x.layout, gradient.layout);
+    let Shape {
+        channels,
+        height,
+        width,
+    } = x.layout.shape;
+    let (knob, at) = placed(&coefficient);
+    let partials = ops.scratch.partials().pointer();
+    let (x_at, gradient_at, stored) = (x.pointer(), gradient.pointer(), x.layout.stored());
+    if x.layout.blocked {
+        let (of_sum, of_gradient) = ops.factors_of_error(x, x, gradient);
+        let arguments = arguments![
+            x_at,
+            height,
+            width,
+            x.layout.lanes(),
+            knob,
+            at,
+            of_gradient,
+            ops.loss_scale(),
+            gradient_at,
+            partials,
+            ops.overflow(),
+        ];
+        summed(
+            ops,
+            |k| &k.total_variation_f16,
+            Grid::over(stored / 8),
+            arguments,
+            of_sum,
+            sum,
+        )
+    } else {
+        let arguments = arguments![
+            x_at,
+            channels,
+            height,
+            width,
+            knob,
+            at,
+            1.0_f32,
+            gradient_at,
+            partials
+        ];
+        summed(
+            ops,
+            |k| &k.total_variation_f32,
+            Grid::over(stored),
+            arguments,
+            1.0,
+            sum,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gram_matrix_is_cut_into_pieces_that_hold_all_pixels() {
+        for pixels in [1, 127, 129, 2304, 147_456] {
+            for tiles in [1, 3, 36] {
+                let (per_split, splits) = gram_splits(pixels, tiles, 46);
+                assert!(per_split % 32 == 0 && per_split <= 2048);
+                assert!(per_split * splits >= pixels && per_split * (splits - 1) < pixels);
+            }
+        }
+    }
+}

@@ -1,0 +1,584 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! NVIDIA cards from compute capability 7.5 on, by kernels of our own (in `kernels/`) and cudarc. Nothing but the driver is
+//! needed: the kernels are embedded as PTX, which it compiles.
+//!
+//! Pictures, matrices and everything of the optimiser are f32; activations and their gradients are fp16, multiplied by
+//! powers of two that keep them in range (see [`filter`] and [`capture`]). Products are added up in f32. The same input
+//! gives the same bytes.
+#![allow(unsafe_code)]
+
+mod capture;
+mod convolution;
+mod device;
+mod error;
+mod filter;
+mod kernels;
+mod layout;
+mod losses;
+mod memory;
+mod network;
+mod pictures;
+mod probe;
+mod scratch;
+mod self_check;
+mod transfer;
+mod vectors;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use cudarc::driver::CudaStream;
+
+use super::{
+    AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Mix, Pooling,
+    Result, Scalar, Shape, Slot,
+};
+use capture::{ANY, Exponent, Recording, Scale};
+use device::Device;
+pub use error::Unavailable;
+pub use filter::Filter;
+use kernels::{Argument, Grid, Kernel, Kernels};
+use layout::{Layout, mask_bytes};
+use memory::{Buffer, Memory, Pointer};
+pub use probe::{Card, cards};
+use scratch::{Scratch, Table};
+use transfer::Transfers;
+
+/// Numbers in the card's memory.
+pub struct Tensor {
+    layout: Layout,
+    buffer: Buffer,
+    /// What is stored is the number multiplied by 2 to this; always 0 in a planar tensor.
+    exponent: Exponent,
+}
+
+impl Tensor {
+    fn pointer(&self) -> Pointer {
+        self.buffer.pointer()
+    }
+}
+
+/// What backward needs of forward.
+pub struct Mask {
+    shape: Shape,
+    buffer: Buffer,
+}
+
+impl Mask {
+    fn pointer(&self) -> Pointer {
+        self.buffer.pointer()
+    }
+}
+
+/// A card.
+pub struct Cuda {
+    device: Arc<Device>,
+    /// Of all work but the copies of frames.
+    stream: Arc<CudaStream>,
+    memory: Memory,
+    transfers: Transfers,
+    scratch: Scratch,
+    /// Of the step that is being performed.
+    scale: Scale,
+    /// While a step is written down.
+    recording: Option<Recording>,
+    cancel: CancelToken,
+}
+
+impl Cuda {
+    /// The card numbered `id`, or with −1 the first that works; each is given a small task with a known answer before.
+    ///
+    /// # Errors
+    /// Says what is missing. Never panics, whatever driver there is.
+    pub fn new(id: i32, cancel: CancelToken) -> std::result::Result<Self, Unavailable> {
+        let mut reasons = Vec::new();
+        for card in probe::cards(id)? {
+            match Self::start(&card) {
+                Ok(cuda) => return Ok(Self { cancel, ..cuda }),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        Err(match <[Unavailable; 1]>::try_from(reasons) {
+            Ok([reason]) => reason,
+            Err(reasons) => Unavailable::NoneUsable {
+                reasons: reasons
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            },
+        })
+    }
+
+    fn start(card: &Card) -> std::result::Result<Self, Unavailable> {
+        let failed = |error: Error| Unavailable::Failed {
+            name: card.name.clone(),
+            reason: error.to_string(),
+        };
+        let device = Device::open(card)?;
+        let mut cuda = Self::on(device).map_err(failed)?;
+        match self_check::wrong_answer(&mut cuda).map_err(failed)? {
+            None => Ok(cuda),
+            Some(what) => Err(Unavailable::WrongAnswers {
+                name: card.name.clone(),
+                what,
+            }),
+        }
+    }
+
+    fn on(device: Arc<Device>) -> Result<Self> {
+        let stream = device.checked("stream", device.context.new_stream())?;
+        let memory = Memory::new(device.clone(), stream.clone());
+        Ok(Self {
+            transfers: Transfers::new(&device, &memory)?,
+            scratch: Scratch::new(&memory)?,
+            scale: Scale::NONE,
+            recording: None,
+            cancel: CancelToken::new(),
+            stream,
+            memory,
+            device,
+        })
+    }
+
+    fn poll(&self) -> Result<()> {
+        if self.cancel.is_cancelled() {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn multiprocessors(&self) -> usize {
+        self.device.card.multiprocessors
+    }
+
+    /// Puts a launch into the stream. The modules of this folder hand over the addresses of tensors whose shapes they have
+    /// compared, and of scratch space of the size that the kernel's description asks for.
+    fn launch(&self, kernel: impl Fn(&Kernels) -> &Kernel, grid: Grid, arguments: &[Argument]) -> Result<()> {
+        let kernel = kernel(&self.device.kernels);
+        // SAFETY: see above. Memory is given back only after the driver has waited for what uses it.
+        let answer = unsafe { kernel.launch(&self.stream, grid, arguments) };
+        self.device.checked(kernel.name(), answer)
+    }
+
+    /// Bytes → the card.
+    fn send(&self, bytes: &[u8]) -> Result<Buffer> {
+        self.transfers.send(bytes, &self.stream)
+    }
+
+    fn taps(&mut self, inputs: usize, outputs: usize) -> Result<Arc<Table>> {
+        let Self {
+            scratch,
+            transfers,
+            stream,
+            ..
+        } = self;
+        scratch.taps(inputs, outputs, |bytes| transfers.send(bytes, stream))
+    }
+
+    fn loss_scale(&self) -> Pointer {
+        self.scale.scale
+    }
+
+    fn overflow(&self) -> Pointer {
+        self.scale.overflow
+    }
+
+    /// The exponent of a tensor, [`ANY`] if it is all zeros.
+    fn exponent_or_any(&mut self, tensor: &Tensor) -> i32 {
+        if let Some(recording) = &mut self.recording {
+            recording.read(&tensor.exponent);
+        }
+        tensor.exponent.load(Ordering::Relaxed)
+    }
+
+    fn exponent(&mut self, tensor: &Tensor) -> i32 {
+        match self.exponent_or_any(tensor) {
+            ANY => 0,
+            exponent => exponent,
+        }
+    }
+
+    fn set_exponent(&mut self, tensor: &Tensor, exponent: i32) {
+        if let Some(recording) = &mut self.recording {
+            recording.wrote(&tensor.exponent);
+        }
+        tensor.exponent.store(exponent, Ordering::Relaxed);
+    }
+
+    /// Notes that a tensor is all zeros.
+    fn set_nothing(&mut self, tensor: &Tensor) {
+        self.set_exponent(tensor, ANY);
+    }
+
+    /// That of tensors which must have the same, zeros apart.
+    fn common_exponent(&mut self, tensors: &[&Tensor]) -> i32 {
+        let mut common = ANY;
+        for tensor in tensors {
+            match self.exponent_or_any(tensor) {
+                ANY => (),
+                exponent => {
+                    assert!(common == ANY || common == exponent, "{common} is not {exponent}");
+                    common = exponent;
+                }
+            }
+        }
+        if common == ANY { 0 } else { common }
+    }
+
+    /// For passes that have no factors to fold an exponent into.
+    fn assert_same_exponents(&mut self, tensors: &[&Tensor]) {
+        let exponent = self.common_exponent(tensors);
+        for tensor in tensors {
+            self.set_exponent(tensor, exponent);
+        }
+    }
+
+    /// For Σ (a − t)² and what it adds to the gradient: the factors that undo the exponents of `a` and `target` and
+    /// bring in the gradient's. A gradient of zeros takes the one that fits `a`.
+    fn factors_of_error(&mut self, a: &Tensor, target: &Tensor, gradient: &Tensor) -> (f32, f32) {
+        let exponent = self.common_exponent(&[a, target]);
+        let of_gradient = match self.exponent_or_any(gradient) {
+            ANY => {
+                self.set_exponent(gradient, -exponent);
+                -exponent
+            }
+            other => other,
+        };
+        (2.0_f32.powi(-2 * exponent), 2.0_f32.powi(of_gradient - exponent))
+    }
+}
+
+impl Backend for Cuda {
+    type Tensor = Tensor;
+    type Filter = Filter;
+    type Mask = Mask;
+
+    fn name(&self) -> &'static str {
+        "cuda"
+    }
+
+    fn device(&self) -> String {
+        let Card {
+            id,
+            name,
+            capability: (major, minor),
+            bytes,
+            ..
+        } = &self.device.card;
+        let gigabytes = *bytes as f64 / 1e9;
+        format!("{name}, {gigabytes:.1} GB, compute capability {major}.{minor}, device {id}")
+    }
+
+    fn bytes_in_use(&self) -> usize {
+        self.memory.in_use()
+    }
+
+    fn available_bytes(&self) -> Option<usize> {
+        let (free, total) = self.device.context.mem_get_info().ok()?;
+        // Scratch space is not part of any plan.
+        Some(free.saturating_sub((total / 16).min(SCRATCH)))
+    }
+
+    fn tensor(&mut self, shape: Shape) -> Result<Tensor> {
+        self.room(&[shape])
+    }
+
+    fn tensor_bytes(shape: Shape) -> usize {
+        Layout::of(shape).bytes()
+    }
+
+    fn room(&mut self, shapes: &[Shape]) -> Result<Tensor> {
+        let layouts = shapes.iter().map(|&shape| Layout::of(shape));
+        let most = layouts.clone().map(|layout| layout.stored()).max().unwrap_or(0);
+        let bytes = layouts.map(|layout| layout.bytes()).max().unwrap_or(0);
+        if i32::try_from(most).is_err() {
+            // More than the kernels can count; no card has room for a step of that size either.
+            return Err(Error::OutOfMemory { bytes });
+        }
+        Ok(Tensor {
+            layout: Layout::of(shapes.first().copied().unwrap_or_default()),
+            buffer: self.memory.zeros(bytes)?,
+            exponent: Exponent::new(ANY.into()),
+        })
+    }
+
+    fn shape(&self, tensor: &Tensor) -> Shape {
+        tensor.layout.shape
+    }
+
+    fn reshape(&self, tensor: &mut Tensor, shape: Shape) {
+        let layout = Layout::of(shape);
+        assert!(layout.bytes() <= tensor.buffer.bytes());
+        tensor.layout = layout;
+    }
+
+    fn mask(&mut self, shape: Shape) -> Result<Mask> {
+        Ok(Mask {
+            shape,
+            buffer: self.memory.zeros(mask_bytes(shape))?,
+        })
+    }
+
+    fn mask_bytes(shape: Shape) -> usize {
+        mask_bytes(shape)
+    }
+
+    fn filter(&mut self, data: &FilterData) -> Result<Filter> {
+        self.poll()?;
+        let picture = !Layout::of(Shape::new(data.inputs, 1, 1)).blocked;
+        Filter::new(data, picture, |bytes| self.send(bytes))
+    }
+
+    fn upload(&mut self, data: &[f32], tensor: &mut Tensor) -> Result<()> {
+        assert_eq!(data.len(), tensor.layout.shape.elements());
+        if tensor.layout.blocked {
+            let lines = self.scratch.lines(data.len())?;
+            self.transfers.upload(data, lines, &self.stream)?;
+            let from = lines.pointer();
+            let (shape, to) = (tensor.layout.shape, tensor.pointer());
+            network::block_floats(self, from, shape, to, 0, Pointer::NULL, Pointer::NULL)?;
+        } else {
+            self.transfers.upload(data, &tensor.buffer, &self.stream)?;
+        }
+        self.set_exponent(tensor, 0);
+        Ok(())
+    }
+
+    fn download(&mut self, tensor: &Tensor, data: &mut [f32]) -> Result<()> {
+        assert_eq!(data.len(), tensor.layout.shape.elements());
+        if !tensor.layout.blocked {
+            return self.transfers.download(&tensor.buffer, data, &self.stream);
+        }
+        let exponent = self.exponent(tensor);
+        let lines = self.scratch.lines(data.len())?.pointer();
+        let (from, shape) = (tensor.pointer(), tensor.layout.shape);
+        network::unblock_floats(self, from, shape, lines, -exponent, Pointer::NULL)?;
+        self.transfers
+            .download(self.scratch.lines(0)?, data, &self.stream)
+    }
+
+    fn copy(&mut self, from: &Tensor, to: &mut Tensor) -> Result<()> {
+        assert_eq!(from.layout, to.layout);
+        self.memory.copy(&from.buffer, &to.buffer, from.layout.bytes())?;
+        let exponent = self.exponent_or_any(from);
+        self.set_exponent(to, exponent);
+        Ok(())
+    }
+
+    fn fill(&mut self, value: f32, tensor: &mut Tensor) -> Result<()> {
+        vectors::fill(self, value, tensor)
+    }
+
+    fn import(
+        &mut self,
+        rgb: &[u8],
+        width: usize,
+        height: usize,
+        border: usize,
+        picture: &mut Tensor,
+    ) -> Result<()> {
+        pictures::import(self, rgb, (width, height), border, picture)
+    }
+
+    fn export(
+        &mut self,
+        picture: &Tensor,
+        border: usize,
+        mix: Mix,
+        rgb: &[u8],
+        width: usize,
+        height: usize,
+        out: &mut [u8],
+    ) -> Result<()> {
+        pictures::export(self, picture, border, mix, rgb, (width, height), out)
+    }
+
+    fn resize(&mut self, from: &Tensor, border: usize, to: &mut Tensor) -> Result<()> {
+        pictures::resize(self, from, border, to)
+    }
+
+    fn mirror_border(&mut self, picture: &mut Tensor, border: usize) -> Result<()> {
+        pictures::mirror_border(self, picture, border)
+    }
+
+    fn colour_statistics(&mut self, picture: &Tensor) -> Result<ColourStatistics> {
+        pictures::colour_statistics(self, picture)
+    }
+
+    fn colour_map(&mut self, from: &Tensor, map: &ColourMap, to: &mut Tensor) -> Result<()> {
+        pictures::colour_map(self, from, map, to)
+    }
+
+    fn stillness(
+        &mut self,
+        before: &Tensor,
+        now: &Tensor,
+        low: f32,
+        high: f32,
+        trust: &mut Tensor,
+    ) -> Result<()> {
+        pictures::stillness(self, before, now, (low, high), trust)
+    }
+
+    fn blend(&mut self, other: &Tensor, share: &Tensor, to: &mut Tensor) -> Result<()> {
+        vectors::blend(self, other, share, to)
+    }
+
+    fn centre(&mut self, from: &Tensor, mean: [f32; 3], to: &mut Tensor) -> Result<()> {
+        network::centre(self, from, mean, to)
+    }
+
+    fn conv_relu(&mut self, from: &Tensor, filter: &Filter, to: &mut Tensor, mask: &mut Mask) -> Result<()> {
+        network::forward(self, from, filter, None, to, mask)
+    }
+
+    fn conv_relu_backward(
+        &mut self,
+        to: &Tensor,
+        mask: &Mask,
+        filter: &Filter,
+        from: &mut Tensor,
+    ) -> Result<()> {
+        network::backward(self, to, None, mask, filter, from)
+    }
+
+    fn conv_relu_pool(
+        &mut self,
+        from: &Tensor,
+        filter: &Filter,
+        kind: Pooling,
+        to: &mut Tensor,
+        mask: &mut Mask,
+    ) -> Result<()> {
+        network::forward(self, from, filter, Some(kind), to, mask)
+    }
+
+    fn conv_relu_pool_backward(
+        &mut self,
+        to: &Tensor,
+        kind: Pooling,
+        mask: &Mask,
+        filter: &Filter,
+        from: &mut Tensor,
+    ) -> Result<()> {
+        network::backward(self, to, Some(kind), mask, filter, from)
+    }
+
+    fn pool(&mut self, from: &Tensor, kind: Pooling, to: &mut Tensor, mask: &mut Mask) -> Result<()> {
+        network::pool(self, from, kind, to, mask)
+    }
+
+    fn pool_backward(&mut self, to: &Tensor, kind: Pooling, mask: &Mask, from: &mut Tensor) -> Result<()> {
+        network::pool_backward(self, to, kind, mask, from)
+    }
+
+    fn squared_norm(&mut self, a: &Tensor, sum: Slot<Tensor>) -> Result<()> {
+        losses::squared_norm(self, a, sum)
+    }
+
+    fn squared_error(
+        &mut self,
+        a: &Tensor,
+        target: &Tensor,
+        coefficient: Scalar<Tensor>,
+        gradient: &mut Tensor,
+        sum: Slot<Tensor>,
+    ) -> Result<()> {
+        losses::squared_error(self, a, target, coefficient, gradient, sum)
+    }
+
+    fn weighted_squared_error(
+        &mut self,
+        a: &Tensor,
+        target: &Tensor,
+        weight: &Tensor,
+        coefficient: Scalar<Tensor>,
+        gradient: &mut Tensor,
+        sum: Slot<Tensor>,
+    ) -> Result<()> {
+        losses::weighted_squared_error(self, a, target, weight, coefficient, gradient, sum)
+    }
+
+    fn gram(&mut self, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result<()> {
+        losses::gram(self, a, scale, gram)
+    }
+
+    fn difference(
+        &mut self,
+        g: &Tensor,
+        target: &Tensor,
+        difference: &mut Tensor,
+        sum: Slot<Tensor>,
+    ) -> Result<()> {
+        losses::difference(self, g, target, difference, sum)
+    }
+
+    fn gram_backward(
+        &mut self,
+        a: &Tensor,
+        difference: &Tensor,
+        coefficient: Scalar<Tensor>,
+        gradient: &mut Tensor,
+    ) -> Result<()> {
+        losses::gram_backward(self, a, difference, coefficient, gradient)
+    }
+
+    fn total_variation(
+        &mut self,
+        x: &Tensor,
+        coefficient: Scalar<Tensor>,
+        gradient: &mut Tensor,
+        sum: Slot<Tensor>,
+    ) -> Result<()> {
+        losses::total_variation(self, x, coefficient, gradient, sum)
+    }
+
+    fn square(&mut self, from: &Tensor, to: &mut Tensor) -> Result<()> {
+        vectors::square(self, from, to)
+    }
+
+    fn blur(&mut self, from: &Tensor, to: &mut Tensor) -> Result<()> {
+        vectors::blur(self, from, to)
+    }
+
+    fn axpy(&mut self, factor: f32, x: &Tensor, to: &mut Tensor) -> Result<()> {
+        vectors::axpy(self, factor, x, to)
+    }
+
+    fn adam(
+        &mut self,
+        x: &mut Tensor,
+        gradient: &Tensor,
+        squared: &Tensor,
+        m: &mut Tensor,
+        v: &mut Tensor,
+        knobs: &Tensor,
+        at: AdamKnobs,
+    ) -> Result<()> {
+        vectors::adam(self, x, gradient, squared, m, v, knobs, at)
+    }
+
+    fn sgd(
+        &mut self,
+        x: &mut Tensor,
+        gradient: &Tensor,
+        velocity: &mut Tensor,
+        rate: Scalar<Tensor>,
+        momentum: Scalar<Tensor>,
+    ) -> Result<()> {
+        vectors::sgd(self, x, gradient, velocity, rate, momentum)
+    }
+
+    fn capture<R>(&mut self, capture: &mut Capture, record: R) -> Result<()>
+    where
+        R: FnMut(&mut Self) -> Result<()> + Send,
+    {
+        capture::perform(self, capture, record)
+    }
+}
+
+/// What is left to scratch space when a plan is held against the free memory: more than any step was seen to take.
+const SCRATCH: usize = 64 << 20;

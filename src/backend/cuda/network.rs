@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Convolutions and pooling.
+
+use super::convolution::{Plan, Tile};
+use super::filter::{Filter, Forward};
+use super::kernels::{Grid, Kernel, arguments};
+use super::layout::{Layout, lanes};
+use super::memory::Pointer;
+use super::{Cuda, Mask, Tensor};
+use crate::backend::{Pooling, Result, Shape};
+
+/// How the kernels number what follows a convolution.
+fn kind_of(pooling: Option<Pooling>) -> usize {
+    match pooling {
+        None => 0,
+        Some(Pooling::Average) => 1,
+        Some(Pooling::Max) => 2,
+    }
+}
+
+/// `to` = max(0, W ∗ `from` + b), pooled if asked.
+pub fn forward(
+    ops: &mut Cuda,
+    from: &Tensor,
+    filter: &Filter,
+    pooling: Option<Pooling>,
+    to: &mut Tensor,
+    mask: &mut Mask,
+) -> Result<()> {
+    ops.poll()?;
+    let shape = from.layout.shape;
+    let whole = shape.with_channels(filter.outputs);
+    let pooled = if pooling.is_some() { whole.pooled() } else { whole };
+    assert!(shape.channels == filter.inputs && to.layout.shape == pooled && mask.shape == whole);
+    let exponent = ops.exponent(from) + filter.exponent;
+    let bias = filter.bias(exponent, |bytes| ops.send(bytes))?.pointer();
+    // A tensor of few channels is made from a blocked one.
+    let blocked = if to.layout.blocked {
+        to.pointer()
+    } else {
+        ops.scratch.narrow(Layout::forced(pooled).bytes())?
+    };
+    let Shape { height, width, .. } = shape;
+    let (outputs, kind) = (lanes(filter.outputs), kind_of(pooling));
+    match &filter.forward {
+        Forward::Picture(pack) => {
+            let grid = Grid::new(
+                (height.div_ceil(8) * width.div_ceil(16), outputs.div_ceil(64), 1),
+                128,
+            );
+            ops.launch(
+                |k| &k.conv_forward_picture,
+                grid,
+                arguments![
+                    from.pointer(),
+                    pack.pointer(),
+                    bias,
+                    blocked,
+                    mask.pointer(),
+                    height,
+                    width,
+                    shape.channels,
+                    outputs,
+                    kind,
+                    0.0,
+                    0.0,
+                    0.0,
+                ],
+            )?;
+        }
+        Forward::Blocked(pack) => {
+            let plan = Plan::new(shape, outputs, filter.inputs, ops.multiprocessors());
+            let (from, pack, mask) = (from.pointer(), pack.pointer(), mask.pointer());
+            let inputs = lanes(filter.inputs);
+            if plan.splits == 1 {
+                let arguments = arguments![
+                    from, pack, bias, blocked, mask, height, width, inputs, outputs, kind
+                ];
+                ops.launch(
+                    |k| match plan.tile {
+                        Tile::Large => &k.conv_forward_large,
+                        Tile::Medium => &k.conv_forward_medium,
+                        Tile::Narrow => &k.conv_forward_narrow,
+                        Tile::Small => &k.conv_forward_small,
+                    },
+                    plan.grid(),
+                    arguments,
+                )?;
+            } else {
+                let products = ops.scratch.products(plan.splits * height * width * outputs)?;
+                let per_split = plan.chunks_per_split;
+                let arguments = arguments![from, pack, products, height, width, inputs, outputs, per_split];
+                ops.launch(|k| &k.conv_forward_small_split, plan.grid(), arguments)?;
+                let places = if kind == 0 {
+                    height * width
+                } else {
+                    height.div_ceil(2) * width.div_ceil(2)
+                };
+                let arguments = arguments![
+                    products,
+                    plan.splits,
+                    bias,
+                    blocked,
+                    mask,
+                    height,
+                    width,
+                    outputs,
+                    kind
+                ];
+                ops.launch(
+                    |k| &k.conv_forward_finish,
+                    Grid::over(places * outputs / 8),
+                    arguments,
+                )?;
+            }
+        }
+    }
+    if !to.layout.blocked {
+        unblock(ops, blocked, to, -exponent, Pointer::NULL)?;
+        ops.set_exponent(to, 0);
+    } else {
+        ops.set_exponent(to, exponent);
+    }
+    Ok(())
+}
+
+/// `from` = Wᵀ ∗ (mask · `to`), both gradients; `to` of the pooled shape if there was pooling.
+pub fn backward(
+    ops: &mut Cuda,
+    to: &Tensor,
+    pooling: Option<Pooling>,
+    mask: &Mask,
+    filter: &Filter,
+    from: &mut Tensor,
+) -> Result<()> {
+    ops.poll()?;
+    let whole = mask.shape;
+    let given = if pooling.is_some() { whole.pooled() } else { whole };
+    let shape = whole.with_channels(filter.inputs);
+    assert!(to.layout.shape == given && whole.channels == filter.outputs && from.layout.shape == shape);
+    let Shape { height, width, .. } = whole;
+    let share = match pooling {
+        Some(Pooling::Average) => 1.0 / (height.min(2) * width.min(2)) as f32,
+        _ => 1.0,
+    };
+    let pooled = usize::from(pooling.is_some());
+    let exponent = ops.exponent(to);
+    let gradient = if to.layout.blocked {
+        to.pointer()
+    } else {
+        let narrow = ops.scratch.narrow(Layout::forced(given).bytes())?;
+        block(ops, to, narrow, 0, ops.loss_scale(), ops.overflow())?;
+        narrow
+    };
+    let (mask, pack, overflow) = (mask.pointer(), filter.backward.pointer(), ops.overflow());
+    let gradients = lanes(filter.outputs);
+    let outward = exponent + filter.exponent;
+    if !from.layout.blocked {
+        let grid = Grid::new((height.div_ceil(8) * width.div_ceil(16), 1, 1), 128);
+        let factor = share * 2.0_f32.powi(-outward);
+        let arguments = arguments![
+            gradient,
+            mask,
+            pack,
+            from.pointer(),
+            height,
+            width,
+            gradients,
+            shape.channels,
+            pooled,
+            factor,
+            ops.loss_scale(),
+            overflow,
+        ];
+        ops.launch(|k| &k.conv_backward_picture, grid, arguments)?;
+        ops.set_exponent(from, 0);
+        return Ok(());
+    }
+    let inputs = lanes(filter.inputs);
+    let plan = Plan::new(whole, inputs, filter.outputs, ops.multiprocessors());
+    if plan.splits == 1 {
+        let arguments = arguments![
+            gradient,
+            mask,
+            pack,
+            from.pointer(),
+            height,
+            width,
+            gradients,
+            inputs,
+            pooled,
+            share,
+            overflow,
+        ];
+        ops.launch(
+            |k| match plan.tile {
+                Tile::Large => &k.conv_backward_large,
+                Tile::Medium => &k.conv_backward_medium,
+                Tile::Narrow => &k.conv_backward_narrow,
+                Tile::Small => &k.conv_backward_small,
+            },
+            plan.grid(),
+            arguments,
+        )?;
+    } else {
+        let count = height * width * inputs;
+        let products = ops.scratch.products(plan.splits * count)?;
+        let per_split = plan.chunks_per_split;
+        let arguments = arguments![
+            gradient, mask, pack, products, height, width, gradients, inputs, pooled, per_split,
+        ];
+        ops.launch(|k| &k.conv_backward_small_split, plan.grid(), arguments)?;
+        let arguments = arguments![products, plan.splits, from.pointer(), count, share, overflow];
+        ops.launch(|k| &k.conv_backward_finish, Grid::over(count / 8), arguments)?;
+    }
+    ops.set_exponent(from, outward);
+    Ok(())
+}
+
+/// A planar tensor → fp16 at `to`, blocked, multiplied by 2 to the `exponent` and the loss scale.
+pub fn block(
+    ops: &Cuda,
+    from: &Tensor,
+    to: Pointer,
+    exponent: i32,
+    loss_scale: Pointer,
+    overflow: Pointer,
+) -> Result<()> {
+    block_floats(
+        ops,
+        from.pointer(),
+        from.layout.shape,
+        to,
+        exponent,
+        loss_scale,
+        overflow,
+    )
+}
+
+/// The same of floats [C, H, W] that are not a tensor's.
+pub fn block_floats(
+    ops: &Cuda,
+    from: Pointer,
+    shape: Shape,
+    to: Pointer,
+    exponent: i32,
+    loss_scale: Pointer,
+    overflow: Pointer,
+) -> Result<()> {
+    let factor = 2.0_f32.powi(exponent);
+    let arguments = arguments![
+        from,
+        to,
+        shape.channels,
+        shape.pixels(),
+        factor,
+        loss_scale,
+        overflow
+    ];
+    ops.launch(
+        |k| &k.block_f16,
+        Grid::over(shape.pixels() * lanes(shape.channels) / 8),
+        arguments,
+    )
+}
+
+/// fp16 at `from`, blocked → a planar tensor, multiplied by 2 to the `exponent` and divided by the loss scale.
+fn unblock(ops: &Cuda, from: Pointer, to: &Tensor, exponent: i32, loss_scale: Pointer) -> Result<()> {
+    unblock_floats(ops, from, to.layout.shape, to.pointer(), exponent, loss_scale)
+}
+
+/// The same to floats [C, H, W] that are not a tensor's.
+pub fn unblock_floats(
+    ops: &Cuda,
+    from: Pointer,
+    shape: Shape,
+    to: Pointer,
+    exponent: i32,
+    loss_scale: Pointer,
+) -> Result<()> {
+    let factor = 2.0_f32.powi(exponent);
+    let arguments = arguments![from, to, shape.channels, shape.pixels(), factor, loss_scale];
+    ops.launch(
+        |k: &super::kernels::Kernels| -> &Kernel { &k.unblock_f32 },
+        Grid::over(shape.pixels() * lanes(shape.channels) / 8),
+        arguments,
+    )
+}
+
+pub fn pool(ops: &mut Cuda, from: &Tensor, kind: Pooling, to: &mut Tensor, mask: &mut Mask) -> Result<()> {
+    let Shape {
+        channels,
+        height,
+        width,
+    } = from.layout.shape;
+    let pooled = from.layout.shape.pooled();
+    assert!(to.layout.shape == pooled && mask.shape == pooled);
+    let (from_at, to_at, winners) = (from.pointer(), to.pointer(), mask.pointer());
+    let kind = kind_of(Some(kind));
+    if from.layout.blocked {
+        let lanes = lanes(channels);
+        let grid = Grid::over(pooled.pixels() * lanes / 8);
+        let arguments = arguments![from_at, to_at, winners, height, width, lanes, kind];
+        ops.launch(|k| &k.pool_f16, grid, arguments)?;
+    } else {
+        let arguments = arguments![from_at, to_at, winners, height, width, channels, kind];
+        ops.launch(|k| &k.pool_f32, Grid::over(pooled.pixels()), arguments)?;
+    }
+    let exponent = ops.exponent(from);
+    ops.set_exponent(to, exponent);
+    Ok(())
+}
+
+pub fn pool_backward(
+    ops: &mut Cuda,
+    to: &Tensor,
+    kind: Pooling,
+    mask: &Mask,
+    from: &mut Tensor,
+) -> Result<()> {
+    let Shape {
+        channels,
+        height,
+        width,
+    } = from.layout.shape;
+    let pooled = from.layout.shape.pooled();
+    assert!(to.layout.shape == pooled && mask.shape == pooled);
+    let (to_at, winners, from_at) = (to.pointer(), mask.pointer(), from.pointer());
+    let kind = kind_of(Some(kind));
+    if from.layout.blocked {
+        let lanes = lanes(channels);
+        let grid = Grid::over(height * width * lanes / 8);
+        let arguments = arguments![to_at, winners, from_at, height, width, lanes, kind];
+        ops.launch(|k| &k.pool_backward_f16, grid, arguments)?;
+    } else {
+        let arguments = arguments![to_at, winners, from_at, height, width, channels, kind];
+        ops.launch(|k| &k.pool_backward_f32, Grid::over(height * width), arguments)?;
+    }
+    let exponent = ops.exponent(to);
+    ops.set_exponent(from, exponent);
+    Ok(())
+}
+
+pub fn centre(ops: &mut Cuda, from: &Tensor, mean: [f32; 3], to: &mut Tensor) -> Result<()> {
+    assert_eq!(from.layout, to.layout);
+    let pixels = from.layout.shape.pixels();
+    let [red, green, blue] = mean;
+    let arguments = arguments![from.pointer(), to.pointer(), pixels, red, green, blue];
+    ops.launch(|k| &k.centre, Grid::over(pixels), arguments)?;
+    ops.set_exponent(to, 0);
+    Ok(())
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Pictures: planar, f32.
+
+use super::kernels::{Grid, arguments};
+use super::{Cuda, Tensor};
+use crate::backend::{ColourMap, ColourStatistics, Mix, Result, Shape};
+
+/// Height and width without a margin of `border` pixels.
+fn inside(shape: Shape, border: usize) -> (usize, usize) {
+    (shape.height - 2 * border, shape.width - 2 * border)
+}
+
+pub fn import(
+    ops: &mut Cuda,
+    rgb: &[u8],
+    (width, height): (usize, usize),
+    border: usize,
+    picture: &mut Tensor,
+) -> Result<()> {
+    ops.poll()?;
+    assert!(rgb.len() == 3 * width * height && picture.layout.shape.channels == 3);
+    let (rows, columns) = inside(picture.layout.shape, border);
+    let (across, down) = (ops.taps(width, columns)?, ops.taps(height, rows)?);
+    let count = 3 * height * columns;
+    let lines = ops.scratch.lines(count)?.pointer();
+    let bytes = ops.transfers.frame(rgb, (width, height), &ops.stream)?.pointer();
+    let (first, weights) = (across.first.pointer(), across.weights.pointer());
+    let arguments = arguments![bytes, width, height, first, weights, across.width, lines, columns];
+    ops.launch(|k| &k.import_rows, Grid::over(count), arguments)?;
+    ops.transfers.frame_is_read(&ops.stream)?;
+    let Shape {
+        height: tall,
+        width: wide,
+        ..
+    } = picture.layout.shape;
+    let (first, weights) = (down.first.pointer(), down.weights.pointer());
+    let arguments = arguments![
+        lines,
+        3_usize,
+        height,
+        first,
+        weights,
+        down.width,
+        picture.pointer(),
+        tall,
+        wide,
+        border,
+    ];
+    ops.launch(|k| &k.resample_columns, Grid::over(3 * rows * columns), arguments)?;
+    ops.set_exponent(picture, 0);
+    Ok(())
+}
+
+pub fn export(
+    ops: &mut Cuda,
+    picture: &Tensor,
+    border: usize,
+    mix: Mix,
+    rgb: &[u8],
+    (width, height): (usize, usize),
+    out: &mut [u8],
+) -> Result<()> {
+    ops.poll()?;
+    let size = 3 * width * height;
+    assert!(rgb.len() == size && out.len() == size && picture.layout.shape.channels == 3);
+    let Shape {
+        height: tall,
+        width: wide,
+        ..
+    } = picture.layout.shape;
+    let (rows, columns) = inside(picture.layout.shape, border);
+    let (across, down) = (ops.taps(columns, width)?, ops.taps(rows, height)?);
+    let lines = ops.scratch.lines(3 * rows * width)?.pointer();
+    let (first, weights) = (across.first.pointer(), across.weights.pointer());
+    let arguments = arguments![
+        picture.pointer(),
+        3_usize,
+        tall,
+        wide,
+        border,
+        first,
+        weights,
+        across.width,
+        lines,
+        width,
+    ];
+    ops.launch(|k| &k.resample_rows, Grid::over(3 * rows * width), arguments)?;
+    let bytes = ops.transfers.frame(rgb, (width, height), &ops.stream)?.pointer();
+    let painted = ops.transfers.painted(size)?.pointer();
+    let (first, weights) = (down.first.pointer(), down.weights.pointer());
+    let Mix { strength, detail } = mix;
+    let arguments = arguments![
+        lines, rows, first, weights, down.width, bytes, painted, width, height, strength, detail,
+    ];
+    ops.launch(|k| &k.export_columns, Grid::over(size), arguments)?;
+    ops.transfers.frame_is_read(&ops.stream)?;
+    ops.transfers.fetch_painted(out, &ops.stream)
+}
+
+pub fn resize(ops: &mut Cuda, from: &Tensor, border: usize, to: &mut Tensor) -> Result<()> {
+    assert!(from.layout.shape.channels == to.layout.shape.channels && !from.layout.blocked);
+    let Shape {
+        channels,
+        height: from_height,
+        width: from_width,
+    } = from.layout.shape;
+    let Shape {
+        height: to_height,
+        width: to_width,
+        ..
+    } = to.layout.shape;
+    let (from_rows, from_columns) = inside(from.layout.shape, border);
+    let (rows, columns) = inside(to.layout.shape, border);
+    let (across, down) = (ops.taps(from_columns, columns)?, ops.taps(from_rows, rows)?);
+    let count = channels * from_rows * columns;
+    let lines = ops.scratch.lines(count)?.pointer();
+    let (first, weights) = (across.first.pointer(), across.weights.pointer());
+    let arguments = arguments![
+        from.pointer(),
+        channels,
+        from_height,
+        from_width,
+        border,
+        first,
+        weights,
+        across.width,
+        lines,
+        columns,
+    ];
+    ops.launch(|k| &k.resample_rows, Grid::over(count), arguments)?;
+    let (first, weights) = (down.first.pointer(), down.weights.pointer());
+    let arguments = arguments![
+        lines,
+        channels,
+        from_rows,
+        first,
+        weights,
+        down.width,
+        to.pointer(),
+        to_height,
+        to_width,
+        border,
+    ];
+    ops.launch(
+        |k| &k.resample_columns,
+        Grid::over(channels * rows * columns),
+        arguments,
+    )
+}
+
+pub fn mirror_border(ops: &mut Cuda, picture: &mut Tensor, border: usize) -> Result<()> {
+    assert!(!picture.layout.blocked);
+    let Shape {
+        channels,
+        height,
+        width,
+    } = picture.layout.shape;
+    let arguments = arguments![picture.pointer(), channels, height, width, border];
+    ops.launch(
+        |k| &k.mirror_border,
+        Grid::over(picture.layout.stored()),
+        arguments,
+    )
+}
+
+pub fn colour_statistics(ops: &mut Cuda, picture: &Tensor) -> Result<ColourStatistics> {
+    assert_eq!(picture.layout.shape.channels, 3);
+    let pixels = picture.layout.shape.pixels();
+    let grid = Grid::over(pixels);
+    let partials = ops.scratch.partials().pointer();
+    let arguments = arguments![picture.pointer(), pixels, partials];
+    ops.launch(|k| &k.colour_sums, grid, arguments)?;
+    let lines = ops.scratch.lines(2 * 9)?.pointer();
+    let arguments = arguments![partials, grid.blocks.0, lines];
+    ops.launch(|k| &k.colour_sums_finish, Grid::new((1, 1, 1), 256), arguments)?;
+    let mut sums = [0.0_f64; 9];
+    let bytes = bytemuck::cast_slice_mut(&mut sums);
+    ops.transfers.fetch(ops.scratch.lines(0)?, bytes, &ops.stream)?;
+    let [r, g, b, rr, rg, rb, gg, gb, bb] = sums.map(|sum| sum / pixels as f64);
+    let mean = [r, g, b];
+    let products = [[rr, rg, rb], [rg, gg, gb], [rb, gb, bb]];
+    let covariance = [0, 1, 2].map(|x| [0, 1, 2].map(|y| products[x][y] - mean[x] * mean[y]));
+    Ok(ColourStatistics { mean, covariance })
+}
+
+pub fn colour_map(ops: &mut Cuda, from: &Tensor, map: &ColourMap, to: &mut Tensor) -> Result<()> {
+    assert!(from.layout == to.layout && from.layout.shape.channels == 3);
+    let pixels = from.layout.shape.pixels();
+    let [[a, b, c], [d, e, f], [g, h, i]] = map.matrix.map(|row| row.map(|entry| entry as f32));
+    let [x, y, z] = map.offset.map(|entry| entry as f32);
+    let arguments = arguments![
+        from.pointer(),
+        to.pointer(),
+        pixels,
+        a,
+        b,
+        c,
+        d,
+        e,
+        f,
+        g,
+        h,
+        i,
+        x,
+        y,
+        z
+    ];
+    ops.launch(|k| &k.colour_map, Grid::over(pixels), arguments)
+}
+
+pub fn stillness(
+    ops: &mut Cuda,
+    before: &Tensor,
+    now: &Tensor,
+    (low, high): (f32, f32),
+    trust: &mut Tensor,
+) -> Result<()> {
+    let shape = now.layout.shape;
+    assert!(before.layout == now.layout && shape.channels == 3);
+    assert_eq!(trust.layout.shape, shape.with_channels(1));
+    let arguments = arguments![
+        before.pointer(),
+        now.pointer(),
+        shape.height,
+        shape.width,
+        low,
+        high,
+        trust.pointer(),
+    ];
+    ops.launch(|k| &k.stillness, Grid::over(shape.pixels()), arguments)
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Machines on which the backend cannot work. Each is a process of its own, since a driver is loaded once.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use gstneuralstyle::backend::CancelToken;
+use gstneuralstyle::gatys::NetworkChoice;
+use gstneuralstyle::stylizer::{BackendChoice, Options, Stylizer};
+
+use crate::softgpu::SoftGpu;
+
+/// Says what becomes of both choices; run by the tests below.
+#[test]
+#[ignore = "is run by the other tests, on machines of their own"]
+fn say_what_happens() {
+    let id = std::env::var("TEST_DEVICE_ID").map_or(-1, |id| id.parse().unwrap());
+    for backend in [BackendChoice::Cuda, BackendChoice::Auto] {
+        let options = Options {
+            network: NetworkChoice::Tiny,
+            backend,
+            cuda_device_id: id,
+            ..Options::default()
+        };
+        match Stylizer::new(&options, CancelToken::new()) {
+            Ok(mut stylizer) => {
+                let fallback = stylizer.take_fallback();
+                let surprising = fallback.as_ref().is_some_and(|fallback| fallback.surprising);
+                let why = fallback.map(|fallback| fallback.to_string());
+                let stats = stylizer.stats();
+                println!(
+                    "{backend}: {} on {}, {why:?}, {surprising}",
+                    stats.backend, stats.device
+                );
+            }
+            Err(error) => println!("{backend}: refused, {error}"),
+        }
+    }
+}
+
+/// What a process says that starts with these variables.
+fn said(variables: &[(&str, &str)]) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([
+        "--exact",
+        "machines::say_what_happens",
+        "--ignored",
+        "--nocapture",
+    ]);
+    command.envs(variables.iter().copied());
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
+
+fn assert_refused(variables: &[(&str, &str)], words: &[&str], surprising: bool) {
+    let text = said(variables);
+    let line = |start: &str| text.lines().find(|line| line.contains(start)).map(str::to_owned);
+    let refused = line("cuda: refused, backend=cuda").unwrap_or_else(|| panic!("{text}"));
+    let replaced = line("auto: cpu on").unwrap_or_else(|| panic!("{text}"));
+    for word in words {
+        assert!(
+            refused.contains(word) && replaced.contains(word),
+            "{word} in {text}"
+        );
+    }
+    assert!(replaced.ends_with(&surprising.to_string()), "{text}");
+}
+
+/// The folder of the software GPU.
+fn folder() -> PathBuf {
+    let paths = std::env::var("LD_LIBRARY_PATH").unwrap();
+    let mut folders = std::env::split_paths(&paths);
+    let found = folders.find(|folder| folder.join("libcuda.so.1").exists());
+    found
+        .expect("the software GPU was loaded from there")
+        .canonicalize()
+        .unwrap()
+}
+
+fn path(folder: &Path) -> &str {
+    folder.to_str().unwrap()
+}
+
+#[test]
+fn a_card_that_works_is_used() {
+    let Some(_gpu) = SoftGpu::take() else { return };
+    let text = said(&[("SOFTGPU_CARD", "sm_75")]);
+    assert!(text.contains("cuda: cuda on NVIDIA GeForce RTX 2060"), "{text}");
+    assert!(
+        text.contains("auto: cuda on NVIDIA GeForce RTX 2060") && text.contains("None"),
+        "{text}"
+    );
+    assert!(said(&[("SOFTGPU_CARD", "sm_120")]).contains("auto: cuda on"));
+}
+
+#[test]
+fn cards_that_are_not_there_or_too_old() {
+    let Some(_gpu) = SoftGpu::take() else { return };
+    assert_refused(&[("SOFTGPU_DEVICES", "0")], &["knows no card"], false);
+    assert_refused(&[("SOFTGPU_CARD", "sm_61")], &["6.1", "7.5"], true);
+    assert_refused(&[("TEST_DEVICE_ID", "3")], &["cuda-device-id=3"], true);
+    let second = said(&[("SOFTGPU_DEVICES", "2"), ("TEST_DEVICE_ID", "1")]);
+    assert!(second.contains("device 1"), "{second}");
+}
+
+#[test]
+fn drivers_that_are_not_there_or_too_old() {
+    let Some(_gpu) = SoftGpu::take() else { return };
+    assert_refused(&[("SOFTGPU_DRIVER", "11000")], &["CUDA 11.0", "11.4"], true);
+    let nothing = tempfile::tempdir().unwrap();
+    assert_refused(
+        &[("LD_LIBRARY_PATH", path(nothing.path()))],
+        &["no NVIDIA driver"],
+        false,
+    );
+    // A library that lacks a function: its name is another one.
+    for name in [
+        "cuGraphInstantiateWithFlags",
+        "cuLaunchKernel",
+        "cuInit",
+        "cuGetErrorString",
+    ] {
+        let lacking = tempfile::tempdir().unwrap();
+        let mut library = std::fs::read(folder().join("libcuda.so.1")).unwrap();
+        let symbol = [b"\0", name.as_bytes(), b"\0"].concat();
+        let places: Vec<usize> = (library.windows(symbol.len()).enumerate())
+            .filter(|(_, window)| *window == symbol)
+            .map(|(place, _)| place)
+            .collect();
+        assert!(!places.is_empty());
+        for place in places {
+            library[place + 1] = b'x';
+        }
+        for file in ["libcuda.so", "libcuda.so.1"] {
+            std::fs::write(lacking.path().join(file), &library).unwrap();
+        }
+        assert_refused(
+            &[("LD_LIBRARY_PATH", path(lacking.path()))],
+            &[name, "driver"],
+            true,
+        );
+    }
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The card's gradient is the gradient, and its runs end where those in f32 do.
+
+#[path = "cuda/gradients.rs"]
+mod gradients;
+#[path = "cuda/runs.rs"]
+mod runs;
+#[path = "gatys/scene.rs"]
+mod scene;
+#[path = "gradients/setup.rs"]
+mod setup;
+#[path = "cuda/start.rs"]
+mod start;

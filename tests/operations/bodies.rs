@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+/// One test for each operation on the machine that `$start` makes of a [`CancelToken`], if it is there.
+macro_rules! backend {
+    ($name:ident, $start:expr) => {
+        backend!(@each $name, $start,
+            vectors: [memory, reshaping, squaring, adding, blurring, adam, sgd, capturing],
+            network: [
+                convolution, convolution_backward, convolution_is_adjoint, convolution_and_pooling,
+                the_first_of_equals_wins, centring, pooling
+            ],
+            losses: [
+                squared_norm, squared_error, weighted_squared_error, difference, gram, gram_backward,
+                total_variation
+            ],
+            pictures: [
+                importing, resizing, exporting, bytes_survive, mirroring, colour_statistics, colour_map, stillness,
+                blending
+            ]
+        );
+    };
+    (@each $name:ident, $start:expr, $($family:ident: [$($operation:ident),*]),*) => {
+        mod $name {
+            $($(
+                #[test]
+                fn $operation() {
+                    let start = $start;
+                    if let Some(mut ops) = start(super::CancelToken::new()) {
+                        super::$family::$operation(&mut ops);
+                    }
+                }
+            )*)*
+
+            #[test]
+            fn cancelling() {
+                let (start, cancel) = ($start, super::CancelToken::new());
+                if let Some(mut ops) = start(cancel.clone()) {
+                    super::stopping::cancelling(&mut ops, &cancel);
+                }
+            }
+        }
+    };
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A launch: the blocks of a grid in an order drawn by a seed, spread over threads of the host.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::block::{Block, Draws};
+use super::memory::Memory;
+use super::report::Report;
+use crate::ptx::Kernel;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    pub grid: [u32; 3],
+    pub block: [u32; 3],
+    /// Bytes of shared memory beyond what the kernel declares.
+    pub dynamic_shared: u32,
+}
+
+impl Shape {
+    pub fn threads(&self) -> u32 {
+        self.block.iter().product()
+    }
+
+    pub fn blocks(&self) -> u64 {
+        self.grid.iter().map(|size| u64::from(*size)).product()
+    }
+
+    /// The place in the grid of the block with a number.
+    pub fn block(&self, number: u64) -> [u32; 3] {
+        let [x, y, _] = self.grid.map(u64::from);
+        [
+            (number % x) as u32,
+            (number / x % y) as u32,
+            (number / x / y) as u32,
+        ]
+    }
+
+    pub fn thread(&self, number: u32) -> [u32; 3] {
+        let [x, y, _] = self.block;
+        [number % x, number / x % y, number / x / y]
+    }
+}
+
+/// Everything that a launch is made of.
+pub struct Launch<'a> {
+    pub kernel: &'a Kernel,
+    pub files: &'a [(u32, String)],
+    pub shape: Shape,
+    pub parameters: &'a [u8],
+    pub memory: &'a Memory,
+    pub multiprocessors: u32,
+    /// The seed of this launch, and the one that the user can give to see the same again.
+    pub seed: u64,
+    pub base_seed: u64,
+    pub threads: usize,
+    pub wrong_mma: bool,
+}
+
+/// So many blocks a thread of the host takes at once.
+const SHARE: usize = 4;
+
+impl Launch<'_> {
+    /// Runs all blocks, or stops at the first report.
+    pub fn run(&self) -> Result<(), Box<Report>> {
+        let blocks = self.shape.blocks() as usize;
+        let mut order: Vec<u32> = (0..blocks as u32).collect();
+        Draws::new(self.seed).shuffle(&mut order);
+        let next = AtomicUsize::new(0);
+        let failed = AtomicBool::new(false);
+        let report = Mutex::new(None);
+        let work = || {
+            let mut block = Block::new(self);
+            loop {
+                let from = next.fetch_add(SHARE, Ordering::Relaxed);
+                for number in order.iter().skip(from).take(SHARE) {
+                    if failed.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    if let Err(found) = block.run(self, u64::from(*number)) {
+                        failed.store(true, Ordering::Relaxed);
+                        if let Ok(mut report) = report.lock() {
+                            report.get_or_insert(found);
+                        }
+                        return;
+                    }
+                }
+                if from + SHARE >= blocks {
+                    return;
+                }
+            }
+        };
+        let threads = self.threads.min(blocks.div_ceil(SHARE)).max(1);
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(work);
+            }
+            work();
+        });
+        match report.into_inner() {
+            Ok(None) => Ok(()),
+            Ok(Some(report)) => Err(report),
+            Err(poisoned) => poisoned.into_inner().map_or(Ok(()), Err),
+        }
+    }
+}
