@@ -405,8 +405,9 @@ pub trait Backend: Send {
 
     // ---- control ----
 
-    /// Performs what `record` describes. A machine that can (a CUDA graph) writes it down at the first call with a
-    /// `capture` and only replays it after that: whatever changes between two calls must lie in a tensor.
+    /// Performs what `record` describes. A machine that can (a CUDA graph) writes it down at one of the first calls with a
+    /// `capture` and only replays it after that: whatever changes between two calls must lie in a tensor, and the
+    /// tensors must be the same and live as long. A step whose gradients overflow may leave the optimiser's tensors alone.
     fn capture<R>(&mut self, capture: &mut Capture, record: R) -> Result<()>
     where
         R: FnMut(&mut Self) -> Result<()> + Send;

@@ -112,9 +112,12 @@ impl Cuda {
     }
 
     fn start(card: &Card) -> std::result::Result<Self, Unavailable> {
-        let failed = |error: Error| Unavailable::Failed {
-            name: card.name.clone(),
-            reason: error.to_string(),
+        let failed = |error: Error| {
+            let said = error.to_string();
+            Unavailable::Failed {
+                reason: said.trim_start_matches(&format!("{}: ", card.name)).to_owned(),
+                name: card.name.clone(),
+            }
         };
         let device = Device::open(card)?;
         let mut cuda = Self::on(device).map_err(failed)?;

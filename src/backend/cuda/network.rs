@@ -4,7 +4,7 @@
 
 use super::convolution::{Plan, Tile};
 use super::filter::{Filter, Forward};
-use super::kernels::{Grid, Kernel, arguments};
+use super::kernels::{Grid, arguments};
 use super::layout::{Layout, lanes};
 use super::memory::Pointer;
 use super::{Cuda, Mask, Tensor};
@@ -282,7 +282,7 @@ pub fn unblock_floats(
     let factor = 2.0_f32.powi(exponent);
     let arguments = arguments![from, to, shape.channels, shape.pixels(), factor, loss_scale];
     ops.launch(
-        |k: &super::kernels::Kernels| -> &Kernel { &k.unblock_f32 },
+        |k| &k.unblock_f32,
         Grid::over(shape.pixels() * lanes(shape.channels) / 8),
         arguments,
     )

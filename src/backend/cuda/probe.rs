@@ -13,7 +13,7 @@ use cudarc::driver::sys::{self, CUdevice_attribute, CUresult};
 use super::error::{Unavailable, words};
 
 /// The functions that this backend calls, by itself or through cudarc.
-const FUNCTIONS: [&str; 50] = [
+const FUNCTIONS: [&str; 41] = [
     "cuInit",
     "cuDriverGetVersion",
     "cuGetErrorName",
@@ -27,25 +27,18 @@ const FUNCTIONS: [&str; 50] = [
     "cuDevicePrimaryCtxRelease_v2",
     "cuCtxGetCurrent",
     "cuCtxSetCurrent",
-    "cuCtxSynchronize",
-    "cuCtxDestroy_v2",
     "cuStreamCreate",
     "cuStreamDestroy_v2",
-    "cuStreamSynchronize",
     "cuStreamWaitEvent",
     "cuStreamBeginCapture_v2",
     "cuStreamEndCapture",
-    "cuStreamIsCapturing",
     "cuEventCreate",
     "cuEventDestroy_v2",
     "cuEventRecord",
     "cuEventQuery",
     "cuEventSynchronize",
-    "cuEventElapsedTime",
     "cuMemAlloc_v2",
     "cuMemFree_v2",
-    "cuMemAllocAsync",
-    "cuMemFreeAsync",
     "cuMemHostAlloc",
     "cuMemFreeHost",
     "cuMemGetInfo_v2",
@@ -56,8 +49,6 @@ const FUNCTIONS: [&str; 50] = [
     "cuModuleLoadData",
     "cuModuleGetFunction",
     "cuModuleUnload",
-    "cuFuncGetAttribute",
-    "cuFuncSetAttribute",
     "cuLaunchKernel",
     "cuGraphInstantiateWithFlags",
     "cuGraphUpload",
