@@ -45,22 +45,22 @@ KERNEL __launch_bounds__(THREADS)
     const int first = blockIdx.y * pixels_per_split, last = min(first + pixels_per_split, pixels);
     const int chunks = (last - first + DEPTH - 1) / DEPTH;
 
-    // A thread brings a vector of 8 channels of pixels 0, 16 of a chunk, of both panels; on the diagonal they are one.
-    const int vector = threadIdx.x % 8, pixel = threadIdx.x / 8;
+    // A thread brings a vector of 8 channels of pixels 0 and 16 of a chunk, of both panels; on the diagonal they are one.
+    const int vector = threadIdx.x % 8, place = panel_place(threadIdx.x / 8, vector);
+    const int channels[2] = {tile.row * SIDE + vector * 8, tile.column * SIDE + vector * 8};
     const auto copy = [&](int chunk) {
-        const u32 stage = shared + chunk % STAGES * 2 * PANEL_BYTES;
+        const u32 stage = shared + chunk % STAGES * 2 * PANEL_BYTES + place;
+        const int pixel = first + chunk * DEPTH + threadIdx.x / 8;
 #pragma unroll
         for (int panel = 0; panel < 2; ++panel) {
-            const int channel = (panel == 0 ? tile.row : tile.column) * SIDE + vector * 8;
             if (panel == 1 && diagonal) {
                 continue;
             }
 #pragma unroll
             for (int i = 0; i < DEPTH; i += THREADS / 8) {
-                const int at = first + chunk * DEPTH + pixel + i;
-                const bool exists = at < last && channel < lanes;
-                copy_async(stage + panel * PANEL_BYTES + panel_place(pixel + i, vector),
-                           a + (exists ? static_cast<size_t>(at) * lanes + channel : 0), exists);
+                const bool exists = pixel + i < last && channels[panel] < lanes;
+                copy_async(stage + panel * PANEL_BYTES + i * 128,
+                           a + (exists ? (pixel + i) * lanes + channels[panel] : 0), exists);
             }
         }
     };

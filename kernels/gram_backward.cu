@@ -81,8 +81,7 @@ KERNEL __launch_bounds__(THREADS, 2)
         for (int i = 0; i < PIXELS; i += THREADS / 4) {
             const int pixel = first_pixel + row + i;
             const bool exists = pixel < pixels && channel < lanes;
-            copy_async(stage + swizzled(row + i, quarter), a + (exists ? static_cast<size_t>(pixel) * lanes + channel : 0),
-                       exists);
+            copy_async(stage + swizzled(row + i, quarter), a + (exists ? pixel * lanes + channel : 0), exists);
         }
         copy_async(stage + A_BYTES + swizzled(row, quarter), pack + (chunk * lanes * CHUNK + pack_row), true);
     };
@@ -145,7 +144,7 @@ KERNEL __launch_bounds__(THREADS, 2)
         const int pixel = first_pixel + row, channel = first_result + vector * 8;
         if (pixel < pixels && channel < lanes) {
             const float *products = reinterpret_cast<const float *>(memory + row * RESULT_BYTES + vector * 32);
-            half *to = gradient + (static_cast<size_t>(pixel) * lanes + channel);
+            half *to = gradient + (pixel * lanes + channel);
             Eight sum = load_eight(to);
 #pragma unroll
             for (int i = 0; i < 8; ++i) {
