@@ -261,6 +261,14 @@ fn races_in_shared_memory() {
 }
 
 #[test]
+fn lanes_of_one_store_agree() {
+    passes("st.global.u32 [%p], 7;", 1, 32);
+    fails(Kind::Race, "st.global.u32 [%p], %t;", 1, 32);
+    fails(Kind::Race, "mov.u32 %v, mem; st.shared.u32 [%v], %t;", 1, 32);
+    passes("setp.eq.u32 %a, %t, 5; @%a st.global.u32 [%p], %t;", 1, 32);
+}
+
+#[test]
 fn races_between_blocks() {
     let block = "mov.u32 %v, %ctaid.x; mul.wide.u32 %o, %v, 4; add.s64 %q, %p, %o;\n";
     passes(&format!("{block}st.global.u32 [%q], %v;"), 8, 1);
@@ -503,4 +511,21 @@ fn what_is_not_known_is_refused_with_its_line() {
         &|_| None,
     );
     assert!(error.unwrap_err().to_string().contains("add.rn.wide.u32"));
+}
+
+#[test]
+fn instructions_demand_their_card() {
+    let read = |text: String| softgpu::ptx::lower(&softgpu::ptx::parse(&text).unwrap(), &|_| None);
+    let text = module(".param .u64 data", "cp.async.commit_group;");
+    assert!(read(text.clone()).is_ok());
+    let error = read(text.replace("sm_80", "sm_75")).unwrap_err().to_string();
+    assert!(
+        error.contains("`cp.async.commit_group` needs .target sm_80"),
+        "{error}"
+    );
+    let error = read(text.replace("7.0", "6.5")).unwrap_err().to_string();
+    assert!(
+        error.contains("needs .version 7.0, the module has 6.5"),
+        "{error}"
+    );
 }

@@ -6,7 +6,7 @@ use super::lanes::{Doubles, Lane, Registers};
 use super::local::Local;
 use super::memory::Memory;
 use super::races::Accessor;
-use super::report::Checked;
+use super::report::{Checked, Kind, Problem};
 use super::shared::Shared;
 use super::{LOCAL_WINDOW, SHARED_WINDOW, WARP, WINDOW_BYTES};
 use crate::ptx::instruction::{Access, Instruction, Type};
@@ -194,6 +194,9 @@ impl Reach<'_> {
         let addresses = Self::addresses(access, at, registers);
         let pieces: Pieces<N> = collect(access, at, registers);
         let who = self.who(access);
+        if access.space != Space::Local && access.space != Space::Param {
+            agree(&addresses, &pieces, mask)?;
+        }
         each(mask, |lane| {
             let (space, address) = resolve(access.space, addresses[lane]);
             let piece = &pieces[lane];
@@ -218,6 +221,40 @@ impl Reach<'_> {
             Ok(())
         })
     }
+}
+
+/// An error where two lanes of one store give one place different values: which of them stays is not said.
+#[inline(always)]
+fn agree<const N: usize>(addresses: &Doubles, pieces: &Pieces<N>, mask: u32) -> Checked<()> {
+    let mut rising = mask == u32::MAX;
+    for lane in 1..WARP {
+        rising &= addresses[lane] > addresses[lane - 1];
+    }
+    if rising {
+        Ok(())
+    } else {
+        agree_in_pairs(addresses, pieces, mask)
+    }
+}
+
+fn agree_in_pairs<const N: usize>(addresses: &Doubles, pieces: &Pieces<N>, mask: u32) -> Checked<()> {
+    each(mask, |lane| {
+        let mut same = 0;
+        for other in 0..WARP {
+            same |= u32::from(addresses[other] == addresses[lane]) << other;
+        }
+        let shared = |other: usize| (same & mask) >> other & 1 == 1;
+        match (lane + 1..WARP).find(|other| shared(*other) && pieces[*other] != pieces[lane]) {
+            None => Ok(()),
+            Some(other) => {
+                let what = format!(
+                    "lanes {lane} and {other} store different values at {:#x}",
+                    addresses[lane]
+                );
+                Err(Problem::new(Kind::Race, what))
+            }
+        }
+    })
 }
 
 /// The parts of each lane's piece to the registers of the instruction.

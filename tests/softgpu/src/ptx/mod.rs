@@ -12,6 +12,7 @@ mod names;
 mod opcodes;
 mod parser;
 mod pressure;
+mod requirements;
 mod scope;
 mod statements;
 pub mod syntax;

@@ -6,7 +6,7 @@ use super::PtxError;
 use super::instruction::{Rounding, Type};
 use super::lower::{Lowering, Result};
 use super::syntax::{self, Operand};
-use super::{arithmetic_opcodes, warp_opcodes};
+use super::{arithmetic_opcodes, requirements, warp_opcodes};
 
 /// The modifiers of an opcode; each must be taken by somebody, or the instruction is not known.
 pub struct Modifiers<'a> {
@@ -108,6 +108,7 @@ pub fn lower(into: &mut Lowering, source: &syntax::Instruction) -> Result<()> {
         lowered.guard = into.predicate(&Operand::Name(name.clone()), source.place.line)?;
         lowered.guard_negated = *negated;
     }
+    requirements::check(&lowered, into.module, &source.opcode.join("."), source.place.line)?;
     into.emit(lowered, source.place);
     Ok(())
 }
