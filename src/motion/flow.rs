@@ -24,6 +24,47 @@ impl Flow {
             v: zeros,
         }
     }
+
+    /// Makes this a flow of the given size, keeping its memory; its numbers are unspecified.
+    pub(super) fn resize(&mut self, width: usize, height: usize) {
+        (self.width, self.height) = (width, height);
+        self.u.resize(width * height, 0.0);
+        self.v.resize(width * height, 0.0);
+    }
+
+    /// Makes everything stand still.
+    pub(super) fn stop(&mut self) {
+        self.u.fill(0.0);
+        self.v.fill(0.0);
+    }
+
+    /// Makes this the flow `half` at twice its size, rounded down: its pixel x covers 2x and 2x + 1 of this one.
+    pub(super) fn enlarge(&mut self, half: &Flow) {
+        for (to, from) in [(&mut self.u, &half.u), (&mut self.v, &half.v)] {
+            for (y, row) in to.chunks_exact_mut(self.width).enumerate() {
+                let (near, far) = (y / 2, neighbour(y, half.height));
+                let (near, far) = (
+                    &from[near * half.width..][..half.width],
+                    &from[far * half.width..][..half.width],
+                );
+                for (x, out) in row.iter_mut().enumerate() {
+                    let (beside, aside) = (x / 2, neighbour(x, half.width));
+                    let near = 0.75 * near[beside] + 0.25 * near[aside];
+                    let far = 0.75 * far[beside] + 0.25 * far[aside];
+                    *out = 2.0 * (0.75 * near + 0.25 * far);
+                }
+            }
+        }
+    }
+}
+
+/// Of the pixels of half the size, the second nearest to pixel `at`.
+fn neighbour(at: usize, length: usize) -> usize {
+    if at.is_multiple_of(2) {
+        (at / 2).saturating_sub(1)
+    } else {
+        (at / 2 + 1).min(length - 1)
+    }
 }
 
 /// How the frame *now* came from the frame *before*.

@@ -5,6 +5,14 @@
 
 mod cut;
 mod flow;
+mod gray;
+mod pyramid;
+mod refine;
+mod search;
+mod tracker;
+mod trust;
 
 pub use cut::CutDetector;
 pub use flow::{Flow, Motion};
+pub use gray::Gray;
+pub use tracker::Tracker;
