@@ -157,7 +157,16 @@ pub struct Scene {
 
 /// The clips that [`Scene::named`] knows.
 pub const NAMES: [&str; 10] = [
-    "still", "pan", "fast-pan", "zoom", "rotation", "object", "shake", "noise", "noisy-pan", "light",
+    "still",
+    "pan",
+    "fast-pan",
+    "zoom",
+    "rotation",
+    "object",
+    "shake",
+    "noise",
+    "noisy-pan",
+    "light",
 ];
 
 impl Scene {
@@ -236,7 +245,9 @@ impl Scene {
                 } else {
                     0.0
                 };
-                *value = (gain * f64::from(colour) + lift + noise).round().clamp(0.0, 255.0) as u8;
+                *value = (gain * f64::from(colour) + lift + noise)
+                    .round()
+                    .clamp(0.0, 255.0) as u8;
             }
         }
         frame

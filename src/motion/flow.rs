@@ -78,6 +78,6 @@ pub struct Motion {
     /// [`backward`](Self::backward) says. 0 where something was uncovered or came into view.
     pub trust: Vec<f32>,
     /// The share of the frame's structure that is not found in the frame before, 0..1. Light does not count: a flash
-    /// leaves it small, a cut makes it large.
+    /// leaves it small, a cut makes it large. 0 if the frame has no structure.
     pub unexplained: f64,
 }

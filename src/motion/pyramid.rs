@@ -26,6 +26,8 @@ pub struct Level {
     /// [H, W]: the differences to the right and downwards, per pixel.
     pub dx: Vec<f32>,
     pub dy: Vec<f32>,
+    /// Variance of the noise.
+    pub noise: f32,
 }
 
 impl Pyramid {
@@ -45,7 +47,13 @@ impl Pyramid {
             let (finer, coarser) = self.levels.split_at_mut(index);
             coarser[0].halve(&finer[index - 1]);
         }
-        self.levels.iter_mut().for_each(Level::differentiate);
+        let mut noise = self.levels[0].estimate_noise();
+        for level in &mut self.levels {
+            level.differentiate();
+            level.noise = noise;
+            // Four pixels become one.
+            noise *= 0.25;
+        }
     }
 }
 
@@ -101,6 +109,24 @@ impl Level {
             self.pixels
                 .copy_within(last..last + stride, last + (y + 1) * stride);
         }
+    }
+
+    /// The variance of noise that is not the same from pixel to pixel (Immerkær 1996): of the differences of second
+    /// differences. Their median, because most of a picture is smoother than its edges.
+    fn estimate_noise(&self) -> f32 {
+        let mut responses = Vec::with_capacity(self.width * self.height / 4);
+        for y in (0..self.height as isize).step_by(4) {
+            let (above, here, below) = (self.row(y - 1), self.row(y), self.row(y + 1));
+            let bend = |row: &[f32], x: usize| row[x - 1] - 2.0 * row[x] + row[x + 1];
+            responses.extend(
+                (MARGIN..MARGIN + self.width)
+                    .map(|x| (bend(above, x) - 2.0 * bend(here, x) + bend(below, x)).abs()),
+            );
+        }
+        let middle = responses.len() / 2;
+        let (_, median, _) = responses.select_nth_unstable_by(middle, f32::total_cmp);
+        // The weights' squares add up to 36, and half of a normal distribution lies within 0.6745 deviations.
+        (*median / (6.0 * 0.6745)).powi(2)
     }
 
     fn differentiate(&mut self) {

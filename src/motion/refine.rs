@@ -3,8 +3,10 @@
 //! Variational refinement: the flow that explains the pictures and is smooth where it can be (Brox, Bruhn, Papenberg
 //! and Weickert 2004, as in Kroeger et al. 2016, section 2.3). Minimised is, with Ψ(s²) = √(s² + ε²),
 //!
-//!     Σ  δ Ψ(difference of the brightness, in pixels)  +  γ Ψ(difference of its derivatives, in pixels)
-//!      + α Ψ(|∇u|² + |∇v|²)
+//! ```text
+//! Σ  δ Ψ(difference of the brightness, in pixels)  +  γ Ψ(difference of its derivatives, in pixels)
+//!  + α Ψ(|∇u|² + |∇v|²)
+//! ```
 //!
 //! where a difference divided by the length of its own gradient is one in pixels (Zimmer, Bruhn and Weickert 2011).
 
@@ -61,7 +63,8 @@ impl Refine {
             self.v[at..at + width].copy_from_slice(&flow.v[y * width..][..width]);
         }
         for _ in 0..rounds {
-            self.warp(from, to);
+            self.warp(to);
+            self.match_light(from);
             self.differentiate();
             self.write_equations();
             self.tie_neighbours();
@@ -108,8 +111,8 @@ impl Refine {
         self.solved_v.resize(width, 0.0);
     }
 
-    /// Looks at `to` where the flow leads.
-    fn warp(&mut self, from: &Level, to: &Level) {
+    /// Looks at `to` where the flow leads, into `mean`.
+    fn warp(&mut self, to: &Level) {
         let (width, stride) = (self.width, self.width + 2);
         let reach = MARGIN as f32 - 1.0;
         let last_x = (width - 1) as f32 + 2.0 * reach;
@@ -117,8 +120,7 @@ impl Refine {
         for y in 0..self.height {
             let at = (y + 1) * stride + 1;
             let (u, v) = (&self.u[at..at + width], &self.v[at..at + width]);
-            let (mean, change) = (&mut self.mean[at..at + width], &mut self.change[at..at + width]);
-            let here = &from.row(y as isize)[MARGIN..][..width];
+            let there = &mut self.mean[at..at + width];
             for x in 0..width {
                 // Counted from the pixel (1, 1) of the margin, so that truncation is as good as floor.
                 let there_x = (x as f32 + u[x] + reach).max(0.0).min(last_x);
@@ -129,9 +131,31 @@ impl Refine {
                 let (above, below) = (&to.pixels[at..at + 2], &to.pixels[at + to.stride..][..2]);
                 let above = above[0] + right * (above[1] - above[0]);
                 let below = below[0] + right * (below[1] - below[0]);
-                let there = above + down * (below - above);
-                mean[x] = 0.5 * (here[x] + there);
-                change[x] = there - here[x];
+                there[x] = above + down * (below - above);
+            }
+        }
+    }
+
+    /// Gives what was looked at the brightness and contrast of `from`, and compares the two.
+    fn match_light(&mut self, from: &Level) {
+        let (width, stride) = (self.width, self.width + 2);
+        let mut light = Light::default();
+        for y in 0..self.height {
+            let at = (y + 1) * stride + 1;
+            light.add(
+                &from.row(y as isize)[MARGIN..][..width],
+                &self.mean[at..at + width],
+            );
+        }
+        let (gain, lift) = light.gain_and_lift();
+        for y in 0..self.height {
+            let at = (y + 1) * stride + 1;
+            let here = &from.row(y as isize)[MARGIN..][..width];
+            let (mean, change) = (&mut self.mean[at..at + width], &mut self.change[at..at + width]);
+            for ((mean, change), here) in mean.iter_mut().zip(change).zip(here) {
+                let there = gain * *mean + lift;
+                *mean = 0.5 * (here + there);
+                *change = there - here;
             }
         }
         repeat_border(&mut self.mean, width, self.height);
@@ -225,6 +249,59 @@ impl Refine {
         relax(&mut self.v[row], &self.solved_v);
     }
 }
+
+/// Sums over two pictures that show the same in another light.
+#[derive(Default)]
+struct Light {
+    count: f64,
+    a: f64,
+    b: f64,
+    aa: f64,
+    bb: f64,
+}
+
+impl Light {
+    fn add(&mut self, a: &[f32], b: &[f32]) {
+        // In lanes, which add up faster than a single sum; a row is short enough for f32.
+        let mut lanes = [[0.0f32; 8]; 4];
+        let (mut rows_a, mut rows_b) = (a.chunks_exact(8), b.chunks_exact(8));
+        for (a, b) in (&mut rows_a).zip(&mut rows_b) {
+            for i in 0..8 {
+                lanes[0][i] += a[i];
+                lanes[1][i] += b[i];
+                lanes[2][i] += a[i] * a[i];
+                lanes[3][i] += b[i] * b[i];
+            }
+        }
+        for (a, b) in rows_a.remainder().iter().zip(rows_b.remainder()) {
+            lanes[0][0] += a;
+            lanes[1][0] += b;
+            lanes[2][0] += a * a;
+            lanes[3][0] += b * b;
+        }
+        let [sa, sb, saa, sbb] = lanes.map(|lane| f64::from(lane.iter().sum::<f32>()));
+        self.count += a.len() as f64;
+        self.a += sa;
+        self.b += sb;
+        self.aa += saa;
+        self.bb += sbb;
+    }
+
+    /// What makes the second picture's mean and spread those of the first: gain · b + lift. The ratio of the spreads
+    /// and not the slope of b against a, which a flow that is not right yet would make too small.
+    fn gain_and_lift(&self) -> (f32, f32) {
+        let variance = |sum: f64, squares: f64| (squares - sum * sum / self.count) / self.count;
+        let (a, b) = (
+            variance(self.a, self.aa).max(1.0),
+            variance(self.b, self.bb).max(1.0),
+        );
+        let gain = (a / b).sqrt().clamp(1.0 / MOST_GAIN, MOST_GAIN);
+        (gain as f32, ((self.a - gain * self.b) / self.count) as f32)
+    }
+}
+
+/// Pictures whose contrasts differ by more are not matched fully: one of them shows next to nothing.
+const MOST_GAIN: f64 = 3.0;
 
 /// A row of a plane with the rows beside it and a pixel more at each end.
 #[derive(Clone, Copy)]
@@ -351,7 +428,8 @@ fn solve(u: Rows, v: Rows, ties: Ties, equations: [&[f32]; 5], solved_u: &mut [f
         let around = |f: Rows| l * f.here[i] + r * f.here[i + 2] + a * f.above[i + 1] + b * f.below[i + 1];
         let all = l + r + a + b;
         let (x, y) = (x[i] + around(u), y[i] + around(v));
-        let (xx, yy) = (xx[i] + all, yy[i] + all);
+        // A pixel without neighbours and data stays finite, and stands still.
+        let (xx, yy) = (xx[i] + all + 1e-6, yy[i] + all + 1e-6);
         let determinant = 1.0 / (xx * yy - xy[i] * xy[i]);
         solved_u[i] = (yy * x - xy[i] * y) * determinant;
         solved_v[i] = (xx * y - xy[i] * x) * determinant;

@@ -12,12 +12,14 @@ pub const SIDE: usize = 8;
 const STEP: usize = 4;
 const PIXELS: f32 = (SIDE * SIDE) as f32;
 /// Most steps of a patch, and the length of a step in pixels after which it stands still.
-const STEPS: usize = 12;
+const STEPS: usize = 8;
 const STILL: f32 = 0.02;
 /// Candidates closer than this to one that was tried are the same, in pixels.
 const SAME: f32 = 0.25;
-/// What is added to the sums of squared differences of a patch: keeps noise in flat ones from moving them.
-const NOISE: f32 = 16.0;
+/// What a pixel of way from the coarser size's flow costs, squared, beside the sum of squared differences: in variances
+/// of the pictures' noise, which flat patches would follow otherwise, and a little more.
+const WAY_PER_NOISE: f32 = 80.0;
+const WAY: f32 = 2.0;
 
 /// The votes of all patches of a level.
 #[derive(Debug, Default)]
@@ -46,6 +48,7 @@ impl Search {
         }
         let columns = (width - SIDE).div_ceil(STEP) + 1;
         let rows = (height - SIDE).div_ceil(STEP) + 1;
+        let way = WAY + WAY_PER_NOISE * from.noise.max(to.noise);
         self.patches.clear();
         for sums in [&mut self.u, &mut self.v, &mut self.weights] {
             sums.clear();
@@ -55,17 +58,17 @@ impl Search {
             let y = (row * STEP).min(height - SIDE);
             for column in 0..columns {
                 let x = (column * STEP).min(width - SIDE);
-                let patch = Patch::new(from, x, y);
+                let patch = Patch::new(from, x, y, way);
                 let centre = (y + SIDE / 2) * width + x + SIDE / 2;
-                let mut best = patch.at(to, [flow.u[centre], flow.v[centre]]);
-                let start = best.flow;
+                let start = patch.kept_in(to, [flow.u[centre], flow.v[centre]]);
+                let mut best = patch.at(to, start, start);
                 let mut tried = [start; 4];
                 let mut consider = |index: usize, candidate: [f32; 2]| {
                     if tried[..index]
                         .iter()
                         .all(|tried| apart(*tried, candidate) > SAME * SAME)
                     {
-                        best = best.better(patch.at(to, candidate));
+                        best = best.better(patch.at(to, candidate, start));
                     }
                     tried[index] = candidate;
                 };
@@ -85,7 +88,7 @@ impl Search {
                     let finer = (1 << shift) as f32;
                     consider(3, [flow.u[at] / finer, flow.v[at] / finer]);
                 }
-                let found = patch.descend(to, best);
+                let found = patch.descend(to, best, start);
                 self.patches.push(found);
                 self.vote(&patch, to, found, width);
             }
@@ -124,9 +127,9 @@ fn add(sums: &mut [f32], weights: &[f32; SIDE], value: f32) {
 #[derive(Clone, Copy)]
 struct Found {
     flow: [f32; 2],
-    /// Sum of squared differences, less what their mean explains.
+    /// What is minimised: the sum of squared differences, less what their mean explains, and the price of the way.
     error: f32,
-    /// Sums of the differences times the patch's own derivatives.
+    /// Its derivatives, halved.
     slope: [f32; 2],
 }
 
@@ -152,12 +155,14 @@ struct Patch {
     pixels: [[f32; SIDE]; SIDE],
     dx: [[f32; SIDE]; SIDE],
     dy: [[f32; SIDE]; SIDE],
-    /// The inverse of the sums of squares of the derivatives: xx, xy, yy. Zero if the patch is flat.
+    /// The inverse of the second derivatives of what is minimised: xx, xy, yy.
     inverse: [f32; 3],
+    /// The price of a pixel of way from the start, squared.
+    way: f32,
 }
 
 impl Patch {
-    fn new(from: &Level, x: usize, y: usize) -> Self {
+    fn new(from: &Level, x: usize, y: usize, way: f32) -> Self {
         let rows = |plane: &[f32], stride: usize, at: usize| -> [[f32; SIDE]; SIDE] {
             std::array::from_fn(|row| {
                 let row = &plane[at + row * stride..][..SIDE];
@@ -173,9 +178,10 @@ impl Patch {
                 row.iter_mut().for_each(|value| *value -= mean);
             }
         }
-        let (xx, xy, yy) = (dot(&dx, &dx) + NOISE, dot(&dx, &dy), dot(&dy, &dy) + NOISE);
+        let (xx, xy, yy) = (dot(&dx, &dx) + way, dot(&dx, &dy), dot(&dy, &dy) + way);
         let determinant = xx * yy - xy * xy;
         Self {
+            way,
             x,
             y,
             pixels,
@@ -185,26 +191,29 @@ impl Patch {
         }
     }
 
-    /// How the patch looks moved by `flow`, at most so far that it lies in the margin.
-    fn at(&self, to: &Level, flow: [f32; 2]) -> Found {
+    /// How the patch looks moved by `flow`, at most so far that it lies in the margin, and what the way from `start` costs.
+    fn at(&self, to: &Level, flow: [f32; 2], start: [f32; 2]) -> Found {
         let flow = self.kept_in(to, flow);
         let sums = self.compare(to, flow, |_, _| ());
         Found {
             flow,
-            error: sums.square - sums.difference * sums.difference / PIXELS,
-            slope: sums.slope,
+            error: sums.square - sums.difference * sums.difference / PIXELS + self.way * apart(flow, start),
+            slope: [
+                sums.slope[0] + self.way * (flow[0] - start[0]),
+                sums.slope[1] + self.way * (flow[1] - start[1]),
+            ],
         }
     }
 
     /// Gauss-Newton's steps from a start to where the patch fits best.
-    fn descend(&self, to: &Level, start: Found) -> [f32; 2] {
-        let mut best = start;
+    fn descend(&self, to: &Level, found: Found, start: [f32; 2]) -> [f32; 2] {
+        let mut best = found;
         for _ in 0..STEPS {
             let ([a, b], [xx, xy, yy]) = (best.slope, self.inverse);
             let step = [xx * a + xy * b, xy * a + yy * b];
-            let next = self.at(to, [best.flow[0] - step[0], best.flow[1] - step[1]]);
+            let next = self.at(to, [best.flow[0] - step[0], best.flow[1] - step[1]], start);
             // Written so that what is not a number ends the search too.
-            if !(next.error < best.error) {
+            if next.error.partial_cmp(&best.error) != Some(std::cmp::Ordering::Less) {
                 break;
             }
             best = next;
@@ -213,8 +222,8 @@ impl Patch {
             }
         }
         // What ran further than its own size has lost its way.
-        if apart(best.flow, start.flow) > PIXELS {
-            start.flow
+        if apart(best.flow, found.flow) > PIXELS {
+            found.flow
         } else {
             best.flow
         }

@@ -23,11 +23,9 @@ pub struct Tracker {
     has_tracked: bool,
 }
 
-/// The finest size at which patches are looked up: at half size they are cheap, and the refinement does the rest.
-const FINEST_SEARCH: usize = 1;
 /// How often each size is refined, and with how many sweeps.
 const ROUNDS: usize = 2;
-const SWEEPS: usize = 4;
+const SWEEPS: usize = 6;
 
 impl Tracker {
     /// A tracker that has seen nothing yet.
@@ -67,20 +65,17 @@ impl Tracker {
                     Some(coarser) => found.enlarge(coarser),
                     None => found.stop(),
                 }
-                let is_only = from.levels.len() <= FINEST_SEARCH;
-                if index >= FINEST_SEARCH || is_only {
-                    let guess = self.has_tracked.then_some(Guess {
-                        flow: &*flow,
-                        shift: index,
-                    });
-                    self.search.improve(level, other, guess, found);
-                }
+                let guess = self.has_tracked.then_some(Guess {
+                    flow: &*flow,
+                    shift: index,
+                });
+                self.search.improve(level, other, guess, found);
                 self.refine[index].improve(level, other, ROUNDS, SWEEPS, found);
             }
             flow.clone_from(&self.flows[0]);
         }
         trust::consistency(backward, forward, trust);
-        *unexplained = trust::unexplained(now, before, backward);
+        *unexplained = trust::unexplained(now, before, backward).unwrap_or(0.0);
         self.has_tracked = true;
         &self.motion
     }

@@ -31,7 +31,7 @@ pub fn consistency(flow: &Flow, back: &Flow, trust: &mut Vec<f32>) {
                 width,
                 height,
             );
-            let (back_u, back_v) = (place.of(&back.u, width), place.of(&back.v, width));
+            let (back_u, back_v) = (place.of(&back.u), place.of(&back.v));
             let length = u * u + v * v;
             let apart = (u + back_u).powi(2) + (v + back_v).powi(2);
             let lost = apart / (0.01 * (length + back_u * back_u + back_v * back_v) + 0.5);
@@ -78,7 +78,7 @@ impl Place {
         }
     }
 
-    fn of(&self, plane: &[f32], _width: usize) -> f32 {
+    fn of(&self, plane: &[f32]) -> f32 {
         (0..4).map(|i| self.weights[i] * plane[self.at[i]]).sum()
     }
 }
@@ -89,8 +89,8 @@ const CELL: usize = 8;
 const NOISE: f64 = 16.0;
 
 /// The share of the structure of `now` that `before` does not show where `flow` leads: over cells of 8 × 8 pixels the
-/// variance that the best brightness and contrast leave over, 0..1. 0 for a picture without structure.
-pub fn unexplained(now: &Gray, before: &Gray, flow: &Flow) -> f64 {
+/// variance that the best brightness and contrast leave over, 0..1. `None` for a picture without structure.
+pub fn unexplained(now: &Gray, before: &Gray, flow: &Flow) -> Option<f64> {
     let (width, height) = (now.width, now.height);
     let (mut left_over, mut all) = (0.0, 0.0);
     for top in (0..height).step_by(CELL) {
@@ -101,7 +101,7 @@ pub fn unexplained(now: &Gray, before: &Gray, flow: &Flow) -> f64 {
                     let at = y * width + x;
                     let there_x = (x as f32 + flow.u[at]).clamp(0.0, (width - 1) as f32);
                     let there_y = (y as f32 + flow.v[at]).clamp(0.0, (height - 1) as f32);
-                    let there = Place::new(there_x, there_y, width, height).of(&before.pixels, width);
+                    let there = Place::new(there_x, there_y, width, height).of(&before.pixels);
                     cell.add(f64::from(now.pixels[at]), f64::from(there));
                 }
             }
@@ -110,7 +110,7 @@ pub fn unexplained(now: &Gray, before: &Gray, flow: &Flow) -> f64 {
             left_over += variance - explained;
         }
     }
-    if all > 0.0 { left_over / all } else { 0.0 }
+    (all > 0.0).then(|| left_over / all)
 }
 
 /// Sums over a cell of two pictures.
