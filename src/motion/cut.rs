@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use super::gray::Gray;
+use super::tracker::Tracker;
+use super::trust;
 use crate::stylizer::Frame;
 
 /// Side of the thumbnail on which frames are compared, in cells.
@@ -8,15 +11,21 @@ const CELLS: usize = 16;
 const BINS: usize = 8;
 /// A mean change of the thumbnail's colours that says as much as a histogram with nothing in common.
 const FULL_CHANGE: f64 = 0.25;
+/// Longer side of the picture in which motion is looked for, in pixels.
+const SMALL: usize = 96;
+/// The share of a frame's structure that the frame before may fail to explain.
+const UNEXPLAINED: f64 = 0.4;
 
 /// Tells whether a frame belongs to another scene than the one before.
 ///
 /// The measure is the geometric mean of two, each in 0..1: how little the colour histograms overlap, and how much the
 /// colours of a 16 × 16 thumbnail have changed. A pan changes the thumbnail but not the histogram, and an object
-/// that changes its colour little of the thumbnail; a cut changes both.
+/// that changes its colour little of the thumbnail; a cut changes both. So do a flash and a fast fade, but they leave what
+/// the frame shows in its place: a change of colours is no cut if the frame before, moved and lit anew, explains this one.
 #[derive(Debug, Default)]
 pub struct CutDetector {
     before: Option<Signature>,
+    tracker: Tracker,
 }
 
 impl CutDetector {
@@ -24,10 +33,9 @@ impl CutDetector {
     /// cut. The first frame is none.
     pub fn is_cut(&mut self, frame: &Frame, threshold: f64) -> bool {
         let now = Signature::of(frame);
-        let is_cut = self
-            .before
-            .as_ref()
-            .is_some_and(|before| now.difference(before) > threshold);
+        let is_cut = self.before.as_ref().is_some_and(|before| {
+            now.difference(before) > threshold && is_another_scene(&mut self.tracker, &before.gray, &now.gray)
+        });
         self.before = Some(now);
         is_cut
     }
@@ -38,6 +46,38 @@ impl CutDetector {
     }
 }
 
+/// Whether motion and light do not explain how `now` came from `before`. Two pictures without structure have nothing but
+/// their colours.
+fn is_another_scene(tracker: &mut Tracker, before: &Gray, now: &Gray) -> bool {
+    if (before.width, before.height) != (now.width, now.height) {
+        return true;
+    }
+    // Patches do not know each other in a light that is too different.
+    let (Some(before), Some(now)) = (in_even_light(before), in_even_light(now)) else {
+        return true;
+    };
+    tracker.forget();
+    let motion = tracker.track(&before, &now);
+    trust::unexplained(&now, &before, &motion.backward).is_none_or(|share| share > UNEXPLAINED)
+}
+
+/// A picture with a mean of 128 and a standard deviation of 40; `None` if it is flat.
+fn in_even_light(picture: &Gray) -> Option<Gray> {
+    let count = picture.pixels.len() as f32;
+    let mean = picture.pixels.iter().sum::<f32>() / count;
+    let variance = picture
+        .pixels
+        .iter()
+        .map(|value| (value - mean).powi(2))
+        .sum::<f32>()
+        / count;
+    let mut even = picture.clone();
+    for value in &mut even.pixels {
+        *value = 128.0 + 40.0 * (*value - mean) / variance.sqrt();
+    }
+    (variance > 1.0).then_some(even)
+}
+
 /// What of a frame is compared.
 #[derive(Debug)]
 struct Signature {
@@ -45,6 +85,8 @@ struct Signature {
     histogram: Vec<f32>,
     /// Mean colours of the cells, 0..1.
     thumbnail: Vec<f32>,
+    /// For the motion.
+    gray: Gray,
 }
 
 impl Signature {
@@ -74,7 +116,12 @@ impl Signature {
         for (cell, count) in thumbnail.chunks_exact_mut(3).zip(&counts) {
             cell.iter_mut().for_each(|sum| *sum /= count.max(1.0));
         }
-        Self { histogram, thumbnail }
+        let side = |length: usize| (length * SMALL / width.max(height).max(SMALL)).max(1);
+        Self {
+            histogram,
+            thumbnail,
+            gray: Gray::of(frame, side(width), side(height)),
+        }
     }
 
     /// 0 for the same frame, 1 for nothing in common.
@@ -118,6 +165,29 @@ mod tests {
         }
         assert!(cuts.is_cut(&scene(2.6, 0.0), 0.3));
         assert!(!cuts.is_cut(&scene(2.6, 2.0), 0.3));
+    }
+
+    /// A frame in another light.
+    fn lit(mut frame: Frame, gain: f32, lift: f32) -> Frame {
+        for value in frame.rgb_mut() {
+            *value = (gain * f32::from(*value) + lift) as u8;
+        }
+        frame
+    }
+
+    #[test]
+    fn a_flash_and_a_fade_are_no_cuts() {
+        let mut cuts = CutDetector::default();
+        assert!(!cuts.is_cut(&scene(1.0, 0.0), 0.3));
+        let flash = lit(scene(1.0, 1.0), 0.4, 150.0);
+        let colours = Signature::of(&flash).difference(&Signature::of(&scene(1.0, 0.0)));
+        assert!(colours > 0.3, "the flash is a strong one: {colours}");
+        assert!(!cuts.is_cut(&flash, 0.3), "into the flash");
+        assert!(!cuts.is_cut(&scene(1.0, 2.0), 0.3), "out of the flash");
+        for step in 1..8 {
+            let faded = lit(scene(1.0, 2.0 + step as f32), 1.0 - step as f32 / 8.0, 0.0);
+            assert!(!cuts.is_cut(&faded, 0.3), "step {step} of the fade");
+        }
     }
 
     #[test]

@@ -1,7 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What moves from frame to frame. For now only whether two frames belong to the same scene.
+//! What moves from frame to frame: dense optical flow, where it can be trusted, and whether two frames belong to the
+//! same scene.
 
 mod cut;
+mod flow;
+mod gray;
+mod pyramid;
+mod refine;
+mod search;
+mod tracker;
+mod trust;
 
 pub use cut::CutDetector;
+pub use flow::{Flow, Motion};
+pub use gray::Gray;
+pub use tracker::Tracker;

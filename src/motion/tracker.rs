@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use super::flow::{Flow, Motion};
+use super::gray::Gray;
+use super::pyramid::Pyramid;
+use super::refine::Refine;
+use super::search::{Guess, Search};
+use super::trust;
+
+/// Estimates the motion between frames: inverse search of patches from coarse to fine, each size refined (Kroeger,
+/// Timofte, Dai and Van Gool, "Fast Optical Flow using Dense Inverse Search", 2016). Plain loops on one thread, so
+/// that the same frames always give the same numbers.
+#[derive(Debug, Default)]
+pub struct Tracker {
+    before: Pyramid,
+    now: Pyramid,
+    search: Search,
+    /// A refinement and a flow for each size.
+    refine: Vec<Refine>,
+    flows: Vec<Flow>,
+    motion: Motion,
+    /// Whether `motion` says something about the frames to come.
+    has_tracked: bool,
+}
+
+/// How often each size is refined, and with how many sweeps.
+const ROUNDS: usize = 2;
+const SWEEPS: usize = 6;
+
+impl Tracker {
+    /// A tracker that has seen nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How `now` came from `before`, two pictures of the same size. The motion found last, if it was of this size, is
+    /// looked at as a start: frames after one another move alike.
+    ///
+    /// # Panics
+    /// If the pictures' sizes differ.
+    pub fn track(&mut self, before: &Gray, now: &Gray) -> &Motion {
+        let size = (now.width, now.height);
+        assert_eq!(size, (before.width, before.height), "sizes of the two pictures");
+        let Motion {
+            backward,
+            forward,
+            trust,
+            unexplained,
+        } = &mut self.motion;
+        self.has_tracked &= size == (backward.width, backward.height);
+        self.before.build(before);
+        self.now.build(now);
+        self.refine.resize_with(self.now.levels.len(), Refine::default);
+        self.flows.resize_with(self.now.levels.len(), Flow::default);
+        for (from, to, flow) in [
+            (&self.now, &self.before, &mut *backward),
+            (&self.before, &self.now, &mut *forward),
+        ] {
+            for index in (0..from.levels.len()).rev() {
+                let (level, other) = (&from.levels[index], &to.levels[index]);
+                let (finer, coarser) = self.flows.split_at_mut(index + 1);
+                let found = &mut finer[index];
+                found.resize(level.width, level.height);
+                match coarser.first() {
+                    Some(coarser) => found.enlarge(coarser),
+                    None => found.stop(),
+                }
+                let guess = self.has_tracked.then_some(Guess {
+                    flow: &*flow,
+                    shift: index,
+                });
+                self.search.improve(level, other, guess, found);
+                self.refine[index].improve(level, other, ROUNDS, SWEEPS, found);
+            }
+            flow.clone_from(&self.flows[0]);
+        }
+        trust::consistency(backward, forward, trust);
+        *unexplained = trust::unexplained(now, before, backward).unwrap_or(0.0);
+        self.has_tracked = true;
+        &self.motion
+    }
+
+    /// Takes no start from the last motion: the next frames are of another scene.
+    pub fn forget(&mut self) {
+        self.has_tracked = false;
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Where a flow can be trusted (Ruder, Dosovitskiy and Brox 2016, section 5, after Sundaram et al. 2010), and how much
+//! of a picture it explains.
+
+use super::flow::Flow;
+use super::gray::Gray;
+
+/// For each pixel of `flow`, 0 if `back`, the flow the other way, does not lead back from where it leads, if that is
+/// out of the frame, or where `flow` changes sharply; 1 where both agree; between them on the way there.
+pub fn consistency(flow: &Flow, back: &Flow, trust: &mut Vec<f32>) {
+    let (width, height) = (flow.width, flow.height);
+    trust.clear();
+    trust.resize(width * height, 0.0);
+    let (right, bottom) = ((width - 1) as f32, (height - 1) as f32);
+    for y in 0..height {
+        let (above, below) = (y.saturating_sub(1), (y + 1).min(height - 1));
+        for x in 0..width {
+            let at = y * width + x;
+            let (u, v) = (flow.u[at], flow.v[at]);
+            let (there_x, there_y) = (x as f32 + u, y as f32 + v);
+            // Half a pixel beyond the border is seen by the border's pixels.
+            let inside =
+                there_x >= -0.5 && there_x <= right + 0.5 && there_y >= -0.5 && there_y <= bottom + 0.5;
+            if !inside {
+                continue;
+            }
+            let place = Place::new(
+                there_x.clamp(0.0, right),
+                there_y.clamp(0.0, bottom),
+                width,
+                height,
+            );
+            let (back_u, back_v) = (place.of(&back.u), place.of(&back.v));
+            let length = u * u + v * v;
+            let apart = (u + back_u).powi(2) + (v + back_v).powi(2);
+            let lost = apart / (0.01 * (length + back_u * back_u + back_v * back_v) + 0.5);
+            let (before, after) = (x.saturating_sub(1), (x + 1).min(width - 1));
+            let slope = |plane: &[f32]| {
+                let across = 0.5 * (plane[y * width + after] - plane[y * width + before]);
+                let down = 0.5 * (plane[below * width + x] - plane[above * width + x]);
+                across * across + down * down
+            };
+            let edge = (slope(&flow.u) + slope(&flow.v)) / (0.01 * length + EDGE);
+            // From 1 to 0 on the second half of the way to Ruder's limits, so that a mask does not flicker itself.
+            trust[at] = (2.0 - 2.0 * lost.max(edge)).clamp(0.0, 1.0);
+        }
+    }
+}
+
+/// Squared change of the flow from pixel to pixel that is still no edge of a motion, besides a share of its length.
+const EDGE: f32 = 0.002;
+
+/// Four pixels about a place inside a plane and their weights.
+struct Place {
+    at: [usize; 4],
+    weights: [f32; 4],
+}
+
+impl Place {
+    fn new(x: f32, y: f32, width: usize, height: usize) -> Self {
+        let (column, row) = (x as usize, y as usize);
+        let (right, down) = (x - column as f32, y - row as f32);
+        let (next, below) = ((column + 1).min(width - 1), (row + 1).min(height - 1));
+        Self {
+            at: [
+                row * width + column,
+                row * width + next,
+                below * width + column,
+                below * width + next,
+            ],
+            weights: [
+                (1.0 - right) * (1.0 - down),
+                right * (1.0 - down),
+                (1.0 - right) * down,
+                right * down,
+            ],
+        }
+    }
+
+    fn of(&self, plane: &[f32]) -> f32 {
+        (0..4).map(|i| self.weights[i] * plane[self.at[i]]).sum()
+    }
+}
+
+/// Side of the cells in which pictures are compared, in pixels.
+const CELL: usize = 8;
+/// Variance of a cell that is noise, in steps of a byte, squared.
+const NOISE: f64 = 16.0;
+
+/// The share of the structure of `now` that `before` does not show where `flow` leads: over cells of 8 × 8 pixels the
+/// variance that the best brightness and contrast leave over, 0..1. `None` for a picture without structure.
+pub fn unexplained(now: &Gray, before: &Gray, flow: &Flow) -> Option<f64> {
+    let (width, height) = (now.width, now.height);
+    let (mut left_over, mut all) = (0.0, 0.0);
+    for top in (0..height).step_by(CELL) {
+        for left in (0..width).step_by(CELL) {
+            let mut cell = Moments::default();
+            for y in top..(top + CELL).min(height) {
+                for x in left..(left + CELL).min(width) {
+                    let at = y * width + x;
+                    let there_x = (x as f32 + flow.u[at]).clamp(0.0, (width - 1) as f32);
+                    let there_y = (y as f32 + flow.v[at]).clamp(0.0, (height - 1) as f32);
+                    let there = Place::new(there_x, there_y, width, height).of(&before.pixels);
+                    cell.add(f64::from(now.pixels[at]), f64::from(there));
+                }
+            }
+            let (variance, explained) = cell.explained();
+            all += variance;
+            left_over += variance - explained;
+        }
+    }
+    (all > 0.0).then(|| left_over / all)
+}
+
+/// Sums over a cell of two pictures.
+#[derive(Default)]
+struct Moments {
+    count: f64,
+    a: f64,
+    b: f64,
+    aa: f64,
+    ab: f64,
+    bb: f64,
+}
+
+impl Moments {
+    fn add(&mut self, a: f64, b: f64) {
+        self.count += 1.0;
+        self.a += a;
+        self.b += b;
+        self.aa += a * a;
+        self.ab += a * b;
+        self.bb += b * b;
+    }
+
+    /// The variance of the first picture beyond noise, and how much of it the second explains.
+    fn explained(&self) -> (f64, f64) {
+        let moment = |ab: f64, a: f64, b: f64| (ab - a * b / self.count) / self.count;
+        let variance = (moment(self.aa, self.a, self.a) - NOISE).max(0.0);
+        let other = moment(self.bb, self.b, self.b).max(1e-3);
+        let common = moment(self.ab, self.a, self.b).max(0.0);
+        (variance, (common * common / other).min(variance))
+    }
+}
