@@ -2,6 +2,7 @@
 
 //! Clips whose motion is known exactly: pictures that are functions of the place, seen by a camera that pans, zooms
 //! and turns, and an object that moves before them.
+#![allow(dead_code, reason = "each program uses its part")]
 
 use std::f64::consts::TAU;
 use std::path::Path;
