@@ -254,6 +254,9 @@ impl Cuda {
     }
 }
 
+/// As many numbers as the kernels can count in 32 bits, where the last launch may run past the end by a grid of blocks.
+const MOST_ELEMENTS: usize = (1 << 31) - (1 << 18);
+
 impl Backend for Cuda {
     type Tensor = Tensor;
     type Filter = Filter;
@@ -297,8 +300,8 @@ impl Backend for Cuda {
         let layouts = shapes.iter().map(|&shape| Layout::of(shape));
         let most = layouts.clone().map(|layout| layout.stored()).max().unwrap_or(0);
         let bytes = layouts.map(|layout| layout.bytes()).max().unwrap_or(0);
-        if i32::try_from(most).is_err() {
-            // More than the kernels can count; no card has room for a step of that size either.
+        if most >= MOST_ELEMENTS {
+            // No card has room for a step of that size either.
             return Err(Error::OutOfMemory { bytes });
         }
         Ok(Tensor {
