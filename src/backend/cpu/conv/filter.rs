@@ -22,14 +22,9 @@ pub struct Filter {
     pub bias: Buffer<f32>,
     /// [O / BLOCK, I / BLOCK, BLOCK of I, 9, BLOCK of O]; empty if both directions are transformed beforehand.
     packed: Buffer<f32>,
-    /// What is transformed beforehand; nothing if it is made on the way.
-    kept: Option<Kept>,
-}
-
-/// Transformed weights [panel, point, depth, BLOCK], one set for each direction.
-struct Kept {
-    size: TileSize,
-    sets: [Buffer<f32>; 2],
+    /// Weights [panel, point, depth, BLOCK] transformed beforehand for tiles of [`KEPT`], one set for each direction; nothing if
+    /// they are made on the way.
+    kept: Option<[Buffer<f32>; 2]>,
 }
 
 /// Which way a convolution goes.
@@ -64,10 +59,12 @@ impl TileSize {
     }
 }
 
-/// The most weights of which transformed sets are kept, and those for the larger tiles: layers with few channels are
-/// those of large pictures, where the tiles at the edges matter less. Other sets are made on the way, panel by panel:
-/// reading the weights and transforming them costs hardly more than reading four or seven times as much.
+/// The most weights of which transformed sets are kept. Larger sets are made on the way, panel by panel: reading the weights
+/// and transforming them costs hardly more than reading four or seven times as much.
 const MOST_KEPT: usize = 128 * 256;
+/// The tiles for which sets are kept: layers with few channels are those of large pictures, where tiles at the edges matter
+/// less.
+const KEPT: TileSize = TileSize::Six;
 /// What transforming the weights on the way costs, in tiles: as long as this many take through the products.
 const TRANSFORM_COST: usize = 15;
 
@@ -110,31 +107,28 @@ impl Filter {
             kept: None,
         };
         if output_blocks * input_blocks * BLOCK * BLOCK <= MOST_KEPT {
-            let size = TileSize::Six;
-            let set = |direction| filter.transform_all(level, size, direction, total);
-            let sets = [set(Direction::Forward)?, set(Direction::Backward)?];
-            filter.kept = Some(Kept { size, sets });
+            let set = |direction| filter.transform_all(level, direction, total);
+            filter.kept = Some([set(Direction::Forward)?, set(Direction::Backward)?]);
             filter.packed = Buffer::zeros(0, total)?;
         }
         Ok(filter)
     }
 
-    /// The transformed weights of a direction, all panels.
+    /// The set of a direction that is kept.
     fn transform_all(
         &self,
         level: Level,
-        size: TileSize,
         direction: Direction,
         total: &Arc<AtomicUsize>,
     ) -> Result<Buffer<f32>> {
         let (depth, panels) = (self.depth(direction), self.panels(direction));
-        let panel = size.points() * point_stride(depth);
+        let panel = KEPT.points() * point_stride(depth);
         let mut set = Buffer::zeros(panels * panel, total)?;
         let parts = Parts::new(&mut set);
         (0..panels).into_par_iter().for_each(|index| {
             let to = parts.at(index * panel);
             // SAFETY: each panel of the set is written by one call alone.
-            unsafe { self.transform(level, size, direction, index, (0, depth), to) };
+            unsafe { self.transform(level, KEPT, direction, index, (0, depth), to) };
         });
         Ok(set)
     }
@@ -142,7 +136,7 @@ impl Filter {
     /// The sizes of tiles that may be asked for.
     pub fn sizes(&self) -> &[TileSize] {
         match &self.kept {
-            Some(kept) => std::slice::from_ref(&kept.size),
+            Some(_) => &[KEPT],
             None => &[TileSize::Four, TileSize::Six],
         }
     }
@@ -178,7 +172,7 @@ impl Filter {
 
     /// The weights [panel, point, depth, BLOCK], if they are transformed beforehand.
     pub fn transformed(&self, direction: Direction) -> Option<&[f32]> {
-        self.kept.as_ref().map(|kept| &*kept.sets[direction as usize])
+        self.kept.as_ref().map(|sets| &*sets[direction as usize])
     }
 
     /// Writes a panel of transformed weights for the channels first..last of the depth: [point, channel, BLOCK].
