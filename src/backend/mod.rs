@@ -116,11 +116,29 @@ pub struct ColourMap {
     pub offset: [f64; 3],
 }
 
+impl ColourMap {
+    /// y = x.
+    pub const IDENTITY: Self = Self {
+        matrix: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        offset: [0.0; 3],
+    };
+}
+
 /// How a picture is laid onto a frame, see [`Backend::export`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mix {
     pub strength: f32,
     pub detail: f32,
+}
+
+/// How a picture is looked at between its pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interpolation {
+    /// Never leaves the range of its neighbours.
+    Bilinear,
+    /// The cubic of Catmull and Rom (Keys 1981, a = −½): sharp, and without gain at any shift, so that nothing grows
+    /// when it is applied to its own result again and again.
+    CatmullRom,
 }
 
 /// A number that lives in a tensor, so that a captured step sees what was uploaded after the capture.
@@ -248,6 +266,16 @@ pub trait Backend: Send {
 
     /// `to` := `share`[1, H, W] · `to` + (1 − `share`) · `other`.
     fn blend(&mut self, other: &Self::Tensor, share: &Self::Tensor, to: &mut Self::Tensor) -> Result<()>;
+
+    /// `to`(x) = `from`(x + `flow`(x)): what `from` shows moves along `flow` [2, H, W], pixels to the right and down.
+    /// Places beyond the outermost pixels are moved onto them, and the edge goes on beyond itself.
+    fn warp(
+        &mut self,
+        from: &Self::Tensor,
+        flow: &Self::Tensor,
+        interpolation: Interpolation,
+        to: &mut Self::Tensor,
+    ) -> Result<()>;
 
     // ---- the network ----
 

@@ -3,10 +3,10 @@
 //! The slow, obvious implementation in f64. Every loop is the formula of [`Backend`]'s documentation and nothing
 //! else; whatever is faster is measured against it.
 
-use super::resample::{Taps, mirrored};
+use super::resample::{Taps, catmull_rom, mirrored};
 use super::{
-    AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Mix, Pooling,
-    Result, Scalar, Shape, Slot,
+    AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Interpolation,
+    Mix, Pooling, Result, Scalar, Shape, Slot,
 };
 
 /// Values in [C, H, W] order.
@@ -324,6 +324,40 @@ impl Backend for Reference {
             let s = share.at(0, y, x);
             let value = s * to.at(c, y, x) + (1.0 - s) * other.at(c, y, x);
             to.set(c, y, x, value);
+        }
+        Ok(())
+    }
+
+    fn warp(
+        &mut self,
+        from: &Tensor,
+        flow: &Tensor,
+        interpolation: Interpolation,
+        to: &mut Tensor,
+    ) -> Result<()> {
+        let reach = match interpolation {
+            Interpolation::Bilinear => 1,
+            Interpolation::CatmullRom => 2,
+        };
+        let weight = |distance: f64| match interpolation {
+            Interpolation::Bilinear => (1.0 - distance.abs()).max(0.0),
+            Interpolation::CatmullRom => catmull_rom(distance),
+        };
+        let (right, bottom) = (from.shape.width - 1, from.shape.height - 1);
+        let neighbours = |place: f64| (place.floor() as isize + 1 - reach)..=(place.floor() as isize + reach);
+        let inside = |at: isize, last: usize| at.clamp(0, last as isize) as usize;
+        for (c, y, x) in positions(to.shape) {
+            let across = (x as f64 + flow.at(0, y, x)).clamp(0.0, right as f64);
+            let down = (y as f64 + flow.at(1, y, x)).clamp(0.0, bottom as f64);
+            let mut sum = 0.0;
+            for v in neighbours(down) {
+                for u in neighbours(across) {
+                    sum += weight(v as f64 - down)
+                        * weight(u as f64 - across)
+                        * from.at(c, inside(v, bottom), inside(u, right));
+                }
+            }
+            to.set(c, y, x, sum);
         }
         Ok(())
     }

@@ -59,7 +59,7 @@ impl Taps {
 }
 
 /// Keys' cubic convolution kernel with a = −½.
-fn catmull_rom(x: f64) -> f64 {
+pub fn catmull_rom(x: f64) -> f64 {
     let x = x.abs();
     if x < 1.0 {
         (1.5 * x - 2.5) * x * x + 1.0

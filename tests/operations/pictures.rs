@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use gstneuralstyle::backend::resample::Taps;
-use gstneuralstyle::backend::{Backend, ColourMap, Mix, Shape};
+use gstneuralstyle::backend::{Backend, ColourMap, Interpolation, Mix, Shape};
 
-use super::pair::{Machine, Pair, Twin, gamma, gamma_of_sum, pictures};
+use super::pair::{Machine, Pair, Twin, UNIT, gamma, gamma_of_sum, pictures};
 
 /// (width, height) → (width, height): larger, smaller, one way each, the same, from and to single pixels and rows.
 const SIZES: [((usize, usize), (usize, usize)); 14] = [
@@ -297,6 +297,54 @@ pub fn blending<B: Machine>(ops: &mut B) {
             pair.ops.upload(&source, &mut target).unwrap();
             pair.ops.blend(&other.real, &share.real, &mut target).unwrap();
             assert_eq!(pair.values(&target), expected);
+        }
+    }
+}
+
+pub fn warping<B: Machine>(ops: &mut B) {
+    let mut pair = Pair::new(ops, 39);
+    for shape in super::pair::SHAPES
+        .into_iter()
+        .filter(|shape| shape.channels <= 4)
+    {
+        let from = pair.signed(shape);
+        // Some pixels stand still, some move by whole pixels, most in between, many from beyond the edges.
+        let reach = 1.5 * shape.width.max(shape.height) as f32;
+        let flow: Vec<f32> = (0..2 * shape.pixels())
+            .map(|i| match i % 7 {
+                0 => 0.0,
+                1 => (8.0 * (pair.random.unit() - 0.5)).round(),
+                2..5 => 6.0 * (pair.random.unit() - 0.5),
+                _ => reach * (pair.random.unit() - 0.5),
+            })
+            .collect();
+        let flow = pair.tensor(shape.with_channels(2), &flow);
+        for (interpolation, taps, size, slope) in [
+            // Σ |w| and the greatest Σ |dw/dt| of the taps of one direction. Catmull-Rom's weights have the greatest sum of
+            // magnitudes, 1.25, in the middle; its derivative's terms are at most 0.5, 1.39, 1.39 and 0.5.
+            (Interpolation::Bilinear, 2, 1.0, 2.0),
+            (Interpolation::CatmullRom, 4, 1.25, 3.78),
+        ] {
+            let mut to = pair.soiled(shape);
+            pair.ops
+                .warp(&from.real, &flow.real, interpolation, &mut to.real)
+                .unwrap();
+            pair.exact
+                .warp(&from.exact, &flow.exact, interpolation, &mut to.exact)
+                .unwrap();
+            // The place is a sum of at most the longer side, rounded once; the rest of it is exact. A weight is a cubic
+            // whose terms' magnitudes sum to at most 5, in six roundings; then two sums of products.
+            let place = 2.0 * UNIT * shape.width.max(shape.height) as f64 * slope * size;
+            let weights = 2.0 * taps as f64 * gamma(6) * 5.0 * size;
+            let bound = place + weights + gamma(2 * taps) * size * size;
+            pair.assert_close("warp", &to, |_| bound);
+
+            // What does not move is left as it is, bit by bit.
+            let still = pair.tensor(shape.with_channels(2), &vec![0.0; 2 * shape.pixels()]);
+            pair.ops
+                .warp(&from.real, &still.real, interpolation, &mut to.real)
+                .unwrap();
+            assert_eq!(pair.values(&to.real), pair.values(&from.real), "{shape:?}");
         }
     }
 }

@@ -18,14 +18,15 @@ mod shared;
 mod simd;
 mod tensor;
 mod vector;
+mod warp;
 mod workers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{
-    AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Mix, Pooling,
-    Result, Scalar, Shape, Slot,
+    AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Interpolation,
+    Mix, Pooling, Result, Scalar, Shape, Slot,
 };
 use conv::{Convolution, Direction, Masked, Pixels, RectifiedAndPooled, Scaled, Scratch, Sink, Unpooled};
 use layout::Layout;
@@ -315,6 +316,21 @@ impl Backend for Cpu {
         let (other, share, to) = (other.values(), share.values(), to.values_mut());
         self.workers
             .run(&self.cancel, || picture::blend(other, share, to, layout))
+    }
+
+    fn warp(
+        &mut self,
+        from: &Tensor,
+        flow: &Tensor,
+        interpolation: Interpolation,
+        to: &mut Tensor,
+    ) -> Result<()> {
+        assert!(from.layout == to.layout && from.layout.lanes == 1);
+        let shape = from.layout.shape;
+        assert_eq!(flow.layout.shape, shape.with_channels(2));
+        let (from, flow, to) = (from.values(), flow.values(), to.values_mut());
+        self.workers
+            .run(&self.cancel, || warp::warp(from, flow, shape, interpolation, to))
     }
 
     fn centre(&mut self, from: &Tensor, mean: [f32; 3], to: &mut Tensor) -> Result<()> {

@@ -31,8 +31,8 @@ use std::sync::atomic::Ordering;
 use cudarc::driver::CudaStream;
 
 use super::{
-    AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Mix, Pooling,
-    Result, Scalar, Shape, Slot,
+    AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Interpolation,
+    Mix, Pooling, Result, Scalar, Shape, Slot,
 };
 use capture::{ANY, Exponent, Recording, Scale};
 use device::Device;
@@ -431,6 +431,16 @@ impl Backend for Cuda {
 
     fn blend(&mut self, other: &Tensor, share: &Tensor, to: &mut Tensor) -> Result<()> {
         vectors::blend(self, other, share, to)
+    }
+
+    fn warp(
+        &mut self,
+        from: &Tensor,
+        flow: &Tensor,
+        interpolation: Interpolation,
+        to: &mut Tensor,
+    ) -> Result<()> {
+        pictures::warp(self, from, flow, interpolation, to)
     }
 
     fn centre(&mut self, from: &Tensor, mean: [f32; 3], to: &mut Tensor) -> Result<()> {

@@ -4,7 +4,7 @@
 
 use super::kernels::{Grid, arguments};
 use super::{Cuda, Tensor};
-use crate::backend::{ColourMap, ColourStatistics, Mix, Result, Shape};
+use crate::backend::{ColourMap, ColourStatistics, Interpolation, Mix, Result, Shape};
 
 /// Height and width without a margin of `border` pixels.
 fn inside(shape: Shape, border: usize) -> (usize, usize) {
@@ -229,4 +229,16 @@ pub fn stillness(
         trust.pointer(),
     ];
     ops.launch(|k| &k.stillness, Grid::over(shape.pixels()), arguments)
+}
+
+pub fn warp(
+    ops: &mut Cuda,
+    _from: &Tensor,
+    _flow: &Tensor,
+    _interpolation: Interpolation,
+    _to: &mut Tensor,
+) -> Result<()> {
+    // The kernel comes with the next commit.
+    ops.poll()?;
+    Err(crate::backend::Error::Device("warp: no kernel yet".into()))
 }
