@@ -132,38 +132,13 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// What the flags mean to the library.
 fn settings(arguments: &Arguments, size: usize) -> (Options, Controls) {
-    let flags = arguments.optimisation.clone();
     let options = Options {
-        network: flags.network,
-        weights: flags.weights,
-        content_layers: flags.content_layers,
-        style_layers: flags.style_layers,
-        normalization: flags.normalization,
-        pooling: flags.pooling,
-        optimizer: flags.optimizer,
-        momentum: flags.momentum,
-        scales: flags.scales,
-        init: flags.init,
-        seed: flags.seed,
         working_size: size,
-        detail: flags.detail,
-        moment_blur: flags.moment_blur,
-        rate_decay: flags.rate_decay,
-        overscan: flags.overscan,
-        backend: flags.backend,
-        cuda_device_id: flags.cuda_device_id,
-        threads: flags.threads,
-        ..Options::default()
+        ..arguments.optimisation.options()
     };
     let controls = Controls {
-        content_weight: flags.content_weight,
-        style_weight: flags.style_weight,
-        tv_weight: flags.tv_weight,
-        learning_rate: flags.learning_rate,
-        style_crop: flags.style_crop,
         first_iterations: arguments.iterations,
-        strength: flags.strength,
-        ..Controls::default()
+        ..arguments.optimisation.controls()
     };
     (options, controls)
 }

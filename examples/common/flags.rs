@@ -11,7 +11,7 @@ use clap::builder::ValueParser;
 
 use crate::values::{choice, count, within};
 use gstneuralstyle::gatys::{Init, LayerWeights, NetworkChoice, Normalization, OptimizerKind, PoolingChoice};
-use gstneuralstyle::stylizer::BackendChoice;
+use gstneuralstyle::stylizer::{BackendChoice, Controls, Options};
 
 /// How pictures are optimised.
 #[derive(Args, Clone, Debug)]
@@ -113,6 +113,48 @@ pub struct Optimisation {
     /// Threads of the CPU backend; 0 is one per core
     #[arg(long, value_name = "N", default_value = "0", value_parser = count(0..=1024))]
     pub threads: usize,
+}
+
+#[allow(dead_code, reason = "each program uses its part")]
+impl Optimisation {
+    /// What the flags mean to the library, for a whole stream.
+    pub fn options(&self) -> Options {
+        let flags = self.clone();
+        Options {
+            network: flags.network,
+            weights: flags.weights,
+            content_layers: flags.content_layers,
+            style_layers: flags.style_layers,
+            normalization: flags.normalization,
+            pooling: flags.pooling,
+            optimizer: flags.optimizer,
+            momentum: flags.momentum,
+            scales: flags.scales,
+            init: flags.init,
+            seed: flags.seed,
+            detail: flags.detail,
+            moment_blur: flags.moment_blur,
+            rate_decay: flags.rate_decay,
+            overscan: flags.overscan,
+            backend: flags.backend,
+            cuda_device_id: flags.cuda_device_id,
+            threads: flags.threads,
+            ..Options::default()
+        }
+    }
+
+    /// What the flags mean to the library, for each frame.
+    pub fn controls(&self) -> Controls {
+        Controls {
+            content_weight: self.content_weight,
+            style_weight: self.style_weight,
+            tv_weight: self.tv_weight,
+            learning_rate: self.learning_rate,
+            style_crop: self.style_crop,
+            strength: self.strength,
+            ..Controls::default()
+        }
+    }
 }
 
 /// As the element has it: larger than any weight that makes sense.
