@@ -48,7 +48,8 @@ pub struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    fn shape(&self) -> Shape {
+    /// Of the picture, with its margin.
+    pub fn shape(&self) -> Shape {
         let (width, height) = self.size;
         Shape::new(3, height + 2 * self.border, width + 2 * self.border)
     }
@@ -97,6 +98,11 @@ impl<B: Backend> Canvas<B> {
         })
     }
 
+    /// Of the picture, with its margin.
+    pub fn shape(&self, ops: &B) -> Shape {
+        ops.shape(&self.picture)
+    }
+
     /// Width and height of the inside.
     pub fn size(&self) -> (usize, usize) {
         self.size
@@ -107,16 +113,13 @@ impl<B: Backend> Canvas<B> {
     }
 
     /// Takes bytes [height, width, 3] as the content to be shown.
-    pub fn set_content(
-        &mut self,
-        ops: &mut B,
-        extractor: &Extractor<B>,
-        rgb: &[u8],
-        width: usize,
-        height: usize,
-    ) -> Result<()> {
+    pub fn show(&mut self, ops: &mut B, rgb: &[u8], width: usize, height: usize) -> Result<()> {
         ops.import(rgb, width, height, self.border, &mut self.content)?;
-        ops.mirror_border(&mut self.content, self.border)?;
+        Ok(ops.mirror_border(&mut self.content, self.border)?)
+    }
+
+    /// Has the objective ask for the content; needed before a step.
+    pub fn measure_content(&mut self, ops: &mut B, extractor: &Extractor<B>) -> Result<()> {
         self.objective.set_content(ops, extractor, &self.content)
     }
 

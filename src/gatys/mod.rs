@@ -9,6 +9,7 @@
 
 mod canvas;
 mod colour;
+mod continuation;
 pub mod extractor;
 mod network;
 pub mod objective;
@@ -19,6 +20,7 @@ mod schedule;
 pub mod weights;
 
 pub use canvas::{Canvas, Step};
+pub use continuation::Carry;
 pub use network::{Defaults, Network, Stage};
 pub use objective::{Losses, Weights};
 pub use optimizer::{Optimizer, OptimizerSettings};

@@ -76,6 +76,11 @@ impl<B: Backend> Optimizer<B> {
         Ok(())
     }
 
+    /// Adam's mean squared gradient, to be moved with the picture.
+    pub fn second_moment(&mut self) -> Option<&mut B::Tensor> {
+        (self.settings.kind == OptimizerKind::Adam).then_some(&mut self.second)
+    }
+
     /// Makes the next [`update`](Self::update) a step of this rate.
     pub fn prepare(&mut self, ops: &mut B, rate: f64) -> Result<()> {
         self.first_steps += 1;

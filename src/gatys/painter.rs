@@ -2,6 +2,7 @@
 
 use super::canvas::{Canvas, Plan, Step};
 use super::colour::matching;
+use super::continuation::{Carry, Continuation};
 use super::extractor::{Extractor, nodes};
 use super::objective::StyleTarget;
 use super::schedule;
@@ -54,9 +55,6 @@ pub struct Run<'a> {
     pub watch: Option<&'a mut Watch>,
 }
 
-/// Changes of a pixel's colours below the first number are noise, above the second they are another thing.
-const STILL: (f32, f32) = (0.03, 0.12);
-
 /// Paints frames of one size in one style, one after the other.
 pub struct Painter<B: Backend> {
     ops: B,
@@ -71,8 +69,8 @@ pub struct Painter<B: Backend> {
     style_colours: ColourStatistics,
     /// From the content's colours to the style's, as the last fresh start found it.
     recolouring: ColourMap,
-    /// How sure it is that a pixel shows what it showed before, [1, H, W].
-    trust: Option<B::Tensor>,
+    /// Of the full size; `None` before `plan`.
+    continuation: Option<Continuation<B>>,
     /// A number to look at.
     probe: B::Tensor,
     painted: bool,
@@ -116,7 +114,7 @@ impl<B: Backend> Painter<B> {
             canvases: Vec::new(),
             style_colours: ColourStatistics::default(),
             recolouring: matching(&ColourStatistics::default(), &ColourStatistics::default()),
-            trust: None,
+            continuation: None,
             probe,
             painted: false,
             losses: Losses::default(),
@@ -132,7 +130,7 @@ impl<B: Backend> Painter<B> {
     pub fn plan(&mut self, size: (usize, usize)) -> Result<()> {
         // What was planned before is given back first.
         self.canvases.clear();
-        self.trust = None;
+        self.continuation = None;
         self.painted = false;
         let needed = self.planned_bytes(size);
         if self
@@ -146,7 +144,8 @@ impl<B: Backend> Painter<B> {
             self.extractor.load(&mut self.ops, network)?;
             self.network = None;
         }
-        self.trust = Some(self.ops.tensor(self.trust_shape(size))?);
+        let shape = self.shape(size);
+        self.continuation = Some(Continuation::new(&mut self.ops, shape, self.recipe.border)?);
         // Half a plan is none: until all of it is there, `size` says nothing.
         let mut canvases = Vec::with_capacity(self.scales(size));
         for scale in 0..self.scales(size) {
@@ -177,11 +176,12 @@ impl<B: Backend> Painter<B> {
         } = self;
         let plan = |scale| canvas_plan(recipe, content_layers, style_layers, size, scale);
         let canvases = (0..self.scales(size)).map(|scale| plan(scale).bytes(extractor));
-        canvases.sum::<usize>() + B::tensor_bytes(self.trust_shape(size))
+        canvases.sum::<usize>() + Continuation::<B>::bytes(self.shape(size))
     }
 
-    fn trust_shape(&self, (width, height): (usize, usize)) -> Shape {
-        Shape::new(1, height + 2 * self.recipe.border, width + 2 * self.recipe.border)
+    /// Of the full-size picture, with its margin.
+    fn shape(&self, (width, height): (usize, usize)) -> Shape {
+        Shape::new(3, height + 2 * self.recipe.border, width + 2 * self.recipe.border)
     }
 
     /// How many sizes a fresh start of pictures painted at `size` has.
@@ -240,7 +240,8 @@ impl<B: Backend> Painter<B> {
                 canvases,
                 ..
             } = self;
-            canvases[scale].set_content(ops, extractor, frame.bytes, frame.width, frame.height)?;
+            canvases[scale].show(ops, frame.bytes, frame.width, frame.height)?;
+            canvases[scale].measure_content(ops, extractor)?;
             if scale + 1 == self.canvases.len() {
                 self.begin(scale, painted)?;
             } else {
@@ -251,39 +252,38 @@ impl<B: Backend> Painter<B> {
             self.run(scale, steps[scale], (done, total), &mut run)?;
             done += steps[scale];
         }
+        if let (Some(continuation), Some(canvas)) = (&mut self.continuation, self.canvases.first()) {
+            continuation.begin(&mut self.ops, canvas)?;
+        }
         self.painted = true;
         Ok(())
     }
 
-    /// Goes on from the last result with the next frame. Where the frame shows something else than before, the
-    /// picture begins again there.
-    pub fn proceed(&mut self, frame: Rgb, mut run: Run) -> Result<()> {
+    /// Goes on from the last result with the next frame, along its motion.
+    pub fn proceed(&mut self, frame: Rgb, carry: Carry, mut run: Run) -> Result<()> {
         let Self {
             ops,
             extractor,
             canvases,
             recolouring,
-            trust,
-            recipe,
+            continuation,
             ..
         } = self;
-        let (Some(canvas), Some(trust)) = (canvases.first_mut(), trust.as_mut()) else {
+        let (Some(canvas), Some(continuation)) = (canvases.first_mut(), continuation.as_mut()) else {
             return Ok(());
         };
         // The content and the picture change at different times; if this ends between them they do not belong together.
         self.painted = false;
-        ops.copy(&canvas.content, &mut canvas.spare)?;
-        canvas.set_content(ops, extractor, frame.bytes, frame.width, frame.height)?;
-        ops.stillness(&canvas.spare, &canvas.content, STILL.0, STILL.1, trust)?;
-        ops.colour_map(&canvas.content, recolouring, &mut canvas.spare)?;
-        ops.blend(&canvas.spare, trust, &mut canvas.picture)?;
-        ops.mirror_border(&mut canvas.picture, recipe.border)?;
-        let (anchor, anchor_weight) = canvas.objective.anchor();
-        ops.copy(&canvas.picture, anchor)?;
-        ops.copy(trust, anchor_weight)?;
-        canvas.optimizer.halt(ops)?;
+        canvas.show(ops, frame.bytes, frame.width, frame.height)?;
+        continuation.advance(ops, canvas, carry, recolouring)?;
         let steps = run.iterations;
+        if steps > 0 {
+            canvas.measure_content(ops, extractor)?;
+        }
         self.run(0, steps, (0, steps), &mut run)?;
+        if let (Some(continuation), Some(canvas)) = (&mut self.continuation, self.canvases.first_mut()) {
+            continuation.settle(&mut self.ops, canvas)?;
+        }
         self.painted = true;
         Ok(())
     }
@@ -294,10 +294,11 @@ impl<B: Backend> Painter<B> {
         let Self {
             ops,
             canvases,
+            continuation,
             recipe,
             ..
         } = self;
-        let Some(canvas) = canvases.first_mut() else {
+        let (Some(canvas), Some(continuation)) = (canvases.first_mut(), continuation.as_ref()) else {
             return Ok(());
         };
         let detail = if canvas.size() == (frame.width, frame.height) {
@@ -305,7 +306,7 @@ impl<B: Backend> Painter<B> {
         } else {
             recipe.detail
         };
-        ops.copy(&canvas.picture, &mut canvas.spare)?;
+        ops.copy(continuation.shown(), &mut canvas.spare)?;
         ops.axpy(-detail as f32, &canvas.content, &mut canvas.spare)?;
         let mix = Mix {
             strength: strength as f32,

@@ -77,6 +77,9 @@ pub struct Motion {
     /// [H, W] of the frame now, 0..1: whether what a pixel shows was seen in the frame before, where
     /// [`backward`](Self::backward) says. 0 where something was uncovered or came into view.
     pub trust: Vec<f32>,
+    /// [H, W] of the frame now, 0..1, never less than [`trust`](Self::trust): whether the frame before looks the same where
+    /// [`backward`](Self::backward) leads. What was painted there can be painted here, be it the same thing or not.
+    pub resemblance: Vec<f32>,
     /// The share of the frame's structure that is not found in the frame before, 0..1. Light does not count: a flash
     /// leaves it small, a cut makes it large. 0 if the frame has no structure.
     pub unexplained: f64,

@@ -19,6 +19,8 @@ pub struct Tracker {
     refine: Vec<Refine>,
     flows: Vec<Flow>,
     motion: Motion,
+    /// Room for differences of pictures.
+    apart: Vec<f32>,
     /// Whether `motion` says something about the frames to come.
     has_tracked: bool,
 }
@@ -45,6 +47,7 @@ impl Tracker {
             backward,
             forward,
             trust,
+            resemblance,
             unexplained,
         } = &mut self.motion;
         self.has_tracked &= size == (backward.width, backward.height);
@@ -75,6 +78,7 @@ impl Tracker {
             flow.clone_from(&self.flows[0]);
         }
         trust::consistency(backward, forward, trust);
+        trust::resemblance((now, before), backward, trust, &mut self.apart, resemblance);
         *unexplained = trust::unexplained(now, before, backward).unwrap_or(0.0);
         self.has_tracked = true;
         &self.motion

@@ -6,8 +6,8 @@ use std::time::Instant;
 use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
 use crate::backend::{self, Backend};
-use crate::gatys::{self, Network, OptimizerKind, Painter, Recipe, Rgb, Run, Watch, Weights};
-use crate::motion::CutDetector;
+use crate::gatys::{self, Carry, Network, OptimizerKind, Painter, Recipe, Rgb, Run, Watch, Weights};
+use crate::motion::{CutDetector, Gray, Tracker};
 
 /// The driver in which each frame waits for its steps.
 pub struct Offline<B: Backend> {
@@ -22,6 +22,9 @@ pub struct Offline<B: Backend> {
     /// Width and height of the frames for which there is a plan.
     planned: Option<(usize, usize)>,
     cuts: CutDetector,
+    tracker: Tracker,
+    /// The frame before, at the size at which it was painted.
+    before: Option<Gray>,
     /// Whether the next frame starts afresh although there is a result to go on from.
     afresh: bool,
     /// Frames until the next keyframe.
@@ -30,13 +33,11 @@ pub struct Offline<B: Backend> {
     observer: Option<Watch>,
 }
 
-/// Steps on a frame between keyframes: as few as keep it from standing still.
-const STEPS_BETWEEN: usize = 2;
 /// The rate of a fresh start, and of the frames after it, unless the user chooses one for both. SGD's are for
 /// relative terms, whose gradient has a length that hardly depends on the size.
 fn rates(optimizer: OptimizerKind) -> (f64, f64) {
     match optimizer {
-        OptimizerKind::Adam => (0.03, 0.01),
+        OptimizerKind::Adam => (0.03, 0.006),
         OptimizerKind::Sgd | OptimizerKind::Lbfgs => (2.0, 0.5),
     }
 }
@@ -59,6 +60,8 @@ impl<B: Backend> Offline<B> {
             measured_crop: None,
             planned: None,
             cuts: CutDetector::default(),
+            tracker: Tracker::new(),
+            before: None,
             afresh: false,
             until_keyframe: 0,
             stats,
@@ -139,26 +142,28 @@ impl<B: Backend> Offline<B> {
         Err(Error::Diverged(format!("{:?}", self.painter.losses())))
     }
 
-    /// Goes on from the last result; starts afresh if the numbers go bad.
+    /// Goes on from the last result along the motion since `before`; starts afresh if the numbers go bad.
     fn go_on(
         &mut self,
         frame: &Frame,
+        (before, now): (&Gray, &Gray),
         controls: &Controls,
         weights: Weights,
         keyframe: bool,
     ) -> Result<(), Error> {
-        let most = if keyframe {
-            controls.iterations
-        } else {
-            STEPS_BETWEEN
+        let motion = self.tracker.track(before, now);
+        let carry = Carry {
+            flow: [&motion.backward.u, &motion.backward.v],
+            trust: &motion.resemblance,
         };
         let run = Run {
             weights,
             rate: controls.learning_rate.unwrap_or(self.rates.1),
-            iterations: most.min(controls.iterations),
+            // Between keyframes the painting only moves along.
+            iterations: if keyframe { controls.iterations } else { 0 },
             watch: self.observer.as_mut(),
         };
-        self.painter.proceed(rgb(frame), run)?;
+        self.painter.proceed(rgb(frame), carry, run)?;
         if self.painter.is_finite()? {
             return Ok(());
         }
@@ -178,6 +183,7 @@ impl<B: Backend> Drive for Offline<B> {
     fn restart(&mut self) {
         self.painter.forget();
         self.cuts.forget();
+        self.before = None;
         self.until_keyframe = 0;
     }
 
@@ -212,14 +218,18 @@ impl<B: Backend> Offline<B> {
             temporal: controls.temporal_weight,
         };
         let is_cut = self.cuts.is_cut(frame, controls.cut_threshold);
-        let restarted = is_cut || self.afresh || !self.painter.has_painted();
+        let restarted = is_cut || self.afresh || !self.painter.has_painted() || self.before.is_none();
         let keyframe = restarted || self.until_keyframe == 0;
         let optimising = Instant::now();
-        if restarted {
-            self.start(frame, controls, weights)?;
-        } else {
-            self.go_on(frame, controls, weights, keyframe)?;
+        let now = Gray::of(frame, self.stats.working_width, self.stats.working_height);
+        match self.before.take() {
+            Some(before) if !restarted => self.go_on(frame, (&before, &now), controls, weights, keyframe)?,
+            _ => {
+                self.tracker.forget();
+                self.start(frame, controls, weights)?;
+            }
         }
+        self.before = Some(now);
         let optimised_ms = optimising.elapsed().as_secs_f64() * 1e3;
         self.painter
             .compose(rgb(frame), controls.strength, out.rgb_mut())?;
