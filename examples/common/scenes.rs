@@ -78,6 +78,16 @@ impl Texture {
         }
     }
 
+    /// Nothing but one colour, in steps of a byte.
+    pub fn plain(colour: [f32; 3]) -> Self {
+        Self {
+            width: 1,
+            height: 1,
+            rgb: colour.to_vec(),
+            periodic: true,
+        }
+    }
+
     /// The colour at a place, by the Catmull-Rom cubic.
     fn at(&self, x: f64, y: f64) -> [f32; 3] {
         let (columns, across) = self.taps(x, self.width);
