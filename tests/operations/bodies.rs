@@ -14,7 +14,7 @@ macro_rules! backend {
                 total_variation
             ],
             pictures: [
-                importing, resizing, exporting, bytes_survive, mirroring, colour_statistics, colour_map, stillness,
+                importing, resizing, exporting, guiding, bytes_survive, mirroring, colour_statistics, colour_map, stillness,
                 blending
             ]
         );

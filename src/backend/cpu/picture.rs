@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::layout::Layout;
 use super::parallel::{each, sum};
 use crate::backend::resample::{Taps, mirrored};
-use crate::backend::{CancelToken, ColourMap, ColourStatistics, Mix, Shape};
+use crate::backend::{CancelToken, ColourMap, ColourStatistics, Shape};
 
 /// The inside of a picture with a margin.
 fn inside(shape: Shape, border: usize) -> (usize, usize) {
@@ -51,51 +51,6 @@ pub fn import(
             }
         });
     resample_columns(lines, height, border, picture, shape);
-}
-
-/// Lays the inside of `picture`, resampled, onto `rgb`.
-#[allow(clippy::too_many_arguments)]
-pub fn export(
-    picture: &[f32],
-    shape: Shape,
-    border: usize,
-    mix: Mix,
-    rgb: &[u8],
-    width: usize,
-    height: usize,
-    out: &mut [u8],
-    lines: &mut Vec<f32>,
-    cancel: &CancelToken,
-) {
-    assert!(rgb.len() == width * height * 3 && out.len() == rgb.len() && shape.channels == 3);
-    let (inner_height, _) = inside(shape, border);
-    resample_rows(picture, shape, border, width, lines);
-    let lines = &*lines;
-    let down = Taps::new(inner_height, height);
-    let row_bytes = width * 3;
-    out.par_chunks_mut(row_bytes)
-        .zip(rgb.par_chunks(row_bytes))
-        .enumerate()
-        .for_each(|(y, (out, rgb))| {
-            if cancel.is_cancelled() {
-                return;
-            }
-            let (top, weights) = down.of(y);
-            for channel in 0..3 {
-                let lines = &lines[(channel * inner_height + top) * width..];
-                for x in 0..width {
-                    let sample: f32 = weights
-                        .iter()
-                        .enumerate()
-                        .map(|(line, w)| w * lines[line * width + x])
-                        .sum();
-                    let at = x * 3 + channel;
-                    let original = f32::from(rgb[at]);
-                    let painted = (mix.detail * original + 255.0 * sample).clamp(0.0, 255.0);
-                    out[at] = ((1.0 - mix.strength) * original + mix.strength * painted).round() as u8;
-                }
-            }
-        });
 }
 
 /// The inside of `from` → the inside of `to`.
