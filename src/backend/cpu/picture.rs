@@ -15,6 +15,9 @@ fn inside(shape: Shape, border: usize) -> (usize, usize) {
 }
 
 /// Bytes [height, width, 3] → the inside of `picture`. `lines` is scratch space.
+///
+/// Frames are shrunk as a rule: columns come first, for which whole rows of bytes are added up and which leave little to
+/// be done along rows.
 #[allow(clippy::too_many_arguments)]
 pub fn import(
     rgb: &[u8],
@@ -27,30 +30,43 @@ pub fn import(
     cancel: &CancelToken,
 ) {
     assert!(rgb.len() == width * height * 3 && shape.channels == 3);
-    let (_, inner_width) = inside(shape, border);
-    let across = Taps::new(width, inner_width);
-    lines.resize(3 * height * inner_width, 0.0);
-    lines
-        .par_chunks_mut(inner_width)
+    let (inner_height, inner_width) = inside(shape, border);
+    let (across, down) = (Taps::new(width, inner_width), Taps::new(height, inner_height));
+    let row_bytes = width * 3;
+    lines.resize(inner_height * row_bytes, 0.0);
+    lines.par_chunks_mut(row_bytes).enumerate().for_each(|(y, out)| {
+        if cancel.is_cancelled() {
+            return;
+        }
+        let (top, weights) = down.of(y);
+        out.fill(0.0);
+        for (row, weight) in rgb[top * row_bytes..].chunks_exact(row_bytes).zip(weights) {
+            for (out, &byte) in out.iter_mut().zip(row) {
+                *out += weight * f32::from(byte);
+            }
+        }
+    });
+    let lines = &*lines;
+    picture
+        .par_chunks_mut(shape.width)
         .enumerate()
         .for_each(|(line, out)| {
-            if cancel.is_cancelled() {
+            let (channel, y) = (line / shape.height, line % shape.height);
+            if y < border || y >= border + inner_height {
                 return;
             }
-            let (channel, y) = (line / height, line % height);
-            let row = &rgb[y * width * 3..][..width * 3];
-            for (x, out) in out.iter_mut().enumerate() {
+            let row = &lines[(y - border) * row_bytes..][..row_bytes];
+            for (x, out) in out[border..border + inner_width].iter_mut().enumerate() {
                 let (first, weights) = across.of(x);
-                let bytes = row[first * 3 + channel..].iter().step_by(3);
+                let values = row[first * 3 + channel..].iter().step_by(3);
                 *out = weights
                     .iter()
-                    .zip(bytes)
-                    .map(|(w, &byte)| w * f32::from(byte))
+                    .zip(values)
+                    .map(|(w, value)| w * value)
                     .sum::<f32>()
                     / 255.0;
             }
         });
-    resample_columns(lines, height, border, picture, shape);
 }
 
 /// The inside of `from` → the inside of `to`.
