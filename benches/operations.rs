@@ -150,7 +150,7 @@ fn passes(cpu: &mut Cpu, criterion: &mut Criterion<Flops>) -> Result<()> {
     Ok(())
 }
 
-/// A 640×360 frame to a working size of 256 and back.
+/// A 640×360 frame to a working size and back, with and without guidance by the frame.
 fn pictures(cpu: &mut Cpu, criterion: &mut Criterion<Flops>) -> Result<()> {
     let (width, height) = (640, 360);
     let frame: Vec<u8> = numbers(3 * width * height)
@@ -158,18 +158,27 @@ fn pictures(cpu: &mut Cpu, criterion: &mut Criterion<Flops>) -> Result<()> {
         .map(|x| (x * 127.0 + 128.0) as u8)
         .collect();
     let mut out = frame.clone();
-    let mut picture = cpu.tensor(Shape::new(3, 144, 256))?;
-    let mix = Mix {
-        strength: 1.0,
-        detail: 0.5,
-    };
     let mut group = criterion.benchmark_group("frame");
-    group.bench_function("import 640x360 to 256x144", |bench| {
-        bench.iter(|| cpu.import(&frame, width, height, 0, &mut picture));
-    });
-    group.bench_function("export 256x144 to 640x360", |bench| {
-        bench.iter(|| cpu.export(&picture, 0, mix, black_box(&frame), width, height, &mut out));
-    });
+    group.throughput(Throughput::Bytes((3 * width * height) as u64));
+    for (small, low) in [(256, 144), (192, 108)] {
+        let mut content = cpu.tensor(Shape::new(3, low, small))?;
+        let picture = tensor(cpu, Shape::new(3, low, small));
+        group.bench_function(format!("import 640x360 to {small}x{low}"), |bench| {
+            bench.iter(|| cpu.import(&frame, width, height, 0, &mut content));
+        });
+        for (name, detail) in [("export", 0.0), ("guided export", 1.0)] {
+            let mix = Mix {
+                strength: 1.0,
+                detail,
+            };
+            group.bench_function(format!("{name} {small}x{low} to 640x360"), |bench| {
+                bench.iter(|| {
+                    let frame = black_box(&frame);
+                    cpu.export(&picture, &content, 0, mix, frame, width, height, &mut out)
+                });
+            });
+        }
+    }
     group.finish();
     Ok(())
 }

@@ -65,17 +65,68 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
     }
 }
 
-// out = (1 − strength) · rgb + strength · clamp(detail · rgb + 255 · picture), rounded; the picture as lines[3, lines_height,
-// width], resampled down the columns to bytes [height, width, 3].
+// BT.601.
+INLINE float luma(float red, float green, float blue) { return 0.299f * red + 0.587f * green + 0.114f * blue; }
+
+// How the inside of picture[3, height, width], P, follows that of content[3, height, width], whose luma is y:
+// planes[c, p] = (mean(y P) − mean(y) mean(P)) / (mean(y²) − mean(y)² + ε) and planes[3, p] = y. Means are over the 5×5 pixels
+// around, weighed by (1 4 6 4 1)/16 each way; the inside's edge goes on beyond it. An item is a pixel.
+// He, Sun and Tang, "Guided Image Filtering", 2013.
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    guides(const float *picture, const float *content, int height, int width, int border, float epsilon, float *planes) {
+    constexpr float WINDOW[5] = {0.0625f, 0.25f, 0.375f, 0.25f, 0.0625f};
+    const int inner_height = height - 2 * border, inner_width = width - 2 * border, pixels = inner_height * inner_width;
+    EACH(pixel, pixels) {
+        const int y = pixel / inner_width, x = pixel % inner_width;
+        float mean = 0.0f, square = 0.0f, middle = 0.0f, colours[3] = {}, products[3] = {};
+#pragma unroll
+        for (int down = 0; down < 5; ++down) {
+            const int row = border + min(max(y + down - 2, 0), inner_height - 1);
+#pragma unroll
+            for (int across = 0; across < 5; ++across) {
+                const int at = row * width + border + min(max(x + across - 2, 0), inner_width - 1);
+                const float weight = WINDOW[down] * WINDOW[across];
+                const float here = luma(content[at], content[height * width + at], content[2 * height * width + at]);
+                mean += weight * here;
+                square += weight * (here * here);
+#pragma unroll
+                for (int channel = 0; channel < 3; ++channel) {
+                    const float colour = picture[channel * height * width + at];
+                    colours[channel] += weight * colour;
+                    products[channel] += weight * (here * colour);
+                }
+                if (down == 2 && across == 2) {
+                    middle = here;
+                }
+            }
+        }
+        const float steady = square - mean * mean + epsilon;
+#pragma unroll
+        for (int channel = 0; channel < 3; ++channel) {
+            planes[channel * pixels + pixel] = (products[channel] - mean * colours[channel]) / steady;
+        }
+        planes[3 * pixels + pixel] = middle;
+    }
+}
+
+// out = (1 − strength) · rgb + strength · clamp(255 · P + detail · S · (luma(rgb) − 255 · y)), rounded; lines[7, lines_height,
+// width] are P, S and y as `guides` has them, resampled along rows and here down the columns to bytes [height, width, 3].
+// With detail = 0 there are only the three lines of P.
 KERNEL __launch_bounds__(BLOCK_THREADS)
     export_columns(const float *lines, int lines_height, const int *first, const float *weights, int taps, const u8 *rgb,
                    u8 *out, int width, int height, float strength, float detail) {
     EACH(item, 3 * height * width) {
         const int channel = item % 3, x = item / 3 % width, y = item / 3 / width;
-        const float sample = resampled_column(lines, lines_height, width, channel, x, y, first, weights, taps);
-        const float original = static_cast<float>(rgb[item]);
-        const float painted = fminf(fmaxf(detail * original + 255.0f * sample, 0.0f), 255.0f);
-        const float mixed = (1.0f - strength) * original + strength * painted;
+        float painted = 255.0f * resampled_column(lines, lines_height, width, channel, x, y, first, weights, taps);
+        if (detail != 0.0f) {
+            const float slope = resampled_column(lines, lines_height, width, 3 + channel, x, y, first, weights, taps);
+            const float coarse = resampled_column(lines, lines_height, width, 6, x, y, first, weights, taps);
+            const u8 *pixel = rgb + item - channel;
+            const float fine = luma(pixel[0], pixel[1], pixel[2]);
+            painted += slope * (detail * (fine - 255.0f * coarse));
+        }
+        painted = fminf(fmaxf(painted, 0.0f), 255.0f);
+        const float mixed = (1.0f - strength) * static_cast<float>(rgb[item]) + strength * painted;
         // Halves up; never negative, so that cutting off rounds down.
         out[item] = static_cast<u8>(mixed + 0.5f);
     }

@@ -222,6 +222,51 @@ fn a_painted_film_keeps_its_frames_and_its_sound() {
 }
 
 #[test]
+fn the_figures_of_a_clip_are_numbers_and_its_frames_are_kept() {
+    let folder = Folder::with_clip(4);
+    for clip in [["clip.webm", "--size"], ["--scene=object", "--size"]] {
+        let output = example("measure_flicker")
+            .current_dir(folder.0.path())
+            .args(clip)
+            .args([
+                "48x32",
+                "--frames",
+                "4",
+                "--style",
+                "style.png",
+                "--independent",
+                "1",
+            ])
+            .args(["--network", "tiny", "--judge", "tiny", "--judge-every", "1"])
+            .args(["--iterations", "1", "--first-iterations", "1"])
+            .args(["--save", "frames", "--contact-sheet", "sheet.png"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", words(&output));
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        for pointer in [
+            "/warping_error/next_frame/ours_to_independent",
+            "/style_loss/ours_to_independent",
+            "/drift_percent/luma",
+            "/high_frequencies/ours/end_to_frame_5",
+            "/time/steps_per_frame",
+        ] {
+            let number = document.pointer(pointer).and_then(serde_json::Value::as_f64);
+            assert!(number.is_some(), "{pointer} in {document}");
+        }
+        assert_eq!(
+            image::image_dimensions(folder.path("frames/00003.png")).unwrap(),
+            (48, 32)
+        );
+        // One column with the input, the frame painted alone and ours.
+        assert_eq!(
+            image::image_dimensions(folder.path("sheet.png")).unwrap(),
+            (48, 3 * 32 + 2 * 4)
+        );
+    }
+}
+
+#[test]
 fn a_film_that_exists_is_replaced_only_by_force_and_only_by_a_whole_one() {
     let folder = Folder::with_clip(2);
     fs::write(folder.path("out.webm"), "precious").unwrap();

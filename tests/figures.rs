@@ -132,7 +132,7 @@ fn only_what_the_input_does_not_do_is_a_drift() {
 fn brightness_spread_and_high_frequencies_of_a_chessboard_are_known() {
     // Luma 120 ± 30: the binomial blur of a chessboard is its mean, except where the border repeats itself.
     let board = Look::of(&frame(200, 200, |x, y| {
-        [if (x + y) % 2 == 0 { 90 } else { 150 }; 3]
+        [if (x + y).is_multiple_of(2) { 90 } else { 150 }; 3]
     }));
     assert!((board.brightness - 120.0 / 255.0).abs() < 1e-9);
     assert!((board.spread - 30.0 / 255.0).abs() < 1e-9);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! A clip in memory and what moves in it: of a scene the truth, of a file an estimate.
+#![allow(dead_code, reason = "each program uses its part")]
 
 use std::path::Path;
 
@@ -131,7 +132,8 @@ pub enum ClipSize {
     Longer(usize),
 }
 
-fn decode(path: &Path, size: ClipSize, most: usize) -> Result<Vec<Frame>, Failure> {
+/// The first `most` frames of a file.
+pub fn decode(path: &Path, size: ClipSize, most: usize) -> Result<Vec<Frame>, Failure> {
     let pipeline = gst::Pipeline::new();
     let source = gst::ElementFactory::make("filesrc")
         .property("location", path)

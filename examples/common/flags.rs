@@ -81,7 +81,7 @@ pub struct Optimisation {
     #[arg(long, value_name = "N", default_value = "0", value_parser = count(0..=16))]
     pub scales: usize,
 
-    /// Share of the content's detail that is added back at each step up in size
+    /// Share of the content's detail that is added back at each step up in size, and how far edges follow the frame's
     #[arg(long, value_name = "SHARE", default_value = "0.5", value_parser = measure(0.0..=1.0))]
     pub detail: f64,
 

@@ -101,7 +101,7 @@ impl Revealed {
         Ok(())
     }
 
-    fn to_mirrored(&self) -> f64 {
+    fn against_mirrored(&self) -> f64 {
         self.inside / self.mirrored
     }
 }
@@ -242,7 +242,7 @@ impl Measured {
                 "frames": self.revealed.frames,
                 "share_of_the_frame": self.revealed.share / self.revealed.frames as f64,
                 "style_loss": self.revealed.inside / self.revealed.frames as f64,
-                "to_mirrored": self.revealed.to_mirrored(),
+                "to_mirrored": self.revealed.against_mirrored(),
                 "to_frame": self.revealed.inside / self.revealed.frame,
                 "double_ratio": self.double_ratio(),
             })
@@ -308,7 +308,7 @@ impl Measured {
             0 => "revealed areas         too small to be measured\n".into(),
             frames => format!(
                 "revealed areas         style loss to mirrored {:.3}, to the frame {:.3}, double ratio {:.3} ({frames} frames, {:.1} % of each)\n",
-                self.revealed.to_mirrored(),
+                self.revealed.against_mirrored(),
                 self.revealed.inside / self.revealed.frame,
                 self.double_ratio(),
                 100.0 * self.revealed.share / frames as f64
@@ -335,7 +335,7 @@ impl Measured {
 
     fn double_ratio(&self) -> f64 {
         let (alone, ours) = &self.revealed_alone;
-        ours.to_mirrored() / alone.to_mirrored()
+        ours.against_mirrored() / alone.against_mirrored()
     }
 
     fn settled(&self) -> usize {

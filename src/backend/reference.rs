@@ -3,6 +3,8 @@
 //! The slow, obvious implementation in f64. Every loop is the formula of [`Backend`]'s documentation and nothing
 //! else; whatever is faster is measured against it.
 
+mod guided;
+
 use super::resample::{Taps, catmull_rom, mirrored};
 use super::{
     AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Interpolation,
@@ -227,6 +229,7 @@ impl Backend for Reference {
     fn export(
         &mut self,
         picture: &Tensor,
+        content: &Tensor,
         border: usize,
         mix: Mix,
         rgb: &[u8],
@@ -235,16 +238,7 @@ impl Backend for Reference {
         out: &mut [u8],
     ) -> Result<()> {
         self.poll()?;
-        let source = |c, y, x| picture.at(c, y + border, x + border);
-        let to = Shape::new(3, height, width);
-        let sample = resampled(source, inside(picture.shape, border), to);
-        for (c, y, x) in positions(to) {
-            let index = (y * width + x) * 3 + c;
-            let original = f64::from(rgb[index]);
-            let painted = (f64::from(mix.detail) * original + 255.0 * sample(c, y, x)).clamp(0.0, 255.0);
-            let strength = f64::from(mix.strength);
-            out[index] = ((1.0 - strength) * original + strength * painted).round() as u8;
-        }
+        guided::export(picture, content, border, mix, rgb, (width, height), out);
         Ok(())
     }
 

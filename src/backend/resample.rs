@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Resampling as all backends do it: separable, first along rows, then along columns, with the Catmull-Rom cubic
+//! Resampling as all backends do it: separable, along rows and along columns, with the Catmull-Rom cubic
 //! (Keys 1981, a = −½), stretched when shrinking so that nothing aliases. Its gain never exceeds 1 for any shift,
 //! so nothing grows when it is applied again and again.
 
@@ -29,7 +29,8 @@ impl Taps {
         let step = inputs as f64 / outputs as f64;
         let stretch = step.max(1.0);
         let reach = 2.0 * stretch;
-        let width = ((2.0 * reach).ceil() as usize + 1).min(inputs);
+        // The samples nearer than `reach` to a place; at `reach` itself the kernel is zero.
+        let width = ((2.0 * reach).ceil() as usize).min(inputs);
         let mut first = Vec::with_capacity(outputs);
         let mut weights = Vec::with_capacity(outputs * width);
         for output in 0..outputs {

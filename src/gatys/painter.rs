@@ -21,7 +21,8 @@ pub struct Recipe {
     pub normalization: Normalization,
     pub pooling: PoolingChoice,
     pub optimizer: OptimizerSettings,
-    /// Share of the content's detail that is added back at each step up in size.
+    /// Share of the content's detail that is added back at each step up in size, and half of how far the result follows
+    /// the frame's edges where the frame is larger.
     pub detail: f64,
     /// Share of a run's steps, at its end, over which the rate falls.
     pub rate_decay: f64,
@@ -54,6 +55,10 @@ pub struct Run<'a> {
     /// Is told of every step; that costs a look at the machine's losses each time.
     pub watch: Option<&'a mut Watch>,
 }
+
+/// How far the frame's detail is followed at `detail` = 1. At half of it an edge becomes as much steeper as the picture
+/// around follows the frame: no more contrast than was painted.
+const GUIDANCE: f64 = 2.0;
 
 /// Paints frames of one size in one style, one after the other.
 pub struct Painter<B: Backend> {
@@ -288,8 +293,8 @@ impl<B: Backend> Painter<B> {
         Ok(())
     }
 
-    /// Bytes of `frame` with the result mixed in by `strength`; where the result is smaller than the frame, the
-    /// frame's own detail beyond that size is added by the recipe's share.
+    /// Bytes of `frame` with the result mixed in by `strength`; where the result is smaller than the frame, what the frame
+    /// shows beyond that size is drawn in the result's own contrast and colours, by the recipe's share.
     pub fn compose(&mut self, frame: Rgb, strength: f64, out: &mut [u8]) -> Result<()> {
         let Self {
             ops,
@@ -298,22 +303,21 @@ impl<B: Backend> Painter<B> {
             recipe,
             ..
         } = self;
-        let (Some(canvas), Some(continuation)) = (canvases.first_mut(), continuation.as_ref()) else {
+        let (Some(canvas), Some(continuation)) = (canvases.first(), continuation.as_ref()) else {
             return Ok(());
         };
         let detail = if canvas.size() == (frame.width, frame.height) {
             0.0
         } else {
-            recipe.detail
+            GUIDANCE * recipe.detail
         };
-        ops.copy(continuation.shown(), &mut canvas.spare)?;
-        ops.axpy(-detail as f32, &canvas.content, &mut canvas.spare)?;
         let mix = Mix {
             strength: strength as f32,
             detail: detail as f32,
         };
         ops.export(
-            &canvas.spare,
+            continuation.shown(),
+            &canvas.content,
             recipe.border,
             mix,
             frame.bytes,

@@ -260,7 +260,7 @@ fn how_it_looks() -> Vec<Property> {
             0.0..=1.0,
             [mutable_ready],
             "Detail",
-            "Share of the content's detail that is added back at each step up in size",
+            "Share of the content's detail that is added back at each step up in size, and how far edges follow the frame's",
             options.detail
         ),
         measure!(

@@ -53,7 +53,8 @@ pub struct Options {
     pub mode: Mode,
     /// Longer side in pixels at which the optimisation runs; 0 = choose by backend.
     pub working_size: usize,
-    /// Share of the content's detail that is added back at each step up in size, 0..1.
+    /// Share of the content's detail that is added back at each step up in size, 0..1; and how far the result, brought up
+    /// to the frame's size, follows its edges: at 0.5 with just the contrast that was painted there.
     pub detail: f64,
     /// Passes of a 3×3 binomial blur over Adam's squared gradient before it enters the second moment.
     pub moment_blur: usize,

@@ -14,8 +14,8 @@ macro_rules! backend {
                 total_variation
             ],
             pictures: [
-                importing, resizing, exporting, bytes_survive, mirroring, colour_statistics, colour_map, stillness,
-                blending, warping
+                importing, resizing, exporting, guiding, bytes_survive, mirroring, colour_statistics, colour_map,
+                stillness, blending, warping
             ]
         );
     };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use gstneuralstyle::backend::resample::Taps;
-use gstneuralstyle::backend::{Backend, ColourMap, Interpolation, Mix, Shape};
+use gstneuralstyle::backend::{Backend, ColourMap, Interpolation, Mix, Shape, guide, reference};
 
 use super::pair::{Machine, Pair, Twin, UNIT, gamma, gamma_of_sum, pictures};
 
@@ -29,12 +29,18 @@ const BORDERS: [usize; 3] = [0, 1, 8];
 /// that many products, taken along rows and then along columns.
 fn resampling_bound(from: (usize, usize), to: (usize, usize)) -> f64 {
     let (across, down) = (Taps::new(from.0, to.0), Taps::new(from.1, to.1));
-    let size = |taps: &Taps, outputs: usize| {
+    // Two further roundings: from a byte, and what is stored between the two directions.
+    gamma(across.width + down.width + 2) * resampling_size(from, to)
+}
+
+/// By how much a resampling can enlarge a number: the greatest Σ |weights|, both ways together.
+fn resampling_size(from: (usize, usize), to: (usize, usize)) -> f64 {
+    let size = |inputs: usize, outputs: usize| {
+        let taps = Taps::new(inputs, outputs);
         let sums = (0..outputs).map(|o| taps.of(o).1.iter().map(|w| f64::from(w.abs())).sum::<f64>());
         sums.fold(0.0, f64::max)
     };
-    // Two further roundings: from a byte, and what is stored between the two directions.
-    gamma(across.width + down.width + 2) * size(&across, to.0) * size(&down, to.1)
+    size(from.0, to.0) * size(from.1, to.1)
 }
 
 fn framed((width, height): (usize, usize), border: usize) -> Shape {
@@ -87,35 +93,142 @@ pub fn resizing<B: Machine>(ops: &mut B) {
     }
 }
 
+/// Roundings on the way to the two moments of a slope, in a window whose weights sum to 1: a luma is three products and two
+/// sums, a window five products and sums each way.
+const LUMA_ROUNDINGS: usize = 4;
+const WINDOW_ROUNDINGS: usize = 10;
+/// mean(y P) − mean(y) mean(P), all of at most 1: a luma, a product and a window; a luma and two windows; a product and
+/// the difference.
+const COVARIANCE_ROUNDINGS: usize = 2 * LUMA_ROUNDINGS + 3 * WINDOW_ROUNDINGS + 3;
+/// mean(y²) − mean(y)²: a luma more in each of the two, and ε.
+const VARIANCE_ROUNDINGS: usize = 4 * LUMA_ROUNDINGS + 3 * WINDOW_ROUNDINGS + 4;
+
+/// How a picture follows its content, both without margin: cov(y, P) / (var(y) + ε) in 5×5 windows, [3, H, W]; and by how
+/// much f32 may miss it, at most.
+fn slopes(picture: &reference::Tensor, luma: &reference::Tensor) -> (reference::Tensor, f64) {
+    let Shape { height, width, .. } = picture.shape;
+    let at = |of: &reference::Tensor, c: usize, y: usize, x: usize| of.values[(c * height + y) * width + x];
+    let clamped = |at: usize, tap: usize, length: usize| (at + tap).saturating_sub(2).min(length - 1);
+    let (mut slopes, mut bound) = (picture.clone(), 0.0f64);
+    for (index, slope) in slopes.values.iter_mut().enumerate() {
+        let (c, y, x) = (index / (height * width), index / width % height, index % width);
+        let (mut of_luma, mut of_colour, mut product, mut square) = (0.0, 0.0, 0.0, 0.0);
+        for (v, down) in guide::WINDOW.into_iter().enumerate() {
+            for (u, across) in guide::WINDOW.into_iter().enumerate() {
+                let weight = f64::from(down * across);
+                let (row, column) = (clamped(y, v, height), clamped(x, u, width));
+                let (luma, colour) = (at(luma, 0, row, column), at(picture, c, row, column));
+                of_luma += weight * luma;
+                of_colour += weight * colour;
+                product += weight * luma * colour;
+                square += weight * luma * luma;
+            }
+        }
+        let steady = square - of_luma * of_luma + f64::from(guide::EPSILON);
+        *slope = (product - of_luma * of_colour) / steady;
+        let missed = gamma(COVARIANCE_ROUNDINGS) + slope.abs() * gamma(VARIANCE_ROUNDINGS);
+        bound = bound.max(missed / (steady - gamma(VARIANCE_ROUNDINGS)) + gamma(2) * slope.abs());
+    }
+    (slopes, bound)
+}
+
+fn luma(of: impl Fn(usize) -> f64) -> f64 {
+    (0..3).map(|c| f64::from(guide::LUMA[c]) * of(c)).sum()
+}
+
 /// Bytes are the exact value rounded: no further from it than half a step and the roundings on the way.
 pub fn exporting<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 32);
     for (from, to) in SIZES {
-        for (border, strength, detail) in [(0, 1.0f32, 0.0f32), (1, 0.3, 0.7), (8, 0.0, 1.0), (2, 1.0, 1.0)] {
+        for (border, strength, detail) in [
+            (0, 1.0f32, 0.0f32),
+            (1, 0.3, 0.7),
+            (8, 0.0, 1.0),
+            (2, 1.0, 1.0),
+            (0, 1.0, 2.0),
+        ] {
             let mix = Mix { strength, detail };
-            let picture = pair.signed(framed(from, border));
+            let (picture, content) = (
+                pair.signed(framed(from, border)),
+                pair.signed(framed(from, border)),
+            );
             let rgb = pair.random.bytes(to.0 * to.1 * 3);
-            let mut sampled = pair.exact.tensor(framed(to, border)).unwrap();
-            pair.exact.resize(&picture.exact, border, &mut sampled).unwrap();
-            let exact = |x: usize, y: usize, c: usize| {
-                let at = (c * (to.1 + 2 * border) + y + border) * (to.0 + 2 * border) + x + border;
-                let original = f64::from(rgb[(y * to.0 + x) * 3 + c]);
-                let painted = (f64::from(detail) * original + 255.0 * sampled.values[at]).clamp(0.0, 255.0);
-                (1.0 - f64::from(strength)) * original + f64::from(strength) * painted
+            let inside = |of: &reference::Tensor| {
+                let shape = of.shape;
+                let values = (0..shape.elements()).filter(|&i| !in_margin(shape, border, i));
+                reference::Tensor {
+                    shape: Shape::new(shape.channels, from.1, from.0),
+                    values: values.map(|i| of.values[i]).collect(),
+                }
             };
-            // Two operations more than before the mix, on values of at most 255 each.
-            let roundings = 255.0 * resampling_bound(from, to) + gamma(5) * 255.0 * 3.0;
+            let (painted, content_inside) = (inside(&picture.exact), inside(&content.exact));
+            let pixels = from.0 * from.1;
+            let small_luma = reference::Tensor {
+                shape: Shape::new(1, from.1, from.0),
+                values: (0..pixels)
+                    .map(|at| luma(|c| content_inside.values[c * pixels + at]))
+                    .collect(),
+            };
+            let (slopes, slope_bound) = slopes(&painted, &small_luma);
+            let mut enlarged = |of: &reference::Tensor| {
+                let mut to = pair
+                    .exact
+                    .tensor(Shape::new(of.shape.channels, to.1, to.0))
+                    .unwrap();
+                pair.exact.resize(of, 0, &mut to).unwrap();
+                to.values
+            };
+            let (sampled, steepness, coarse) = (enlarged(&painted), enlarged(&slopes), enlarged(&small_luma));
+            let area = to.0 * to.1;
+            let exact = |at: usize, c: usize| {
+                let fine = luma(|c| f64::from(rgb[3 * at + c]));
+                let detail = f64::from(detail) * steepness[c * area + at] * (fine - 255.0 * coarse[at]);
+                let painted = (255.0 * sampled[c * area + at] + detail).clamp(0.0, 255.0);
+                (1.0 - f64::from(strength)) * f64::from(rgb[3 * at + c]) + f64::from(strength) * painted
+            };
+
+            // Of the slope and of the luma's difference, which are multiplied; then as for a plain picture, two operations
+            // more than before the mix, on values of at most 255 each.
+            let (resampling, size) = (resampling_bound(from, to), resampling_size(from, to));
+            let steepest = slopes
+                .values
+                .iter()
+                .fold(0.0, |most: f64, slope| most.max(slope.abs()));
+            let (slope, slope_error) = (size * steepest, resampling * steepest + size * slope_bound);
+            let difference = 255.0 * (1.0 + size);
+            let difference_error = 255.0 * resampling + gamma(LUMA_ROUNDINGS + 3) * difference;
+            let guided = slope_error * (difference + difference_error)
+                + slope * difference_error
+                + gamma(3) * slope * difference;
+            let roundings = f64::from(detail) * guided + 255.0 * resampling + gamma(5) * 255.0 * 3.0;
 
             let (mut out, mut reference) = (vec![77; rgb.len()], vec![77; rgb.len()]);
             pair.ops
-                .export(&picture.real, border, mix, &rgb, to.0, to.1, &mut out)
+                .export(
+                    &picture.real,
+                    &content.real,
+                    border,
+                    mix,
+                    &rgb,
+                    to.0,
+                    to.1,
+                    &mut out,
+                )
                 .unwrap();
             pair.exact
-                .export(&picture.exact, border, mix, &rgb, to.0, to.1, &mut reference)
+                .export(
+                    &picture.exact,
+                    &content.exact,
+                    border,
+                    mix,
+                    &rgb,
+                    to.0,
+                    to.1,
+                    &mut reference,
+                )
                 .unwrap();
             for (index, (&real, &reference)) in out.iter().zip(&reference).enumerate() {
-                let (pixel, c) = (index / 3, index % 3);
-                let value = exact(pixel % to.0, pixel / to.0, c);
+                let value = exact(index / 3, index % 3);
                 for (byte, slack) in [(real, roundings), (reference, 1e-9)] {
                     let error = (f64::from(byte) - value).abs();
                     assert!(
@@ -128,61 +241,81 @@ pub fn exporting<B: Machine>(ops: &mut B) {
     }
 }
 
-/// A picture of the frame's own size is its bytes again, and with nothing added so is the frame.
+/// Where a painting is a function of what it shows, as here its negative in orange, its enlargement is the same function
+/// of the frame: edges are as sharp as in the frame, in the painting's colours. Where it has nothing of the frame, it is
+/// merely enlarged.
+pub fn guiding<B: Machine>(ops: &mut B) {
+    let (width, height) = (96, 64);
+    let (small, low) = (width / 4, height / 4);
+    // Bars of two greys that do not meet the small picture's pixels, slanted.
+    let grey = |x: usize, y: usize| {
+        if ((x + y / 3) / 13).is_multiple_of(2) {
+            60
+        } else {
+            200
+        }
+    };
+    let frame: Vec<u8> = (0..width * height * 3)
+        .map(|i| grey(i / 3 % width, i / 3 / width))
+        .collect();
+    let shape = Shape::new(3, low, small);
+    let (mut content, mut picture) = (ops.tensor(shape).unwrap(), ops.tensor(shape).unwrap());
+    ops.import(&frame, width, height, 0, &mut content).unwrap();
+    let exported = |ops: &mut B, picture: &B::Tensor, detail: f32| {
+        let (mix, mut out) = (
+            Mix {
+                strength: 1.0,
+                detail,
+            },
+            vec![77; frame.len()],
+        );
+        ops.export(picture, &content, 0, mix, &frame, width, height, &mut out)
+            .unwrap();
+        out
+    };
+    let map =
+        |channel: usize, value: f64| [-0.8, -0.5, -0.2][channel] * value + [240.0, 180.0, 90.0][channel];
+    let error = |out: &[u8]| {
+        let errors = out
+            .iter()
+            .enumerate()
+            .map(|(i, &byte)| (f64::from(byte) - map(i % 3, f64::from(frame[i]))).abs());
+        errors.sum::<f64>() / out.len() as f64
+    };
+    let flat = exported(ops, &picture, 1.0);
+    assert!(flat.iter().all(|&byte| byte == 0), "detail on nothing");
+    let orange = ColourMap {
+        matrix: [[-0.8, 0.0, 0.0], [0.0, -0.5, 0.0], [0.0, 0.0, -0.2]],
+        offset: [240.0 / 255.0, 180.0 / 255.0, 90.0 / 255.0],
+    };
+    ops.colour_map(&content, &orange, &mut picture).unwrap();
+    let [plain, guided] = [0.0, 1.0].map(|detail| error(&exported(ops, &picture, detail)));
+    assert!(guided < 0.2 * plain, "{guided} after {plain}");
+}
+
+/// A picture of the frame's own size is its bytes again, whatever guides it to what; and at no strength so is the frame.
 pub fn bytes_survive<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 33);
     for (width, height) in [(1, 1), (7, 1), (1, 9), (31, 33), (65, 47)] {
         let rgb: Vec<u8> = (0..width * height * 3).map(|i| i as u8).collect();
-        let mut picture = pair.ops.tensor(framed((width, height), 2)).unwrap();
-        pair.ops.import(&rgb, width, height, 2, &mut picture).unwrap();
-        let mut out = vec![77; rgb.len()];
         let other = pair.random.bytes(rgb.len());
-        pair.ops
-            .export(
-                &picture,
-                2,
-                Mix {
-                    strength: 1.0,
-                    detail: 0.0,
-                },
-                &other,
-                width,
-                height,
-                &mut out,
-            )
-            .unwrap();
-        assert_eq!(out, rgb);
-        pair.ops.fill(0.0, &mut picture).unwrap();
-        pair.ops
-            .export(
-                &picture,
-                2,
-                Mix {
-                    strength: 1.0,
-                    detail: 1.0,
-                },
-                &other,
-                width,
-                height,
-                &mut out,
-            )
-            .unwrap();
-        assert_eq!(out, other);
-        pair.ops
-            .export(
-                &picture,
-                2,
-                Mix {
-                    strength: 0.0,
-                    detail: 0.0,
-                },
-                &other,
-                width,
-                height,
-                &mut out,
-            )
-            .unwrap();
-        assert_eq!(out, other);
+        let mut picture = pair.ops.tensor(framed((width, height), 2)).unwrap();
+        let mut content = pair.ops.tensor(framed((width, height), 2)).unwrap();
+        pair.ops.import(&rgb, width, height, 2, &mut picture).unwrap();
+        pair.ops.import(&other, width, height, 2, &mut content).unwrap();
+        for (strength, detail, expected) in [
+            (1.0, 0.0, &rgb),
+            (1.0, 1.0, &rgb),
+            (0.0, 0.0, &other),
+            (0.0, 1.0, &other),
+        ] {
+            let mix = Mix { strength, detail };
+            let mut out = vec![77; rgb.len()];
+            pair.ops
+                .export(&picture, &content, 2, mix, &other, width, height, &mut out)
+                .unwrap();
+            assert_eq!(&out, expected, "{mix:?}");
+        }
     }
 }
 

@@ -166,8 +166,11 @@ fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
         .chain(statistics.covariance.into_iter().flatten());
     seen.push(("colour_statistics", numbers.flat_map(bits).collect()));
     let mut out = vec![0; rgb.len()];
+    let mut content = ops.tensor(Shape::new(3, 131, 99)).unwrap();
+    ops.import(&rgb, 200, 100, 4, &mut content).unwrap();
     ops.export(
         &larger,
+        &content,
         4,
         Mix {
             strength: 0.9,

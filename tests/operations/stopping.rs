@@ -55,6 +55,7 @@ pub fn cancelling<B: Backend>(ops: &mut B, cancel: &CancelToken) {
                 "export",
                 ops.export(
                     &picture,
+                    &picture,
                     0,
                     Mix {
                         strength: 1.0,

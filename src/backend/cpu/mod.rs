@@ -7,6 +7,7 @@
 #![allow(clippy::needless_range_loop)]
 
 mod conv;
+mod export;
 mod gram;
 mod layout;
 mod memory;
@@ -48,6 +49,7 @@ pub struct Cpu {
     matrices: Buffer<f32>,
     /// Half-resampled pictures.
     lines: Vec<f32>,
+    exporting: export::Scratch,
 }
 
 impl Cpu {
@@ -70,6 +72,7 @@ impl Cpu {
             cancel,
             matrices: Buffer::zeros(0, &in_use)?,
             lines: Vec::new(),
+            exporting: export::Scratch::default(),
             in_use,
         })
     }
@@ -252,6 +255,7 @@ impl Backend for Cpu {
     fn export(
         &mut self,
         picture: &Tensor,
+        content: &Tensor,
         border: usize,
         mix: Mix,
         rgb: &[u8],
@@ -259,10 +263,17 @@ impl Backend for Cpu {
         height: usize,
         out: &mut [u8],
     ) -> Result<()> {
-        let (lines, cancel) = (&mut self.lines, &self.cancel);
-        let (values, shape) = (picture.values(), picture.layout.shape);
+        assert_eq!(picture.layout, content.layout);
+        let painting = export::Painting {
+            picture: picture.values(),
+            content: content.values(),
+            shape: picture.layout.shape,
+            border,
+        };
+        let frame = export::Frame { rgb, width, height };
+        let (scratch, cancel, level) = (&mut self.exporting, &self.cancel, self.level);
         self.workers.run(cancel, || {
-            picture::export(values, shape, border, mix, rgb, width, height, out, lines, cancel);
+            export::export(level, painting, mix, frame, out, scratch, cancel);
         })?;
         self.finished()
     }

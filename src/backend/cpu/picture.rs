@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::layout::Layout;
 use super::parallel::{each, sum};
 use crate::backend::resample::{Taps, mirrored};
-use crate::backend::{CancelToken, ColourMap, ColourStatistics, Mix, Shape};
+use crate::backend::{CancelToken, ColourMap, ColourStatistics, Shape};
 
 /// The inside of a picture with a margin.
 fn inside(shape: Shape, border: usize) -> (usize, usize) {
@@ -15,6 +15,9 @@ fn inside(shape: Shape, border: usize) -> (usize, usize) {
 }
 
 /// Bytes [height, width, 3] → the inside of `picture`. `lines` is scratch space.
+///
+/// Frames are shrunk as a rule: columns come first, for which whole rows of bytes are added up and which leave little to
+/// be done along rows.
 #[allow(clippy::too_many_arguments)]
 pub fn import(
     rgb: &[u8],
@@ -27,73 +30,41 @@ pub fn import(
     cancel: &CancelToken,
 ) {
     assert!(rgb.len() == width * height * 3 && shape.channels == 3);
-    let (_, inner_width) = inside(shape, border);
-    let across = Taps::new(width, inner_width);
-    lines.resize(3 * height * inner_width, 0.0);
-    lines
-        .par_chunks_mut(inner_width)
+    let (inner_height, inner_width) = inside(shape, border);
+    let (across, down) = (Taps::new(width, inner_width), Taps::new(height, inner_height));
+    let row_bytes = width * 3;
+    lines.resize(inner_height * row_bytes, 0.0);
+    lines.par_chunks_mut(row_bytes).enumerate().for_each(|(y, out)| {
+        if cancel.is_cancelled() {
+            return;
+        }
+        let (top, weights) = down.of(y);
+        out.fill(0.0);
+        for (row, weight) in rgb[top * row_bytes..].chunks_exact(row_bytes).zip(weights) {
+            for (out, &byte) in out.iter_mut().zip(row) {
+                *out += weight * f32::from(byte);
+            }
+        }
+    });
+    let lines = &*lines;
+    picture
+        .par_chunks_mut(shape.width)
         .enumerate()
         .for_each(|(line, out)| {
-            if cancel.is_cancelled() {
+            let (channel, y) = (line / shape.height, line % shape.height);
+            if y < border || y >= border + inner_height {
                 return;
             }
-            let (channel, y) = (line / height, line % height);
-            let row = &rgb[y * width * 3..][..width * 3];
-            for (x, out) in out.iter_mut().enumerate() {
+            let row = &lines[(y - border) * row_bytes..][..row_bytes];
+            for (x, out) in out[border..border + inner_width].iter_mut().enumerate() {
                 let (first, weights) = across.of(x);
-                let bytes = row[first * 3 + channel..].iter().step_by(3);
+                let values = row[first * 3 + channel..].iter().step_by(3);
                 *out = weights
                     .iter()
-                    .zip(bytes)
-                    .map(|(w, &byte)| w * f32::from(byte))
+                    .zip(values)
+                    .map(|(w, value)| w * value)
                     .sum::<f32>()
                     / 255.0;
-            }
-        });
-    resample_columns(lines, height, border, picture, shape);
-}
-
-/// Lays the inside of `picture`, resampled, onto `rgb`.
-#[allow(clippy::too_many_arguments)]
-pub fn export(
-    picture: &[f32],
-    shape: Shape,
-    border: usize,
-    mix: Mix,
-    rgb: &[u8],
-    width: usize,
-    height: usize,
-    out: &mut [u8],
-    lines: &mut Vec<f32>,
-    cancel: &CancelToken,
-) {
-    assert!(rgb.len() == width * height * 3 && out.len() == rgb.len() && shape.channels == 3);
-    let (inner_height, _) = inside(shape, border);
-    resample_rows(picture, shape, border, width, lines);
-    let lines = &*lines;
-    let down = Taps::new(inner_height, height);
-    let row_bytes = width * 3;
-    out.par_chunks_mut(row_bytes)
-        .zip(rgb.par_chunks(row_bytes))
-        .enumerate()
-        .for_each(|(y, (out, rgb))| {
-            if cancel.is_cancelled() {
-                return;
-            }
-            let (top, weights) = down.of(y);
-            for channel in 0..3 {
-                let lines = &lines[(channel * inner_height + top) * width..];
-                for x in 0..width {
-                    let sample: f32 = weights
-                        .iter()
-                        .enumerate()
-                        .map(|(line, w)| w * lines[line * width + x])
-                        .sum();
-                    let at = x * 3 + channel;
-                    let original = f32::from(rgb[at]);
-                    let painted = (mix.detail * original + 255.0 * sample).clamp(0.0, 255.0);
-                    out[at] = ((1.0 - mix.strength) * original + mix.strength * painted).round() as u8;
-                }
             }
         });
 }

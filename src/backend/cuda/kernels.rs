@@ -227,8 +227,8 @@ kernels! {
     conv_picture: [conv_forward_picture, conv_backward_picture];
     layout: [block_f16, unblock_f32, fill_f32, fill_f16];
     picture: [
-        import_rows, resample_rows, resample_columns, export_columns, mirror_border, colour_sums, colour_sums_finish,
-        colour_map, stillness, centre,
+        import_rows, resample_rows, resample_columns, guides, export_columns, mirror_border, colour_sums,
+        colour_sums_finish, colour_map, stillness, centre,
     ];
     pool: [pool_f16, pool_backward_f16, pool_f32, pool_backward_f32];
     losses: [

@@ -392,6 +392,7 @@ impl Backend for Cuda {
     fn export(
         &mut self,
         picture: &Tensor,
+        content: &Tensor,
         border: usize,
         mix: Mix,
         rgb: &[u8],
@@ -399,7 +400,7 @@ impl Backend for Cuda {
         height: usize,
         out: &mut [u8],
     ) -> Result<()> {
-        pictures::export(self, picture, border, mix, rgb, (width, height), out)
+        pictures::export(self, (picture, content), border, mix, rgb, (width, height), out)
     }
 
     fn resize(&mut self, from: &Tensor, border: usize, to: &mut Tensor) -> Result<()> {

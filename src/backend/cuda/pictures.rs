@@ -4,7 +4,7 @@
 
 use super::kernels::{Grid, arguments};
 use super::{Cuda, Tensor};
-use crate::backend::{ColourMap, ColourStatistics, Interpolation, Mix, Result, Shape};
+use crate::backend::{ColourMap, ColourStatistics, Interpolation, Mix, Result, Shape, guide};
 
 /// Height and width without a margin of `border` pixels.
 fn inside(shape: Shape, border: usize) -> (usize, usize) {
@@ -52,9 +52,12 @@ pub fn import(
     Ok(())
 }
 
+/// Planes that guide a picture: the slopes of its three colours, and the content's luma.
+const GUIDES: usize = 4;
+
 pub fn export(
     ops: &mut Cuda,
-    picture: &Tensor,
+    (picture, content): (&Tensor, &Tensor),
     border: usize,
     mix: Mix,
     rgb: &[u8],
@@ -63,7 +66,8 @@ pub fn export(
 ) -> Result<()> {
     ops.poll()?;
     let size = 3 * width * height;
-    assert!(rgb.len() == size && out.len() == size && picture.layout.shape.channels == 3);
+    assert!(rgb.len() == size && out.len() == size);
+    assert!(picture.layout == content.layout && picture.layout.shape.channels == 3);
     let Shape {
         height: tall,
         width: wide,
@@ -71,7 +75,15 @@ pub fn export(
     } = picture.layout.shape;
     let (rows, columns) = inside(picture.layout.shape, border);
     let (across, down) = (ops.taps(columns, width)?, ops.taps(rows, height)?);
-    let lines = ops.scratch.lines(3 * rows * width)?.pointer();
+    let Mix { strength, detail } = mix;
+    // The lines of the picture, those of its guides, and the guides before they are resampled.
+    let (plain, guided, guides) = (3 * rows * width, GUIDES * rows * width, GUIDES * rows * columns);
+    let count = if detail == 0.0 {
+        plain
+    } else {
+        plain + guided + guides
+    };
+    let lines = ops.scratch.lines(count)?.pointer();
     let (first, weights) = (across.first.pointer(), across.weights.pointer());
     let arguments = arguments![
         picture.pointer(),
@@ -85,11 +97,37 @@ pub fn export(
         lines,
         width,
     ];
-    ops.launch(|k| &k.resample_rows, Grid::over(3 * rows * width), arguments)?;
+    ops.launch(|k| &k.resample_rows, Grid::over(plain), arguments)?;
+    if detail != 0.0 {
+        let guided_lines = lines.beyond(plain * size_of::<f32>());
+        let planes = guided_lines.beyond(guided * size_of::<f32>());
+        let arguments = arguments![
+            picture.pointer(),
+            content.pointer(),
+            tall,
+            wide,
+            border,
+            guide::EPSILON,
+            planes,
+        ];
+        ops.launch(|k| &k.guides, Grid::over(rows * columns), arguments)?;
+        let arguments = arguments![
+            planes,
+            GUIDES,
+            rows,
+            columns,
+            0_usize,
+            first,
+            weights,
+            across.width,
+            guided_lines,
+            width,
+        ];
+        ops.launch(|k| &k.resample_rows, Grid::over(guided), arguments)?;
+    }
     let bytes = ops.transfers.frame(rgb, (width, height), &ops.stream)?.pointer();
     let painted = ops.transfers.painted(size)?.pointer();
     let (first, weights) = (down.first.pointer(), down.weights.pointer());
-    let Mix { strength, detail } = mix;
     let arguments = arguments![
         lines, rows, first, weights, down.width, bytes, painted, width, height, strength, detail,
     ];
