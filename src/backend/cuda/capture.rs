@@ -9,12 +9,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::Ordering;
 
 use cudarc::driver::CudaGraph;
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 
 use super::Cuda;
+use super::exponents::Exponent;
 use super::kernels::{Grid, arguments};
 use super::memory::{Buffer, Pointer};
 use crate::backend::{Capture, Result};
@@ -25,12 +26,6 @@ const HIGHEST: f32 = 4_294_967_296.0;
 const STRIDE: f32 = 16.0;
 /// Where it ends, whatever comes out: gradients that large are no numbers.
 const LOWEST: f32 = 1.0 / 4_294_967_296.0;
-
-/// By what power of two a tensor's numbers are multiplied. Shared with the steps that were written down with it.
-pub type Exponent = Arc<AtomicI32>;
-
-/// The exponent of a tensor of zeros, which fits all.
-pub const ANY: i32 = i32::MIN;
 
 /// What is kept of a step.
 struct Step {

@@ -12,6 +12,7 @@ mod capture;
 mod convolution;
 mod device;
 mod error;
+mod exponents;
 mod filter;
 mod kernels;
 mod layout;
@@ -26,7 +27,6 @@ mod transfer;
 mod vectors;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use cudarc::driver::CudaStream;
 
@@ -34,9 +34,10 @@ use super::{
     AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Interpolation,
     Mix, Pooling, Result, Scalar, Shape, Slot,
 };
-use capture::{ANY, Exponent, Recording, Scale};
+use capture::{Recording, Scale};
 use device::Device;
 pub use error::Unavailable;
+use exponents::{ANY, Exponent};
 pub use filter::Filter;
 use kernels::{Argument, Grid, Kernel, Kernels};
 use layout::{Layout, mask_bytes};
@@ -187,70 +188,6 @@ impl Cuda {
 
     fn overflow(&self) -> Pointer {
         self.scale.overflow
-    }
-
-    /// The exponent of a tensor, [`ANY`] if it is all zeros.
-    fn exponent_or_any(&mut self, tensor: &Tensor) -> i32 {
-        if let Some(recording) = &mut self.recording {
-            recording.read(&tensor.exponent);
-        }
-        tensor.exponent.load(Ordering::Relaxed)
-    }
-
-    fn exponent(&mut self, tensor: &Tensor) -> i32 {
-        match self.exponent_or_any(tensor) {
-            ANY => 0,
-            exponent => exponent,
-        }
-    }
-
-    fn set_exponent(&mut self, tensor: &Tensor, exponent: i32) {
-        if let Some(recording) = &mut self.recording {
-            recording.wrote(&tensor.exponent);
-        }
-        tensor.exponent.store(exponent, Ordering::Relaxed);
-    }
-
-    /// Notes that a tensor is all zeros.
-    fn set_nothing(&mut self, tensor: &Tensor) {
-        self.set_exponent(tensor, ANY);
-    }
-
-    /// That of tensors which must have the same, zeros apart.
-    fn common_exponent(&mut self, tensors: &[&Tensor]) -> i32 {
-        let mut common = ANY;
-        for tensor in tensors {
-            match self.exponent_or_any(tensor) {
-                ANY => (),
-                exponent => {
-                    assert!(common == ANY || common == exponent, "{common} is not {exponent}");
-                    common = exponent;
-                }
-            }
-        }
-        if common == ANY { 0 } else { common }
-    }
-
-    /// For passes that have no factors to fold an exponent into.
-    fn assert_same_exponents(&mut self, tensors: &[&Tensor]) {
-        let exponent = self.common_exponent(tensors);
-        for tensor in tensors {
-            self.set_exponent(tensor, exponent);
-        }
-    }
-
-    /// For Σ (a − t)² and what it adds to the gradient: the factors that undo the exponents of `a` and `target` and
-    /// bring in the gradient's. A gradient of zeros takes the one that fits `a`.
-    fn factors_of_error(&mut self, a: &Tensor, target: &Tensor, gradient: &Tensor) -> (f32, f32) {
-        let exponent = self.common_exponent(&[a, target]);
-        let of_gradient = match self.exponent_or_any(gradient) {
-            ANY => {
-                self.set_exponent(gradient, -exponent);
-                -exponent
-            }
-            other => other,
-        };
-        (2.0_f32.powi(-2 * exponent), 2.0_f32.powi(of_gradient - exponent))
     }
 }
 
