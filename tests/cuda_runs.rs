@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The card's gradient is the gradient, and its runs end where those in f32 do.
+//! The card's gradient is the gradient, and its runs end where those in f32 do, on whatever thread.
 
+#[path = "cuda/faint.rs"]
+mod faint;
 #[path = "cuda/gradients.rs"]
 mod gradients;
 #[path = "cuda/runs.rs"]
@@ -12,3 +14,5 @@ mod scene;
 mod setup;
 #[path = "cuda/start.rs"]
 mod start;
+#[path = "cuda/threads.rs"]
+mod threads;

@@ -80,4 +80,10 @@ impl Device {
     pub fn bind(&self) -> Result<()> {
         self.checked("context", self.context.bind_to_thread())
     }
+
+    /// The same for whoever gives something back, and whether it worked. What went wrong when another thing was dropped, which
+    /// cudarc tells the next who binds, is no reason to keep this one.
+    pub fn bind_to_give_back(&self) -> bool {
+        self.bind().is_ok() || self.bind().is_ok()
+    }
 }
