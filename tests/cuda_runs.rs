@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The card's gradient is the gradient, and its runs end where those in f32 do, on whatever thread.
+//! The card's gradient is the gradient, its runs end where those in f32 do, on whatever thread, and what it writes down
+//! of a step holds.
 
+#[path = "cuda/captures.rs"]
+mod captures;
 #[path = "cuda/faint.rs"]
 mod faint;
 #[path = "cuda/gradients.rs"]

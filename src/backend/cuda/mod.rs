@@ -82,7 +82,7 @@ pub struct Cuda {
     scratch: Scratch,
     /// Of the step that is being performed.
     scale: Scale,
-    /// While a step is written down.
+    /// While a step is performed or written down.
     recording: Option<Recording>,
     cancel: CancelToken,
 }

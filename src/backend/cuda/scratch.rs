@@ -28,7 +28,7 @@ pub struct Scratch {
     lines: Buffer,
     /// Tables by (inputs, outputs).
     taps: HashMap<(usize, usize), Arc<Table>>,
-    /// Counts how often something grew: a captured step knows the addresses of then.
+    /// Counts how often something moved or went: a captured step knows the addresses of then.
     pub generation: u64,
     /// While a step is written down.
     pub fixed: bool,
@@ -113,6 +113,8 @@ impl Scratch {
             return Ok(table.clone());
         }
         if self.taps.len() >= MOST_TABLES {
+            // A captured step may know the addresses of some.
+            self.generation += 1;
             self.taps.clear();
         }
         let taps = Taps::new(inputs, outputs);
