@@ -17,5 +17,7 @@ mod scene;
 mod setup;
 #[path = "cuda/start.rs"]
 mod start;
+#[path = "cuda/storage.rs"]
+mod storage;
 #[path = "cuda/threads.rs"]
 mod threads;
