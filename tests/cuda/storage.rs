@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How tensors lie in the card's memory.
+//! How tensors lie in the card's memory, and which cannot.
 
-use gstneuralstyle::backend::{Backend, CancelToken, Scalar, Shape, Slot};
+use gstneuralstyle::backend::{Backend, CancelToken, Error, Scalar, Shape, Slot};
 
 use crate::faint::{SHAPE, faint_filter, uploaded, values};
 use crate::start;
@@ -27,4 +27,22 @@ fn zeros_take_the_scale_of_what_is_added_to_them() {
     let (added, activations) = (values(&mut ops, &gradient), values(&mut ops, &activations));
     let doubled: Vec<f32> = activations.iter().map(|value| 2.0 * value).collect();
     assert_eq!(added, doubled);
+}
+
+#[test]
+fn what_the_kernels_cannot_count_is_refused() {
+    let Some(mut ops) = start::cuda(CancelToken::new()) else {
+        return;
+    };
+    for shape in [
+        Shape::new(8, 1, 1 << 15),
+        Shape::new(8, 1 << 15, 1),
+        Shape::new(64, 8192, 8192),
+    ] {
+        assert!(
+            matches!(ops.mask(shape), Err(Error::OutOfMemory { .. })),
+            "{shape:?}"
+        );
+    }
+    assert!(ops.mask(Shape::new(8, 1, (1 << 15) - 1)).is_ok());
 }

@@ -39,7 +39,7 @@ use device::Device;
 pub use error::Unavailable;
 use exponents::{ANY, Exponent};
 pub use filter::Filter;
-use kernels::{Argument, Grid, Kernel, Kernels};
+use kernels::{Argument, Grid, Kernel, Kernels, countable};
 use layout::{Layout, mask_bytes};
 use memory::{Buffer, Memory, Pointer};
 pub use probe::{Card, cards};
@@ -191,8 +191,8 @@ impl Cuda {
     }
 }
 
-/// As many numbers as the kernels can count in 32 bits, where the last launch may run past the end by a grid of blocks.
-const MOST_ELEMENTS: usize = (1 << 31) - (1 << 18);
+/// The kernels of convolutions keep row and column in 16 bits each, one of them for the sign.
+const MOST_ROWS: usize = 1 << 15;
 
 impl Backend for Cuda {
     type Tensor = Tensor;
@@ -237,10 +237,7 @@ impl Backend for Cuda {
         let layouts = shapes.iter().map(|&shape| Layout::of(shape));
         let most = layouts.clone().map(|layout| layout.stored()).max().unwrap_or(0);
         let bytes = layouts.map(|layout| layout.bytes()).max().unwrap_or(0);
-        if most >= MOST_ELEMENTS {
-            // No card has room for a step of that size either.
-            return Err(Error::OutOfMemory { bytes });
-        }
+        countable(most, bytes)?;
         Ok(Tensor {
             layout: Layout::of(shapes.first().copied().unwrap_or_default()),
             buffer: self.memory.zeros(bytes)?,
@@ -259,9 +256,15 @@ impl Backend for Cuda {
     }
 
     fn mask(&mut self, shape: Shape) -> Result<Mask> {
+        // Where pooling follows there is no tensor of this shape, but the kernels count its elements all the same.
+        let bytes = mask_bytes(shape);
+        countable(Layout::forced(shape).stored(), bytes)?;
+        if shape.height.max(shape.width) >= MOST_ROWS {
+            return Err(Error::OutOfMemory { bytes });
+        }
         Ok(Mask {
             shape,
-            buffer: self.memory.zeros(mask_bytes(shape))?,
+            buffer: self.memory.zeros(bytes)?,
         })
     }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::kernels::MOST_BLOCKS;
+use super::kernels::{MOST_BLOCKS, countable};
 use super::memory::{Buffer, Memory, Pointer};
 use crate::backend::resample::Taps;
 use crate::backend::{Error, Result};
@@ -84,6 +84,7 @@ impl Scratch {
 
     /// Room for `count` floats.
     pub fn lines(&mut self, count: usize) -> Result<&Buffer> {
+        countable(count, count * size_of::<f32>())?;
         self.roomy(|scratch| &mut scratch.lines, count * size_of::<f32>())?;
         Ok(&self.lines)
     }

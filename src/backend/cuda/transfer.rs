@@ -11,6 +11,7 @@ use std::sync::Arc;
 use cudarc::driver::{CudaEvent, CudaStream};
 
 use super::device::Device;
+use super::kernels::countable;
 use super::memory::{Buffer, Memory, Pinned};
 use crate::backend::Result;
 
@@ -125,6 +126,7 @@ impl Transfers {
         (width, height): (usize, usize),
         stream: &CudaStream,
     ) -> Result<&Buffer> {
+        countable(rgb.len(), rgb.len())?;
         let Self {
             device,
             memory,
