@@ -175,12 +175,38 @@ pub fn weighted_squared_error(
     }
 }
 
-/// Pixels of which one block adds up the products, and in how many pieces that cuts a picture: few enough that a sum
-/// in f32 stays close, and as many as fill the card.
-fn gram_splits(pixels: usize, tiles: usize, multiprocessors: usize) -> (usize, usize) {
-    let wanted = (2 * multiprocessors).div_ceil(tiles);
-    let per_split = pixels.div_ceil(wanted).next_multiple_of(32).clamp(128, 2048);
-    (per_split, pixels.div_ceil(per_split))
+/// Into what blocks a Gram matrix is cut.
+pub struct GramPlan {
+    /// Of 64 × 64 channels, on and above the diagonal.
+    tiles: usize,
+    /// Pixels of which one block adds up the products: few enough that a sum in f32 stays close, and that there are
+    /// blocks to fill the card.
+    per_split: usize,
+    splits: usize,
+}
+
+impl GramPlan {
+    pub fn new(pixels: usize, lanes: usize, multiprocessors: usize) -> Self {
+        let side = lanes.div_ceil(64);
+        let tiles = side * (side + 1) / 2;
+        let wanted = (2 * multiprocessors).div_ceil(tiles);
+        let per_split = pixels.div_ceil(wanted).next_multiple_of(32).clamp(128, 2048);
+        Self {
+            tiles,
+            per_split,
+            splits: pixels.div_ceil(per_split),
+        }
+    }
+
+    /// Floats that the parts take.
+    pub fn partials(&self) -> usize {
+        self.splits * self.tiles * 64 * 64
+    }
+}
+
+/// Numbers of the pack of a symmetric matrix.
+pub fn packed_matrix(lanes: usize) -> usize {
+    lanes.next_multiple_of(32) * lanes
 }
 
 pub fn gram(ops: &mut Cuda, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result<()> {
@@ -196,10 +222,13 @@ pub fn gram(ops: &mut Cuda, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result
         network::block(ops, a, narrow, 0, Pointer::NULL, Pointer::NULL)?;
         narrow
     };
-    let side = lanes.div_ceil(64);
-    let tiles = side * (side + 1) / 2;
-    let (per_split, splits) = gram_splits(pixels, tiles, ops.multiprocessors());
-    let products = ops.scratch.products(splits * tiles * 64 * 64)?;
+    let plan = GramPlan::new(pixels, lanes, ops.multiprocessors());
+    let products = ops.scratch.products(plan.partials())?;
+    let GramPlan {
+        tiles,
+        per_split,
+        splits,
+    } = plan;
     let arguments = arguments![values, pixels, lanes, per_split, products];
     ops.launch(
         |k| &k.gram_partials,
@@ -250,7 +279,7 @@ pub fn gram_backward(
         return ops.launch(|k| &k.gram_backward_f32, Grid::over(pixels), arguments);
     }
     let lanes = lanes(channels);
-    let packed = lanes.next_multiple_of(32) * lanes;
+    let packed = packed_matrix(lanes);
     let partials = ops.scratch.partials().pointer();
     let (scale, pack) = ops.scratch.matrix(packed)?;
     let peaks = Grid::over(channels * channels);
@@ -348,8 +377,10 @@ mod tests {
     #[test]
     fn a_gram_matrix_is_cut_into_pieces_that_hold_all_pixels() {
         for pixels in [1, 127, 129, 2304, 147_456] {
-            for tiles in [1, 3, 36] {
-                let (per_split, splits) = gram_splits(pixels, tiles, 46);
+            for lanes in [64, 128, 512] {
+                let GramPlan {
+                    per_split, splits, ..
+                } = GramPlan::new(pixels, lanes, 46);
                 assert!(per_split % 32 == 0 && per_split <= 2048);
                 assert!(per_split * splits >= pixels && per_split * (splits - 1) < pixels);
             }

@@ -32,7 +32,7 @@ use cudarc::driver::CudaStream;
 
 use super::{
     AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Interpolation,
-    Mix, Pooling, Result, Scalar, Shape, Slot,
+    Mix, Pooling, Result, Scalar, Shape, Slot, Work,
 };
 use capture::{Recording, Scale};
 use device::Device;
@@ -221,8 +221,7 @@ impl Backend for Cuda {
 
     fn available_bytes(&self) -> Option<usize> {
         let (free, total) = self.device.context.mem_get_info().ok()?;
-        // Scratch space is not part of any plan.
-        Some(free.saturating_sub((total / 16).min(SCRATCH)))
+        Some(free.saturating_sub((total / 32).min(UNPLANNED)))
     }
 
     fn tensor(&mut self, shape: Shape) -> Result<Tensor> {
@@ -243,6 +242,10 @@ impl Backend for Cuda {
             buffer: self.memory.zeros(bytes)?,
             exponent: Exponent::new(ANY.into()),
         })
+    }
+
+    fn scratch_bytes(&self, work: &[Work]) -> usize {
+        scratch::planned(work, self.multiprocessors())
     }
 
     fn shape(&self, tensor: &Tensor) -> Shape {
@@ -536,5 +539,6 @@ impl Backend for Cuda {
     }
 }
 
-/// What is left to scratch space when a plan is held against the free memory: more than any step was seen to take.
-const SCRATCH: usize = 64 << 20;
+/// What is left to the driver, for steps that are written down, and to small tables when a plan is held against the free
+/// memory.
+const UNPLANNED: usize = 16 << 20;
