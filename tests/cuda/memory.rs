@@ -2,7 +2,7 @@
 
 //! What painting takes of a card's memory is known beforehand, and where that is too much the user is told what would fit.
 
-use gstneuralstyle::backend::CancelToken;
+use gstneuralstyle::backend::{Backend, CancelToken, FilterData};
 use gstneuralstyle::gatys::NetworkChoice;
 use gstneuralstyle::stylizer::{BackendChoice, Controls, Error, Frame, Options, Stats, Stylizer};
 
@@ -83,4 +83,40 @@ fn what_is_planned_on_a_card_is_what_is_then_in_use() {
     println!("{planned} planned, {in_use} in use");
     // Tables of a resampling are not in the figure.
     assert!((planned / in_use - 1.0).abs() < 0.01, "{planned} {in_use}");
+}
+
+#[test]
+fn two_elements_have_one_set_of_weights() {
+    let Some(gpu) = SoftGpu::take() else { return };
+    let (Some(mut one), Some(mut other)) = (start::cuda(CancelToken::new()), start::cuda(CancelToken::new()))
+    else {
+        return;
+    };
+    let data = FilterData {
+        outputs: 5,
+        inputs: 9,
+        weights: vec![0.5; 5 * 9 * 9],
+        bias: vec![0.0; 5],
+    };
+    let mut changed = data.clone();
+    changed.bias[4] = 1.0;
+    let before = [one.bytes_in_use(), other.bytes_in_use()];
+    gpu.faults("");
+    let first = one.filter(&data).unwrap();
+    let allocations = gpu.count("alloc");
+    let second = other.filter(&data).unwrap();
+    assert_eq!(gpu.count("alloc"), allocations);
+    let third = other.filter(&changed).unwrap();
+    assert!(gpu.count("alloc") > allocations, "those are others");
+    drop(third);
+    // Each who uses them says so, and the last frees them.
+    let taken = one.bytes_in_use() - before[0];
+    assert!(taken > 0 && other.bytes_in_use() - before[1] == taken);
+    let live = gpu.count("live");
+    drop((first, one));
+    assert_eq!(other.bytes_in_use() - before[1], taken);
+    let without_one = gpu.count("live");
+    drop(second);
+    assert_eq!(other.bytes_in_use(), before[1]);
+    assert!(without_one < live && gpu.count("live") < without_one);
 }

@@ -45,6 +45,23 @@ impl Memory {
         self.in_use.load(Ordering::Relaxed)
     }
 
+    /// The same, but what is taken here is not counted.
+    pub fn uncounted(&self) -> Self {
+        Self {
+            in_use: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Counts `bytes` that have been taken elsewhere.
+    pub fn hold(&self, bytes: usize) -> Held {
+        self.in_use.fetch_add(bytes, Ordering::Relaxed);
+        Held {
+            bytes,
+            in_use: self.in_use.clone(),
+        }
+    }
+
     /// `bytes` zeros.
     pub fn zeros(&self, bytes: usize) -> Result<Buffer> {
         self.device.bind()?;
@@ -93,6 +110,18 @@ impl Memory {
             *buffer = self.zeros(bytes)?;
         }
         Ok(grows)
+    }
+}
+
+/// Bytes that are counted for as long as this lives.
+pub struct Held {
+    bytes: usize,
+    in_use: Arc<AtomicUsize>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.in_use.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

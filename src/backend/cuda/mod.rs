@@ -169,7 +169,7 @@ impl Cuda {
 
     /// Bytes → the card.
     fn send(&self, bytes: &[u8]) -> Result<Buffer> {
-        self.transfers.send(bytes, &self.stream)
+        self.transfers.send(bytes, &self.memory, &self.stream)
     }
 
     fn taps(&mut self, inputs: usize, outputs: usize) -> Result<Arc<Table>> {
@@ -177,9 +177,10 @@ impl Cuda {
             scratch,
             transfers,
             stream,
+            memory,
             ..
         } = self;
-        scratch.taps(inputs, outputs, |bytes| transfers.send(bytes, stream))
+        scratch.taps(inputs, outputs, |bytes| transfers.send(bytes, memory, stream))
     }
 
     fn loss_scale(&self) -> Pointer {
@@ -278,7 +279,8 @@ impl Backend for Cuda {
     fn filter(&mut self, data: &FilterData) -> Result<Filter> {
         self.poll()?;
         let picture = !Layout::of(Shape::new(data.inputs, 1, 1)).blocked;
-        Filter::new(data, picture, |bytes| self.send(bytes))
+        let send = |bytes: &[u8], memory: &Memory| self.transfers.send(bytes, memory, &self.stream);
+        Filter::new(&self.device.filters, data, picture, &self.memory, send)
     }
 
     fn upload(&mut self, data: &[f32], tensor: &mut Tensor) -> Result<()> {

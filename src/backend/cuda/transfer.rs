@@ -104,8 +104,8 @@ impl Transfers {
     }
 
     /// New memory of the card with `bytes` in it. Not for a step: the host waits until they are there.
-    pub fn send(&self, bytes: &[u8], stream: &CudaStream) -> Result<Buffer> {
-        let buffer = self.memory.zeros(bytes.len())?;
+    pub fn send(&self, bytes: &[u8], memory: &Memory, stream: &CudaStream) -> Result<Buffer> {
+        let buffer = memory.zeros(bytes.len())?;
         let mut pinned = Pinned::new(&self.device, bytes.len())?;
         pinned.bytes()?[..bytes.len()].copy_from_slice(bytes);
         pinned.send(bytes.len(), &buffer, stream)?;
