@@ -36,29 +36,52 @@ fn placed(coefficient: &Scalar<Tensor>) -> (Pointer, usize) {
     (coefficient.of.pointer(), coefficient.at)
 }
 
+/// The kernel for planar tensors and that for blocked ones.
+type ByLayout = (fn(&Kernels) -> &Kernel, fn(&Kernels) -> &Kernel);
+
+/// A term of the loss: a pass that adds to `gradient` and whose sum goes into a slot. The kernels differ in the `operands` that
+/// come first, and in whether they are told the count of numbers. Those for planar tensors know no scale of gradients.
+#[allow(clippy::too_many_arguments)]
+fn term(
+    ops: &mut Cuda,
+    (planar, blocked): ByLayout,
+    operands: &[Argument],
+    counted: bool,
+    (of_sum, of_gradient): (f32, f32),
+    coefficient: Scalar<Tensor>,
+    gradient: &Tensor,
+    sum: Slot<Tensor>,
+) -> Result<()> {
+    let (knob, at) = placed(&coefficient);
+    let (layout, count) = (gradient.layout, gradient.layout.stored());
+    let mut arguments = operands.to_vec();
+    arguments.extend_from_slice(arguments![knob, at, of_gradient]);
+    if layout.blocked {
+        arguments.push(ops.loss_scale().into());
+    }
+    arguments.push(gradient.pointer().into());
+    if counted {
+        arguments.push(count.into());
+    }
+    arguments.push(ops.scratch.partials().pointer().into());
+    if layout.blocked {
+        arguments.push(ops.overflow().into());
+        summed(ops, blocked, Grid::over(count / 8), &arguments, of_sum, sum)
+    } else {
+        summed(ops, planar, Grid::over(count), &arguments, of_sum, sum)
+    }
+}
+
 pub fn squared_norm(ops: &mut Cuda, a: &Tensor, sum: Slot<Tensor>) -> Result<()> {
     let (at, count) = (a.pointer(), a.layout.stored());
     let partials = ops.scratch.partials().pointer();
     let arguments = arguments![at, count, partials];
     if a.layout.blocked {
-        let factor = power(-2 * ops.exponent(a));
-        summed(
-            ops,
-            |k| &k.squared_norm_f16,
-            Grid::over(count / 8),
-            arguments,
-            factor,
-            sum,
-        )
+        let (grid, factor) = (Grid::over(count / 8), power(-2 * ops.exponent(a)));
+        summed(ops, |k| &k.squared_norm_f16, grid, arguments, factor, sum)
     } else {
-        summed(
-            ops,
-            |k| &k.squared_norm_f32,
-            Grid::over(count),
-            arguments,
-            1.0,
-            sum,
-        )
+        let grid = Grid::over(count);
+        summed(ops, |k| &k.squared_norm_f32, grid, arguments, 1.0, sum)
     }
 }
 
@@ -71,43 +94,10 @@ pub fn squared_error(
     sum: Slot<Tensor>,
 ) -> Result<()> {
     assert!(a.layout == target.layout && a.layout == gradient.layout);
-    let (knob, at) = placed(&coefficient);
-    let partials = ops.scratch.partials().pointer();
-    let count = a.layout.stored();
-    let (a_at, target_at, gradient_at) = (a.pointer(), target.pointer(), gradient.pointer());
-    if a.layout.blocked {
-        let (of_sum, of_gradient) = ops.factors_of_error(a, target, gradient);
-        let arguments = arguments![
-            a_at,
-            target_at,
-            knob,
-            at,
-            of_gradient,
-            ops.loss_scale(),
-            gradient_at,
-            count,
-            partials,
-            ops.overflow(),
-        ];
-        summed(
-            ops,
-            |k| &k.squared_error_f16,
-            Grid::over(count / 8),
-            arguments,
-            of_sum,
-            sum,
-        )
-    } else {
-        let arguments = arguments![a_at, target_at, knob, at, 1.0_f32, gradient_at, count, partials];
-        summed(
-            ops,
-            |k| &k.squared_error_f32,
-            Grid::over(count),
-            arguments,
-            1.0,
-            sum,
-        )
-    }
+    let factors = ops.factors_of_error(a, target, gradient);
+    let kernels: ByLayout = (|k| &k.squared_error_f32, |k| &k.squared_error_f16);
+    let operands = arguments![a.pointer(), target.pointer()];
+    term(ops, kernels, operands, true, factors, coefficient, gradient, sum)
 }
 
 pub fn weighted_squared_error(
@@ -121,58 +111,19 @@ pub fn weighted_squared_error(
 ) -> Result<()> {
     assert!(a.layout == target.layout && a.layout == gradient.layout);
     assert_eq!(weight.layout.shape, a.layout.shape.with_channels(1));
-    let (knob, at) = placed(&coefficient);
-    let partials = ops.scratch.partials().pointer();
-    let count = a.layout.stored();
-    let (a_at, target_at, gradient_at) = (a.pointer(), target.pointer(), gradient.pointer());
-    if a.layout.blocked {
-        let (of_sum, of_gradient) = ops.factors_of_error(a, target, gradient);
-        let arguments = arguments![
-            a_at,
-            target_at,
-            weight.pointer(),
-            a.layout.lanes(),
-            knob,
-            at,
-            of_gradient,
-            ops.loss_scale(),
-            gradient_at,
-            count,
-            partials,
-            ops.overflow(),
-        ];
-        let grid = Grid::over(count / 8);
-        summed(
-            ops,
-            |k| &k.weighted_squared_error_f16,
-            grid,
-            arguments,
-            of_sum,
-            sum,
-        )
+    let factors = ops.factors_of_error(a, target, gradient);
+    let kernels: ByLayout = (
+        |k| &k.weighted_squared_error_f32,
+        |k| &k.weighted_squared_error_f16,
+    );
+    // Numbers after which the next pixel comes, or the pixels after which the next channel does.
+    let stride = if a.layout.blocked {
+        a.layout.lanes()
     } else {
-        let pixels = a.layout.shape.pixels();
-        let arguments = arguments![
-            a_at,
-            target_at,
-            weight.pointer(),
-            pixels,
-            knob,
-            at,
-            1.0_f32,
-            gradient_at,
-            count,
-            partials,
-        ];
-        summed(
-            ops,
-            |k| &k.weighted_squared_error_f32,
-            Grid::over(count),
-            arguments,
-            1.0,
-            sum,
-        )
-    }
+        a.layout.shape.pixels()
+    };
+    let operands = arguments![a.pointer(), target.pointer(), weight.pointer(), stride];
+    term(ops, kernels, operands, true, factors, coefficient, gradient, sum)
 }
 
 /// Into what blocks a Gram matrix is cut.
@@ -321,53 +272,12 @@ pub fn total_variation(
         height,
         width,
     } = x.layout.shape;
-    let (knob, at) = placed(&coefficient);
-    let partials = ops.scratch.partials().pointer();
-    let (x_at, gradient_at, stored) = (x.pointer(), gradient.pointer(), x.layout.stored());
-    if x.layout.blocked {
-        let (of_sum, of_gradient) = ops.factors_of_error(x, x, gradient);
-        let arguments = arguments![
-            x_at,
-            height,
-            width,
-            x.layout.lanes(),
-            knob,
-            at,
-            of_gradient,
-            ops.loss_scale(),
-            gradient_at,
-            partials,
-            ops.overflow(),
-        ];
-        summed(
-            ops,
-            |k| &k.total_variation_f16,
-            Grid::over(stored / 8),
-            arguments,
-            of_sum,
-            sum,
-        )
-    } else {
-        let arguments = arguments![
-            x_at,
-            channels,
-            height,
-            width,
-            knob,
-            at,
-            1.0_f32,
-            gradient_at,
-            partials
-        ];
-        summed(
-            ops,
-            |k| &k.total_variation_f32,
-            Grid::over(stored),
-            arguments,
-            1.0,
-            sum,
-        )
-    }
+    let factors = ops.factors_of_error(x, x, gradient);
+    let kernels: ByLayout = (|k| &k.total_variation_f32, |k| &k.total_variation_f16);
+    let planar = arguments![x.pointer(), channels, height, width];
+    let blocked = arguments![x.pointer(), height, width, x.layout.lanes()];
+    let operands = if x.layout.blocked { blocked } else { planar };
+    term(ops, kernels, operands, false, factors, coefficient, gradient, sum)
 }
 
 #[cfg(test)]
