@@ -2,7 +2,7 @@
 
 //! Machines on which the backend cannot work. Each is a process of its own, since a driver is loaded once.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use gstneuralstyle::backend::CancelToken;
@@ -72,17 +72,6 @@ fn assert_refused(variables: &[(&str, &str)], words: &[&str], surprising: bool) 
     assert!(replaced.ends_with(&surprising.to_string()), "{text}");
 }
 
-/// The folder of the software GPU.
-fn folder() -> PathBuf {
-    let paths = std::env::var("LD_LIBRARY_PATH").unwrap();
-    let mut folders = std::env::split_paths(&paths);
-    let found = folders.find(|folder| folder.join("libcuda.so.1").exists());
-    found
-        .expect("the software GPU was loaded from there")
-        .canonicalize()
-        .unwrap()
-}
-
 fn path(folder: &Path) -> &str {
     folder.to_str().unwrap()
 }
@@ -119,31 +108,25 @@ fn drivers_that_are_not_there_or_too_old() {
         &["no NVIDIA driver"],
         false,
     );
-    // A library that lacks a function: its name is another one.
     for name in [
         "cuGraphInstantiateWithFlags",
         "cuLaunchKernel",
         "cuInit",
         "cuGetErrorString",
     ] {
-        let lacking = tempfile::tempdir().unwrap();
-        let mut library = std::fs::read(folder().join("libcuda.so.1")).unwrap();
-        let symbol = [b"\0", name.as_bytes(), b"\0"].concat();
-        let places: Vec<usize> = (library.windows(symbol.len()).enumerate())
-            .filter(|(_, window)| *window == symbol)
-            .map(|(place, _)| place)
-            .collect();
-        assert!(!places.is_empty());
-        for place in places {
-            library[place + 1] = b'x';
-        }
-        for file in ["libcuda.so", "libcuda.so.1"] {
-            std::fs::write(lacking.path().join(file), &library).unwrap();
-        }
+        let folder = tempfile::tempdir().unwrap();
+        install(&["--without", name, "--into", path(folder.path())]);
         assert_refused(
-            &[("LD_LIBRARY_PATH", path(lacking.path()))],
+            &[("LD_LIBRARY_PATH", path(folder.path()))],
             &[name, "driver"],
             true,
         );
     }
+}
+
+/// Runs tests/softgpu/install.sh.
+fn install(arguments: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/softgpu/install.sh");
+    let status = Command::new(script).args(arguments).status().unwrap();
+    assert!(status.success());
 }
