@@ -238,6 +238,69 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
     }
 }
 
+// The N pixels of a line about a place between them, and what each counts.
+template <int N>
+struct Neighbours {
+    int pixels[N];
+    float weights[N];
+
+    // Places beyond the line are moved onto its ends; what is no number is 0. Pixels beyond the ends are the outermost.
+    INLINE Neighbours(float place, int length) {
+        place = fminf(fmaxf(place, 0.0f), static_cast<float>(length - 1));
+        const float before = floorf(place), t = place - before;
+#pragma unroll
+        for (int i = 0; i < N; ++i) {
+            pixels[i] = min(max(static_cast<int>(before) + 1 - N / 2 + i, 0), length - 1);
+        }
+        if (N == 2) {
+            weights[0] = 1.0f - t;
+            weights[1] = t;
+        } else {
+            weights[0] = ((-0.5f * t + 1.0f) * t - 0.5f) * t;
+            weights[1] = (1.5f * t - 2.5f) * t * t + 1.0f;
+            weights[N - 2] = ((-1.5f * t + 2.0f) * t + 0.5f) * t;
+            weights[N - 1] = (0.5f * t - 0.5f) * t * t;
+        }
+    }
+};
+
+template <int N>
+INLINE void warp(const float *from, const float *flow, float *to, int channels, int height, int width) {
+    static_assert(N == 2 || N == 4, "bilinear or cubic");
+    const int pixels = height * width;
+    EACH(pixel, pixels) {
+        const Neighbours<N> across(static_cast<float>(pixel % width) + flow[pixel], width);
+        const Neighbours<N> down(static_cast<float>(pixel / width) + flow[pixels + pixel], height);
+        for (int channel = 0; channel < channels; ++channel) {
+            const float *plane = from + channel * pixels;
+            float sum = 0.0f;
+#pragma unroll
+            for (int row = 0; row < N; ++row) {
+                const float *line = plane + down.pixels[row] * width;
+                float part = 0.0f;
+#pragma unroll
+                for (int column = 0; column < N; ++column) {
+                    part += across.weights[column] * line[across.pixels[column]];
+                }
+                sum += down.weights[row] * part;
+            }
+            to[channel * pixels + pixel] = sum;
+        }
+    }
+}
+
+// to[c, y, x] = from[c] at (y + flow[1, y, x], x + flow[0, y, x]), flow [2, H, W] in pixels. Between pixels by the two about
+// the place each way, or by the four of Catmull and Rom's cubic (Keys 1981, a = −½). An item is a pixel of all channels.
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    warp_bilinear(const float *from, const float *flow, float *to, int channels, int height, int width) {
+    warp<2>(from, flow, to, channels, height, width);
+}
+
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    warp_cubic(const float *from, const float *flow, float *to, int channels, int height, int width) {
+    warp<4>(from, flow, to, channels, height, width);
+}
+
 // to = from − mean of its channel; an item is a pixel.
 KERNEL __launch_bounds__(BLOCK_THREADS)
     centre(const float *from, float *to, int pixels, float mean_0, float mean_1, float mean_2) {

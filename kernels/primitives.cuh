@@ -3,7 +3,7 @@
 // What all kernels are made of: fp16 that cannot overflow unnoticed, the tensor core, shared memory without bank
 // conflicts, sums in a fixed order. The only file that knows of architectures, and in one place.
 //
-// Instructions: NVIDIA, "Parallel Thread Execution ISA", chapters 9.7.9 (ldmatrix, cp.async) and 9.7.14 (mma.sync).
+// Instructions: NVIDIA, "Parallel Thread Execution ISA" 9.0, chapters 9.7.9 (cp.async) and 9.7.14 (mma.sync, ldmatrix).
 
 #pragma once
 

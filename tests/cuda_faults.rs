@@ -7,6 +7,8 @@
 mod faults;
 #[path = "cuda/machines.rs"]
 mod machines;
+#[path = "cuda/memory.rs"]
+mod memory;
 #[path = "gatys/scene.rs"]
 mod scene;
 #[path = "gradients/setup.rs"]

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The card's gradient is the gradient, and its runs end where those in f32 do.
+//! The card's gradient is the gradient, its runs end where those in f32 do, on whatever thread, and what it writes down
+//! of a step holds.
 
+#[path = "cuda/captures.rs"]
+mod captures;
+#[path = "cuda/faint.rs"]
+mod faint;
 #[path = "cuda/gradients.rs"]
 mod gradients;
 #[path = "cuda/runs.rs"]
@@ -12,3 +17,7 @@ mod scene;
 mod setup;
 #[path = "cuda/start.rs"]
 mod start;
+#[path = "cuda/storage.rs"]
+mod storage;
+#[path = "cuda/threads.rs"]
+mod threads;

@@ -179,6 +179,22 @@ pub struct AdamKnobs {
     pub epsilon: usize,
 }
 
+/// Operations that take memory beyond their operands, and the shapes that decide how much, see
+/// [`Backend::scratch_bytes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A convolution from a tensor of shape `from`, and the way back.
+    Convolution { from: Shape, outputs: usize },
+    /// The Gram matrix of a tensor of this shape, and the way back.
+    Gram(Shape),
+    /// Frames of `width` × `height` into a picture whose inside has this shape, and back.
+    Frame {
+        width: usize,
+        height: usize,
+        inside: Shape,
+    },
+}
+
 /// A machine that performs the operations.
 ///
 /// Operands are [C, H, W] unless said otherwise, pictures are RGB with values on the 0..1 scale, not clamped. An
@@ -211,6 +227,10 @@ pub trait Backend: Send {
     fn tensor_bytes(shape: Shape) -> usize;
     /// A tensor that can hold each of these shapes in turn, see [`reshape`](Self::reshape). It has the first of them.
     fn room(&mut self, shapes: &[Shape]) -> Result<Self::Tensor>;
+    /// Bytes that these operations, one after the other, take beyond their operands, as far as that is known beforehand.
+    fn scratch_bytes(&self, _work: &[Work]) -> usize {
+        0
+    }
     fn shape(&self, tensor: &Self::Tensor) -> Shape;
     /// Lets the memory of `tensor` hold another shape, of which [`tensor_bytes`](Self::tensor_bytes) says no more than of
     /// one that it was made for; what it then contains is unspecified.

@@ -4,7 +4,7 @@ use super::extractor::{Extractor, Features};
 use super::objective::{Objective, StyleTarget};
 use super::optimizer::Optimizer;
 use super::{Losses, Normalization, OptimizerKind, OptimizerSettings, Result, Weights};
-use crate::backend::{Backend, Capture, Shape};
+use crate::backend::{Backend, Capture, Shape, Work};
 
 /// Everything at one size: the picture that is painted, the content that it shows, the objective and the optimiser.
 /// Planned once; a step allocates nothing.
@@ -52,6 +52,26 @@ impl Plan<'_> {
     pub fn shape(&self) -> Shape {
         let (width, height) = self.size;
         Shape::new(3, height + 2 * self.border, width + 2 * self.border)
+    }
+
+    /// What is done on a canvas of this plan, as far as it takes memory beyond its operands; frames are of size `frame`.
+    pub fn work<B: Backend>(&self, extractor: &Extractor<B>, frame: (usize, usize)) -> Vec<Work> {
+        let mut work = extractor.work(self.shape());
+        let shapes = extractor.shapes(self.shape());
+        work.extend(self.style.iter().map(|&(node, _)| Work::Gram(shapes[node])));
+        let (width, height) = self.size;
+        work.push(Work::Frame {
+            width: frame.0,
+            height: frame.1,
+            inside: Shape::new(3, height, width),
+        });
+        work
+    }
+
+    /// Bytes that measuring a style picture of this size takes for a while.
+    pub fn style_bytes<B: Backend>(&self, extractor: &Extractor<B>) -> usize {
+        let nodes: Vec<usize> = self.style.iter().map(|layer| layer.0).collect();
+        B::tensor_bytes(self.shape()) + Features::passing_bytes(extractor, self.shape(), &nodes)
     }
 
     /// Bytes that a canvas of this plan takes, known before anything is allocated.

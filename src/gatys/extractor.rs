@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use super::{Error, Network, Result, Stage};
-use crate::backend::{self, Backend, Pooling, Shape};
+use crate::backend::{self, Backend, Pooling, Shape, Work};
 
 /// A [`Network`] on a backend, down to the deepest stage that is needed.
 pub struct Extractor<B: Backend> {
@@ -52,6 +52,18 @@ impl<B: Backend> Extractor<B> {
 
     pub fn depth(&self) -> usize {
         self.channels.len()
+    }
+
+    /// What is done with a picture of this shape, as far as it takes memory beyond its operands.
+    pub fn work(&self, picture: Shape) -> Vec<Work> {
+        let shapes = self.shapes(picture);
+        let convolutions = (0..self.depth()).filter(|&stage| !self.pools[stage]);
+        convolutions
+            .map(|stage| Work::Convolution {
+                from: shapes[stage],
+                outputs: self.channels[stage],
+            })
+            .collect()
     }
 
     /// Shapes of the picture and of what each stage makes of it: node 0 is the picture, node n + 1 the output of
@@ -173,19 +185,20 @@ impl<B: Backend> Features<B> {
     /// Bytes that [`Features`] of this plan hold.
     pub fn bytes(extractor: &Extractor<B>, picture: Shape, asked: &[usize]) -> usize {
         let layout = Layout::new(&extractor.pools, extractor.shapes(picture), asked);
+        let kept = layout.steps.iter().filter(|step| step.asked);
+        let kept = kept.map(|step| B::tensor_bytes(layout.shapes[step.to]));
+        Self::passing_bytes(extractor, picture, asked) + kept.sum::<usize>()
+    }
+
+    /// Bytes of what [`passing`](Self::passing) plans.
+    pub fn passing_bytes(extractor: &Extractor<B>, picture: Shape, asked: &[usize]) -> usize {
+        let layout = Layout::new(&extractor.pools, extractor.shapes(picture), asked);
         let rooms = [0, 1].map(|room| {
             let bytes = layout.room(room).into_iter().map(B::tensor_bytes);
             bytes.max().unwrap_or(0)
         });
-        let steps = layout.steps.iter().map(|step| {
-            let kept = if step.asked {
-                B::tensor_bytes(layout.shapes[step.to])
-            } else {
-                0
-            };
-            kept + B::mask_bytes(layout.mask(step))
-        });
-        rooms.iter().sum::<usize>() + steps.sum::<usize>()
+        let masks = layout.steps.iter().map(|step| B::mask_bytes(layout.mask(step)));
+        rooms.iter().sum::<usize>() + masks.sum::<usize>()
     }
 
     pub fn shape(&self, node: usize) -> Shape {

@@ -127,27 +127,26 @@ impl<B: Backend> Painter<B> {
         })
     }
 
-    /// Plans for frames painted at `size` (width, height); forgets what was painted. A style must be set after it.
+    /// Plans for frames of size `frame` (width, height) painted at `size`; forgets what was painted. A style must be set
+    /// after it.
     ///
     /// # Errors
-    /// [`backend::Error::OutOfMemory`] before anything is allocated, if the plan does not fit into what the backend
-    /// has left.
-    pub fn plan(&mut self, size: (usize, usize)) -> Result<()> {
+    /// [`backend::Error::OutOfMemory`] before anything but the network's weights is allocated, if the plan does not fit
+    /// into what the backend has left.
+    pub fn plan(&mut self, size: (usize, usize), frame: (usize, usize)) -> Result<()> {
         // What was planned before is given back first.
-        self.canvases.clear();
-        self.continuation = None;
-        self.painted = false;
-        let needed = self.planned_bytes(size);
+        self.discard_plan();
+        if let Some(network) = &self.network {
+            self.extractor.load(&mut self.ops, network)?;
+            self.network = None;
+        }
+        let needed = self.peak_bytes(size, frame);
         if self
             .ops
             .available_bytes()
             .is_some_and(|available| needed > available)
         {
             return Err(backend::Error::OutOfMemory { bytes: needed }.into());
-        }
-        if let Some(network) = &self.network {
-            self.extractor.load(&mut self.ops, network)?;
-            self.network = None;
         }
         let shape = self.shape(size);
         self.continuation = Some(Continuation::new(&mut self.ops, shape, self.recipe.border)?);
@@ -169,19 +168,48 @@ impl<B: Backend> Painter<B> {
         Ok(())
     }
 
-    /// Bytes of tensors that painting at `size` takes, known before anything is allocated; without the weights of
-    /// the network and scratch space, which do not depend on the size.
-    pub fn planned_bytes(&self, size: (usize, usize)) -> usize {
-        let Self {
-            extractor,
-            recipe,
-            content_layers,
-            style_layers,
-            ..
-        } = self;
-        let plan = |scale| canvas_plan(recipe, content_layers, style_layers, size, scale);
-        let canvases = (0..self.scales(size)).map(|scale| plan(scale).bytes(extractor));
-        canvases.sum::<usize>() + Continuation::<B>::bytes(self.shape(size))
+    /// Gives back what was planned, and what was painted with it.
+    pub fn discard_plan(&mut self) {
+        self.canvases.clear();
+        self.continuation = None;
+        self.painted = false;
+    }
+
+    /// Whether the network's weights have been loaded.
+    pub fn has_weights(&self) -> bool {
+        self.network.is_none()
+    }
+
+    /// Bytes that painting frames of size `frame` at `size` takes, known before anything is allocated: tensors, and scratch
+    /// space as far as the backend knows it. Without the weights of the network, which do not depend on the size.
+    pub fn planned_bytes(&self, size: (usize, usize), frame: (usize, usize)) -> usize {
+        let canvases = self.canvas_plans(size).map(|plan| plan.bytes(&self.extractor));
+        let work: Vec<_> = self
+            .canvas_plans(size)
+            .flat_map(|plan| plan.work(&self.extractor, frame))
+            .collect();
+        let carried = Continuation::<B>::bytes(self.shape(size));
+        canvases.sum::<usize>() + carried + self.ops.scratch_bytes(&work)
+    }
+
+    /// The most that it takes at a time: the style is measured when everything else is there already.
+    pub fn peak_bytes(&self, size: (usize, usize), frame: (usize, usize)) -> usize {
+        let styles = self
+            .canvas_plans(size)
+            .map(|plan| plan.style_bytes(&self.extractor));
+        self.planned_bytes(size, frame) + styles.max().unwrap_or(0)
+    }
+
+    fn canvas_plans(&self, size: (usize, usize)) -> impl Iterator<Item = Plan<'_>> {
+        (0..self.scales(size)).map(move |scale| {
+            canvas_plan(
+                &self.recipe,
+                &self.content_layers,
+                &self.style_layers,
+                size,
+                scale,
+            )
+        })
     }
 
     /// Of the full-size picture, with its margin.
@@ -530,11 +558,12 @@ mod tests {
             let network = Network::open(NetworkChoice::Tiny, None).unwrap();
             let mut painter =
                 Painter::new(Cpu::new(1, CancelToken::new()).unwrap(), network, recipe).unwrap();
-            painter.plan((16, 16)).unwrap();
-            let constant = painter.backend().bytes_in_use() - painter.planned_bytes((16, 16));
-            painter.plan((200, 120)).unwrap();
+            let frame = (320, 192);
+            painter.plan((16, 16), frame).unwrap();
+            let constant = painter.backend().bytes_in_use() - painter.planned_bytes((16, 16), frame);
+            painter.plan((200, 120), frame).unwrap();
             let in_use = (painter.backend().bytes_in_use() - constant) as f64;
-            let planned = painter.planned_bytes((200, 120)) as f64;
+            let planned = painter.planned_bytes((200, 120), frame) as f64;
             // Only knobs and sums of losses are left out of the figure: some dozens of numbers.
             assert!((planned / in_use - 1.0).abs() < 1e-3, "{planned} {in_use}");
         }

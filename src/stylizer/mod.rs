@@ -63,7 +63,7 @@ pub struct Stats {
     pub ms_per_step: f64,
     /// Of the last frame, all included.
     pub ms_per_frame: f64,
-    /// What the tensors for this size take, known before anything is allocated.
+    /// What this size takes, known before anything is allocated: tensors, and scratch space on a card.
     pub planned_bytes: usize,
     /// By the backend's tensors, weights and scratch space.
     pub bytes_in_use: usize,

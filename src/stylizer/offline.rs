@@ -33,6 +33,8 @@ pub struct Offline<B: Backend> {
     observer: Option<Watch>,
 }
 
+/// Sizes that are proposed are multiples of this.
+const ROUND: usize = 8;
 /// The rate of a fresh start, and of the frames after it, unless the user chooses one for both. SGD's are for
 /// relative terms, whose gradient has a length that hardly depends on the size.
 fn rates(optimizer: OptimizerKind) -> (f64, f64) {
@@ -76,8 +78,8 @@ impl<B: Backend> Offline<B> {
             self.planned = None;
             let working = super::working_size(size, self.working_size);
             if self.painter.size() != Some(working) {
-                self.stats.planned_bytes = self.painter.planned_bytes(working);
-                self.painter.plan(working)?;
+                self.stats.planned_bytes = self.painter.planned_bytes(working, size);
+                self.painter.plan(working, size)?;
                 self.measured_crop = None;
             }
             self.painter.forget();
@@ -96,21 +98,20 @@ impl<B: Backend> Offline<B> {
     }
 
     /// Where memory was lacking for frames of `size`, the size at which they could be painted.
-    fn with_advice(&self, error: Error, size: (usize, usize)) -> Error {
+    fn with_advice(&mut self, error: Error, size: (usize, usize)) -> Error {
         let Error::Gatys(gatys::Error::Backend(backend::Error::OutOfMemory { bytes })) = error else {
             return error;
         };
         let (width, height) = super::working_size(size, self.working_size);
         // The piece that was one too many, or all of it.
-        let needed = bytes.max(self.painter.planned_bytes((width, height)));
+        let needed = bytes.max(self.painter.peak_bytes((width, height), size));
+        // Of no use any more, and in the way of whatever comes instead.
+        self.painter.discard_plan();
+        self.planned = None;
         let available = self.painter.backend().available_bytes().unwrap_or(needed / 2);
-        // What is planned grows with the area; a little is left for everybody else.
-        let fitting = (available as f64 / needed as f64).min(1.0).sqrt() * 0.9;
-        let longer = (width.max(height) as f64 * fitting) as usize;
-        let advice = if longer >= super::SMALLEST_WORKING_SIDE {
-            format!("working-size={longer} would fit")
-        } else {
-            "no working-size would fit".into()
+        let advice = match self.fitting(size, width.max(height), available) {
+            Some(longer) => format!("working-size={longer} would fit"),
+            None => "no working-size would fit".into(),
         };
         Error::OutOfMemory {
             needed_bytes: needed,
@@ -118,6 +119,20 @@ impl<B: Backend> Offline<B> {
             height,
             advice,
         }
+    }
+
+    /// The largest working size below `failed` at which frames of `size` fit into `available` bytes.
+    fn fitting(&self, size: (usize, usize), failed: usize, available: usize) -> Option<usize> {
+        // Without its weights nobody knows what they take; where there is no room for them there is none for more.
+        let most = self.painter.has_weights().then_some(failed * 9 / 10)?;
+        // A little is left for everybody else.
+        let available = available - available / 20;
+        let least = super::SMALLEST_WORKING_SIDE / ROUND;
+        let mut sizes = (least..=most / ROUND).rev().map(|n| n * ROUND);
+        sizes.find(|&longer| {
+            let working = super::working_size(size, longer);
+            self.painter.peak_bytes(working, size) <= available
+        })
     }
 
     /// Starts afresh, with a smaller rate if the numbers go bad.

@@ -2,7 +2,7 @@
 
 //! Machines on which the backend cannot work. Each is a process of its own, since a driver is loaded once.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use gstneuralstyle::backend::CancelToken;
@@ -39,15 +39,10 @@ fn say_what_happens() {
     }
 }
 
-/// What a process says that starts with these variables.
-fn said(variables: &[(&str, &str)]) -> String {
+/// What the ignored `test` says in a process that starts with these variables.
+pub fn said(test: &str, variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([
-        "--exact",
-        "machines::say_what_happens",
-        "--ignored",
-        "--nocapture",
-    ]);
+    command.args(["--exact", test, "--ignored", "--nocapture"]);
     command.envs(variables.iter().copied());
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -59,8 +54,12 @@ fn said(variables: &[(&str, &str)]) -> String {
     text
 }
 
+fn said_of(variables: &[(&str, &str)]) -> String {
+    said("machines::say_what_happens", variables)
+}
+
 fn assert_refused(variables: &[(&str, &str)], words: &[&str], surprising: bool) {
-    let text = said(variables);
+    let text = said_of(variables);
     let line = |start: &str| text.lines().find(|line| line.contains(start)).map(str::to_owned);
     let refused = line("cuda: refused, backend=cuda").unwrap_or_else(|| panic!("{text}"));
     let replaced = line("auto: cpu on").unwrap_or_else(|| panic!("{text}"));
@@ -73,17 +72,6 @@ fn assert_refused(variables: &[(&str, &str)], words: &[&str], surprising: bool) 
     assert!(replaced.ends_with(&surprising.to_string()), "{text}");
 }
 
-/// The folder of the software GPU.
-fn folder() -> PathBuf {
-    let paths = std::env::var("LD_LIBRARY_PATH").unwrap();
-    let mut folders = std::env::split_paths(&paths);
-    let found = folders.find(|folder| folder.join("libcuda.so.1").exists());
-    found
-        .expect("the software GPU was loaded from there")
-        .canonicalize()
-        .unwrap()
-}
-
 fn path(folder: &Path) -> &str {
     folder.to_str().unwrap()
 }
@@ -91,13 +79,13 @@ fn path(folder: &Path) -> &str {
 #[test]
 fn a_card_that_works_is_used() {
     let Some(_gpu) = SoftGpu::take() else { return };
-    let text = said(&[("SOFTGPU_CARD", "sm_75")]);
+    let text = said_of(&[("SOFTGPU_CARD", "sm_75")]);
     assert!(text.contains("cuda: cuda on NVIDIA GeForce RTX 2060"), "{text}");
     assert!(
         text.contains("auto: cuda on NVIDIA GeForce RTX 2060") && text.contains("None"),
         "{text}"
     );
-    assert!(said(&[("SOFTGPU_CARD", "sm_120")]).contains("auto: cuda on"));
+    assert!(said_of(&[("SOFTGPU_CARD", "sm_120")]).contains("auto: cuda on"));
 }
 
 #[test]
@@ -106,7 +94,7 @@ fn cards_that_are_not_there_or_too_old() {
     assert_refused(&[("SOFTGPU_DEVICES", "0")], &["knows no card"], false);
     assert_refused(&[("SOFTGPU_CARD", "sm_61")], &["6.1", "7.5"], true);
     assert_refused(&[("TEST_DEVICE_ID", "3")], &["cuda-device-id=3"], true);
-    let second = said(&[("SOFTGPU_DEVICES", "2"), ("TEST_DEVICE_ID", "1")]);
+    let second = said_of(&[("SOFTGPU_DEVICES", "2"), ("TEST_DEVICE_ID", "1")]);
     assert!(second.contains("device 1"), "{second}");
 }
 
@@ -120,31 +108,25 @@ fn drivers_that_are_not_there_or_too_old() {
         &["no NVIDIA driver"],
         false,
     );
-    // A library that lacks a function: its name is another one.
     for name in [
         "cuGraphInstantiateWithFlags",
         "cuLaunchKernel",
         "cuInit",
         "cuGetErrorString",
     ] {
-        let lacking = tempfile::tempdir().unwrap();
-        let mut library = std::fs::read(folder().join("libcuda.so.1")).unwrap();
-        let symbol = [b"\0", name.as_bytes(), b"\0"].concat();
-        let places: Vec<usize> = (library.windows(symbol.len()).enumerate())
-            .filter(|(_, window)| *window == symbol)
-            .map(|(place, _)| place)
-            .collect();
-        assert!(!places.is_empty());
-        for place in places {
-            library[place + 1] = b'x';
-        }
-        for file in ["libcuda.so", "libcuda.so.1"] {
-            std::fs::write(lacking.path().join(file), &library).unwrap();
-        }
+        let folder = tempfile::tempdir().unwrap();
+        install(&["--without", name, "--into", path(folder.path())]);
         assert_refused(
-            &[("LD_LIBRARY_PATH", path(lacking.path()))],
+            &[("LD_LIBRARY_PATH", path(folder.path()))],
             &[name, "driver"],
             true,
         );
     }
+}
+
+/// Runs tests/softgpu/install.sh.
+fn install(arguments: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/softgpu/install.sh");
+    let status = Command::new(script).args(arguments).status().unwrap();
+    assert!(status.success());
 }

@@ -4,14 +4,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use gstneuralstyle::backend::{Backend, CancelToken, Capture, Pooling, Shape};
-use gstneuralstyle::gatys::{
-    Init, Losses, NetworkChoice, Normalization, Optimizer, OptimizerKind, OptimizerSettings,
-};
+use gstneuralstyle::backend::{Backend, CancelToken, Pooling, Shape};
+use gstneuralstyle::gatys::{Init, Losses, NetworkChoice, Normalization};
 use gstneuralstyle::stylizer::{BackendChoice, Controls, Frame, Options, Stylizer};
 
 use crate::scene::{self, Random, Show};
-use crate::setup::{Setup, Terms, balanced};
+use crate::setup::{Setup, Stepping, Terms, balanced};
 use crate::start;
 
 fn options(backend: BackendChoice) -> Options {
@@ -155,11 +153,12 @@ fn a_thousand_steps_stay_finite() {
     let (network, shape) = (scene::random_vgg(1), Shape::new(3, 12, 16));
     let content = scene::planes(&scene::frame(16, 12, Show::Shapes(1)));
     let style = scene::planes(&scene::frame(16, 12, Show::Shapes(2)));
+    let weights = balanced(Normalization::Relative);
     let terms = Terms {
         network: &network,
         pooling: Pooling::Average,
         normalization: Normalization::Relative,
-        weights: balanced(Normalization::Relative),
+        weights,
         content: &content,
         style: &style,
         shape,
@@ -169,29 +168,12 @@ fn a_thousand_steps_stay_finite() {
     let start: Vec<f32> = content.iter().map(|_| random.unit()).collect();
     setup.evaluate(&start);
     let before = setup.objective.losses(&mut setup.ops).unwrap().total;
-    let settings = OptimizerSettings {
-        kind: OptimizerKind::Adam,
-        momentum: 0.0,
-        moment_blur: 4,
-    };
-    let mut optimizer = Optimizer::new(&mut setup.ops, shape, settings).unwrap();
-    let Setup {
-        ops,
-        extractor,
-        objective,
-        picture,
-        ..
-    } = &mut setup;
-    let mut step = Capture::default();
+    let mut stepping = Stepping::new(setup, 4);
     for _ in 0..1000 {
-        optimizer.prepare(ops, 0.02).unwrap();
-        ops.capture(&mut step, |ops| {
-            objective.evaluate(ops, extractor, picture)?;
-            optimizer.update(ops, picture, objective.gradient())
-        })
-        .unwrap();
+        stepping.step(weights);
     }
-    let after = objective.losses(ops).unwrap().total;
+    let after = stepping.losses().total;
+    let Setup { ops, picture, .. } = &mut stepping.setup;
     let mut values = vec![0.0; shape.elements()];
     ops.download(picture, &mut values).unwrap();
     println!("{before} → {after}");

@@ -2,13 +2,11 @@
 
 //! What a step asks of the driver.
 
-use gstneuralstyle::backend::{Backend, CancelToken, Capture, Pooling, Shape};
-use gstneuralstyle::gatys::{
-    Network, NetworkChoice, Normalization, Optimizer, OptimizerKind, OptimizerSettings,
-};
+use gstneuralstyle::backend::{CancelToken, Pooling, Shape};
+use gstneuralstyle::gatys::{Network, NetworkChoice, Normalization};
 
 use crate::scene::{self, Show};
-use crate::setup::{Setup, Terms, balanced};
+use crate::setup::{Setup, Stepping, Terms, balanced};
 use crate::softgpu::SoftGpu;
 use crate::start;
 
@@ -34,38 +32,16 @@ fn a_step_is_one_replay_and_waits_for_nothing() {
         style: &style,
         shape,
     };
-    let mut setup = Setup::new(cuda, &terms);
-    let settings = OptimizerSettings {
-        kind: OptimizerKind::Adam,
-        momentum: 0.0,
-        moment_blur: 2,
-    };
-    let mut optimizer = Optimizer::new(&mut setup.ops, shape, settings).unwrap();
-    let Setup {
-        ops,
-        extractor,
-        objective,
-        picture,
-        ..
-    } = &mut setup;
-    let mut step = Capture::default();
-    let mut run = |ops: &mut _, steps: usize| {
-        for _ in 0..steps {
-            objective.set_weights(ops, weights).unwrap();
-            optimizer.prepare(ops, 0.02).unwrap();
-            ops.capture(&mut step, |ops| {
-                objective.evaluate(ops, extractor, picture)?;
-                optimizer.update(ops, picture, objective.gradient())
-            })
-            .unwrap();
-        }
-        objective.losses(ops).unwrap()
+    let mut stepping = Stepping::new(Setup::new(cuda, &terms), 2);
+    let mut run = |steps: usize| {
+        (0..steps).for_each(|_| stepping.step(weights));
+        stepping.losses()
     };
     // The first run, the capture, and what was left to do.
-    run(ops, 2);
+    run(2);
     gpu.faults("");
     let before = gpu.count("sync");
-    run(ops, 7);
+    run(7);
     // That of the losses at the end.
     assert!(gpu.count("sync") - before <= 1, "{} waits", gpu.count("sync"));
     assert_eq!(

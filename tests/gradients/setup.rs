@@ -6,7 +6,9 @@
 use gstneuralstyle::backend::{Backend, Capture, Pooling, Shape};
 use gstneuralstyle::gatys::extractor::{Extractor, nodes};
 use gstneuralstyle::gatys::objective::{Objective, StyleTarget};
-use gstneuralstyle::gatys::{Network, Normalization, Weights};
+use gstneuralstyle::gatys::{
+    Losses, Network, Normalization, Optimizer, OptimizerKind, OptimizerSettings, Weights,
+};
 
 use crate::scene::Random;
 
@@ -92,6 +94,55 @@ impl<B: Backend> Setup<B> {
         } = self;
         ops.capture(step, |ops| objective.evaluate(ops, extractor, picture))
             .unwrap();
+    }
+}
+
+/// Steps of Adam on an objective, as a canvas performs them.
+pub struct Stepping<B: Backend> {
+    pub setup: Setup<B>,
+    optimizer: Optimizer<B>,
+    step: Capture,
+}
+
+impl<B: Backend> Stepping<B> {
+    pub fn new(mut setup: Setup<B>, moment_blur: usize) -> Self {
+        let settings = OptimizerSettings {
+            kind: OptimizerKind::Adam,
+            momentum: 0.0,
+            moment_blur,
+        };
+        let shape = setup.ops.shape(&setup.picture);
+        Self {
+            optimizer: Optimizer::new(&mut setup.ops, shape, settings).unwrap(),
+            setup,
+            step: Capture::default(),
+        }
+    }
+
+    pub fn step(&mut self, weights: Weights) {
+        let Self {
+            setup,
+            optimizer,
+            step,
+        } = self;
+        let Setup {
+            ops,
+            extractor,
+            objective,
+            picture,
+            ..
+        } = setup;
+        objective.set_weights(ops, weights).unwrap();
+        optimizer.prepare(ops, 0.02).unwrap();
+        ops.capture(step, |ops| {
+            objective.evaluate(ops, extractor, picture)?;
+            optimizer.update(ops, picture, objective.gradient())
+        })
+        .unwrap();
+    }
+
+    pub fn losses(&mut self) -> Losses {
+        self.setup.objective.losses(&mut self.setup.ops).unwrap()
     }
 }
 

@@ -5,16 +5,18 @@
 //! Gradients in fp16 are multiplied by a power of two that lives on the card. The first run of a step looks for it: it
 //! begins at the top and goes down until nothing overflows, where an overflow leaves the optimiser's tensors alone. It
 //! also makes the shared space as large as the step needs. The second run writes the step down, and every other one
-//! only replays it; a kernel at its end then looks after the scale, and the host never waits.
+//! only replays it; a kernel at its end then looks after the scale, and the host never waits. When what was written down no
+//! longer holds, one run is performed plainly, since what it needs may be new, and the next one writes it down again.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::Ordering;
 
 use cudarc::driver::CudaGraph;
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 
 use super::Cuda;
+use super::exponents::Exponent;
 use super::kernels::{Grid, arguments};
 use super::memory::{Buffer, Pointer};
 use crate::backend::{Capture, Result};
@@ -26,57 +28,76 @@ const STRIDE: f32 = 16.0;
 /// Where it ends, whatever comes out: gradients that large are no numbers.
 const LOWEST: f32 = 1.0 / 4_294_967_296.0;
 
-/// By what power of two a tensor's numbers are multiplied. Shared with the steps that were written down with it.
-pub type Exponent = Arc<AtomicI32>;
-
-/// The exponent of a tensor of zeros, which fits all.
-pub const ANY: i32 = i32::MIN;
-
 /// What is kept of a step.
 struct Step {
     /// The scale, the overflow flag, and the counts of steps without and with an overflow; 4 bytes each.
     state: Buffer,
     /// The scale that was found; it never grows beyond.
     scale: f32,
+    /// That of the last plain run.
+    basis: Basis,
     graph: Option<Graph>,
 }
 
-struct Graph {
-    graph: CudaGraph,
+/// What a step depends on that lies in no tensor.
+struct Basis {
     /// Of the scratch space whose addresses it knows.
     generation: u64,
     /// Exponents of the tensors that it reads before it writes them.
     inputs: Vec<(Exponent, i32)>,
 }
 
-// SAFETY: a graph may be used by any thread, one at a time, and whoever has a `Graph` to use has it alone.
-unsafe impl Send for Graph {}
-
-impl Graph {
-    /// Whether the addresses and exponents that went into it are still those of its tensors.
-    fn is_current(&self, generation: u64) -> bool {
+impl Basis {
+    fn holds(&self, generation: u64) -> bool {
         let same = |(exponent, then): &(Exponent, i32)| exponent.load(Ordering::Relaxed) == *then;
         self.generation == generation && self.inputs.iter().all(same)
     }
 }
 
-/// Notes of a step that is being written down.
+struct Graph {
+    graph: CudaGraph,
+    /// Exponents of the tensors that it writes, as it leaves them.
+    outputs: Vec<(Exponent, i32)>,
+}
+
+// SAFETY: a graph may be used by any thread, one at a time, and whoever has a `Graph` to use has it alone.
+unsafe impl Send for Graph {}
+
+/// Notes on the exponents of a step while it is performed or written down.
 #[derive(Default)]
 pub struct Recording {
     inputs: Vec<(Exponent, i32)>,
-    written: HashSet<usize>,
+    written: HashMap<usize, Exponent>,
 }
 
 impl Recording {
     pub fn read(&mut self, exponent: &Exponent) {
-        if !self.written.contains(&(Arc::as_ptr(exponent) as usize)) {
+        if !self.written.contains_key(&(Arc::as_ptr(exponent) as usize)) {
             self.inputs
                 .push((exponent.clone(), exponent.load(Ordering::Relaxed)));
         }
     }
 
     pub fn wrote(&mut self, exponent: &Exponent) {
-        self.written.insert(Arc::as_ptr(exponent) as usize);
+        self.written
+            .insert(Arc::as_ptr(exponent) as usize, exponent.clone());
+    }
+
+    fn basis(self, generation: u64) -> Basis {
+        Basis {
+            generation,
+            inputs: self.inputs,
+        }
+    }
+
+    fn outputs(self) -> Vec<(Exponent, i32)> {
+        let exponents = self.written.into_values();
+        exponents
+            .map(|exponent| {
+                let left = exponent.load(Ordering::Relaxed);
+                (exponent, left)
+            })
+            .collect()
     }
 }
 
@@ -130,26 +151,24 @@ where
 {
     let state = ops.memory.zeros(16)?;
     let mut scale = HIGHEST;
-    loop {
+    let recording = loop {
         ops.transfers
             .upload(&[scale, 0.0, 0.0, 0.0], &state, &ops.stream)?;
-        ops.scale = Scale::of(&state);
-        let answer = record(ops);
-        ops.scale = Scale::NONE;
-        answer?;
+        let recording = noted(ops, Scale::of(&state), &mut *record)?;
         let mut found = [0_u32; 4];
         let bytes = bytemuck::cast_slice_mut(&mut found);
         ops.transfers.fetch(&state, bytes, &ops.stream)?;
         if found[1] == 0 || scale <= LOWEST {
-            break;
+            break recording;
         }
         scale /= STRIDE;
-    }
+    };
     ops.transfers
         .upload(&[scale, 0.0, 0.0, 0.0], &state, &ops.stream)?;
     Ok(Step {
         state,
         scale,
+        basis: recording.basis(ops.scratch.generation),
         graph: None,
     })
 }
@@ -159,14 +178,46 @@ fn again<R>(ops: &mut Cuda, step: &mut Step, record: &mut R) -> Result<()>
 where
     R: FnMut(&mut Cuda) -> Result<()>,
 {
-    let generation = ops.scratch.generation;
-    let current = step.graph.take().filter(|graph| graph.is_current(generation));
-    let graph = match current {
+    if !step.basis.holds(ops.scratch.generation) {
+        step.graph = None;
+        let recording = with_scale(ops, step, record)?;
+        step.basis = recording.basis(ops.scratch.generation);
+        return Ok(());
+    }
+    let graph = match step.graph.take() {
         Some(graph) => graph,
         None => write_down(ops, step, record)?,
     };
     let graph = step.graph.insert(graph);
-    ops.device.checked("a step", graph.graph.launch())
+    ops.device.checked("a step", graph.graph.launch())?;
+    for (exponent, left) in &graph.outputs {
+        exponent.store(*left, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// What `describe` does under a scale of gradients, and what it notes.
+fn noted<R>(ops: &mut Cuda, scale: Scale, mut describe: R) -> Result<Recording>
+where
+    R: FnMut(&mut Cuda) -> Result<()>,
+{
+    ops.recording = Some(Recording::default());
+    ops.scale = scale;
+    let answer = describe(ops);
+    ops.scale = Scale::NONE;
+    let recording = ops.recording.take().unwrap_or_default();
+    answer.map(|()| recording)
+}
+
+/// The step under the scale that it has come to.
+fn with_scale<R>(ops: &mut Cuda, step: &Step, record: &mut R) -> Result<Recording>
+where
+    R: FnMut(&mut Cuda) -> Result<()>,
+{
+    noted(ops, Scale::of(&step.state), |ops| {
+        record(ops)?;
+        look_after_the_scale(ops, step.scale)
+    })
 }
 
 fn write_down<R>(ops: &mut Cuda, step: &Step, record: &mut R) -> Result<Graph>
@@ -177,24 +228,16 @@ where
         .stream
         .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
     ops.device.checked("writing a step down", begun)?;
-    ops.recording = Some(Recording::default());
     ops.scratch.fixed = true;
-    ops.scale = Scale::of(&step.state);
-    let answer = record(ops).and_then(|()| look_after_the_scale(ops, step.scale));
-    ops.scale = Scale::NONE;
+    let answer = with_scale(ops, step, record);
     ops.scratch.fixed = false;
-    let recording = ops.recording.take().unwrap_or_default();
     // The stream must leave the capture also if something went wrong in it; that is then the error to tell.
     let ended = ops.stream.end_capture(CUgraphInstantiate_flags(0));
-    answer?;
+    let outputs = answer?.outputs();
     let graph = ops.device.checked("writing a step down", ended)?;
     let graph = graph.ok_or_else(|| crate::backend::Error::Device("a step without any work".into()))?;
     ops.device.checked("writing a step down", graph.upload())?;
-    Ok(Graph {
-        graph,
-        generation: ops.scratch.generation,
-        inputs: recording.inputs,
-    })
+    Ok(Graph { graph, outputs })
 }
 
 fn look_after_the_scale(ops: &Cuda, greatest: f32) -> Result<()> {

@@ -79,6 +79,14 @@ impl Plan {
         }
     }
 
+    /// Floats that the parts of a split sum take for `results` lanes of a picture of `shape`'s size.
+    pub fn partials(&self, shape: Shape, results: usize) -> usize {
+        match self.splits {
+            1 => 0,
+            splits => splits * shape.pixels() * results,
+        }
+    }
+
     pub fn grid(&self) -> Grid {
         let (_, _, _, threads) = self.tile.extent();
         Grid::new((self.tiles, self.columns, self.splits), threads)

@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use cudarc::driver::{CudaContext, DriverError};
 
 use super::error::{Unavailable, is_lost, words};
+use super::filter::Known;
 use super::kernels::Kernels;
 use super::probe::{Card, fenced};
 use crate::backend::{Error, Result};
 
-/// A card in use: its context with the kernels in it, which all elements of a process share.
+/// A card in use: its context with kernels and weights in it, which all elements of a process share.
 pub struct Device {
     pub card: Card,
     pub context: Arc<CudaContext>,
     pub kernels: Kernels,
+    pub filters: Known,
     /// Set when nothing more can be done with the context.
     lost: AtomicBool,
 }
@@ -58,6 +60,7 @@ impl Device {
             card: card.clone(),
             context,
             kernels,
+            filters: Known::default(),
             lost: AtomicBool::new(false),
         })
     }
@@ -79,5 +82,11 @@ impl Device {
     /// Makes the context that of the calling thread.
     pub fn bind(&self) -> Result<()> {
         self.checked("context", self.context.bind_to_thread())
+    }
+
+    /// The same for whoever gives something back, and whether it worked. What went wrong when another thing was dropped, which
+    /// cudarc tells the next who binds, is no reason to keep this one.
+    pub fn bind_to_give_back(&self) -> bool {
+        self.bind().is_ok() || self.bind().is_ok()
     }
 }

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The weights of a convolution as the tensor cores take them.
+//! The weights of a convolution as the tensor cores take them. All elements of a process that paint with the same network on
+//! one card share them, for as long as one of them lives.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use half::f16;
 
 use super::layout::lanes;
-use super::memory::Buffer;
+use super::memory::{Buffer, Held, Memory};
 use crate::backend::{FilterData, Result};
 
 /// Channels of a chunk of a pack.
@@ -16,7 +18,22 @@ pub const CHUNK: usize = 32;
 /// Numbers for each output of a picture's pack: four channels at nine taps, and room to the next 16.
 const PICTURE_ROW: usize = 48;
 
+/// Weights, which others may share.
 pub struct Filter {
+    of: Arc<Weights>,
+    /// Counted as in use by each who shares them.
+    _held: Held,
+}
+
+impl std::ops::Deref for Filter {
+    type Target = Weights;
+
+    fn deref(&self) -> &Weights {
+        &self.of
+    }
+}
+
+pub struct Weights {
     pub outputs: usize,
     pub inputs: usize,
     /// The weights are multiplied by 2 to this, and with them whatever comes out.
@@ -29,6 +46,41 @@ pub struct Filter {
     scaled: Mutex<BTreeMap<i32, Arc<Buffer>>>,
 }
 
+/// What weights were made of. They stand for themselves by a hash with a random key: that two sets meet in all 64 bits happens
+/// by chance once in 10¹⁹ pairs, and nobody can make it happen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    outputs: usize,
+    inputs: usize,
+    content: u64,
+}
+
+/// The weights that a card has.
+#[derive(Default)]
+pub struct Known {
+    hashes: RandomState,
+    weights: Mutex<HashMap<Key, Weak<Weights>>>,
+}
+
+impl Known {
+    fn key(&self, data: &FilterData) -> Key {
+        let (weights, bias): (&[u8], &[u8]) = (
+            bytemuck::cast_slice(&data.weights),
+            bytemuck::cast_slice(&data.bias),
+        );
+        Key {
+            outputs: data.outputs,
+            inputs: data.inputs,
+            content: self.hashes.hash_one((weights, bias)),
+        }
+    }
+
+    fn weights(&self) -> MutexGuard<'_, HashMap<Key, Weak<Weights>>> {
+        // What a panicking thread may have left is a map all the same.
+        self.weights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The weights on the way forward.
 pub enum Forward {
     /// From a planar picture.
@@ -38,12 +90,38 @@ pub enum Forward {
 }
 
 impl Filter {
-    /// `send` takes bytes to the card.
+    /// Weights that the card has already, or new ones; `send` takes bytes to the card, into memory that it is told of. They
+    /// are counted in `memory`.
     pub fn new(
+        known: &Known,
         data: &FilterData,
         picture: bool,
-        mut send: impl FnMut(&[u8]) -> Result<Buffer>,
+        memory: &Memory,
+        send: impl Fn(&[u8], &Memory) -> Result<Buffer>,
     ) -> Result<Self> {
+        let key = known.key(data);
+        let found = known.weights().get(&key).and_then(Weak::upgrade);
+        let of = match found {
+            Some(found) => found,
+            None => {
+                // Not counted where they are made, since whoever makes them may go before the others.
+                let uncounted = memory.uncounted();
+                let made = Arc::new(Weights::new(data, picture, |bytes| send(bytes, &uncounted))?);
+                let mut weights = known.weights();
+                weights.retain(|_, weights| weights.strong_count() > 0);
+                weights.insert(key, Arc::downgrade(&made));
+                made
+            }
+        };
+        Ok(Self {
+            _held: memory.hold(of.bytes()),
+            of,
+        })
+    }
+}
+
+impl Weights {
+    fn new(data: &FilterData, picture: bool, mut send: impl FnMut(&[u8]) -> Result<Buffer>) -> Result<Self> {
         let exponent = exponent(data);
         let factor = 2.0_f32.powi(exponent);
         let mut pack = |numbers: Vec<u16>| send(bytemuck::cast_slice(&numbers));
@@ -64,6 +142,11 @@ impl Filter {
             bias: data.bias.clone(),
             scaled: Mutex::default(),
         })
+    }
+
+    fn bytes(&self) -> usize {
+        let (Forward::Picture(forward) | Forward::Blocked(forward)) = &self.forward;
+        forward.bytes() + self.backward.bytes()
     }
 
     /// The bias multiplied by 2 to the `exponent`, a float for each lane; `send` takes it to the card the first time.

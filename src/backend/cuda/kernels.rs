@@ -8,6 +8,7 @@ use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, LaunchC
 use cudarc::nvrtc::Ptx;
 
 use super::memory::Pointer;
+use crate::backend::Error;
 
 /// A kernel and the kinds of its parameters.
 pub struct Kernel {
@@ -83,6 +84,20 @@ impl Grid {
 
     pub fn new(blocks: (usize, usize, usize), threads: usize) -> Self {
         Self { blocks, threads }
+    }
+}
+
+/// As many numbers as the kernels can count in 32 bits, where the last launch may run past the end by a grid of blocks.
+const MOST_ITEMS: usize = (1 << 31) - MOST_BLOCKS * 256;
+
+/// # Errors
+/// [`Error::OutOfMemory`] for `items` in `bytes` that are more than the kernels can count; no card has room for a step of
+/// that size either.
+pub fn countable(items: usize, bytes: usize) -> crate::backend::Result<()> {
+    if items < MOST_ITEMS {
+        Ok(())
+    } else {
+        Err(Error::OutOfMemory { bytes })
     }
 }
 
@@ -228,7 +243,7 @@ kernels! {
     layout: [block_f16, unblock_f32, fill_f32, fill_f16];
     picture: [
         import_rows, resample_rows, resample_columns, guides, export_columns, mirror_border, colour_sums,
-        colour_sums_finish, colour_map, stillness, centre,
+        colour_sums_finish, colour_map, stillness, warp_bilinear, warp_cubic, centre,
     ];
     pool: [pool_f16, pool_backward_f16, pool_f32, pool_backward_f32];
     losses: [

@@ -36,29 +36,52 @@ fn placed(coefficient: &Scalar<Tensor>) -> (Pointer, usize) {
     (coefficient.of.pointer(), coefficient.at)
 }
 
+/// The kernel for planar tensors and that for blocked ones.
+type ByLayout = (fn(&Kernels) -> &Kernel, fn(&Kernels) -> &Kernel);
+
+/// A term of the loss: a pass that adds to `gradient` and whose sum goes into a slot. The kernels differ in the `operands` that
+/// come first, and in whether they are told the count of numbers. Those for planar tensors know no scale of gradients.
+#[allow(clippy::too_many_arguments)]
+fn term(
+    ops: &mut Cuda,
+    (planar, blocked): ByLayout,
+    operands: &[Argument],
+    counted: bool,
+    (of_sum, of_gradient): (f32, f32),
+    coefficient: Scalar<Tensor>,
+    gradient: &Tensor,
+    sum: Slot<Tensor>,
+) -> Result<()> {
+    let (knob, at) = placed(&coefficient);
+    let (layout, count) = (gradient.layout, gradient.layout.stored());
+    let mut arguments = operands.to_vec();
+    arguments.extend_from_slice(arguments![knob, at, of_gradient]);
+    if layout.blocked {
+        arguments.push(ops.loss_scale().into());
+    }
+    arguments.push(gradient.pointer().into());
+    if counted {
+        arguments.push(count.into());
+    }
+    arguments.push(ops.scratch.partials().pointer().into());
+    if layout.blocked {
+        arguments.push(ops.overflow().into());
+        summed(ops, blocked, Grid::over(count / 8), &arguments, of_sum, sum)
+    } else {
+        summed(ops, planar, Grid::over(count), &arguments, of_sum, sum)
+    }
+}
+
 pub fn squared_norm(ops: &mut Cuda, a: &Tensor, sum: Slot<Tensor>) -> Result<()> {
     let (at, count) = (a.pointer(), a.layout.stored());
     let partials = ops.scratch.partials().pointer();
     let arguments = arguments![at, count, partials];
     if a.layout.blocked {
-        let factor = power(-2 * ops.exponent(a));
-        summed(
-            ops,
-            |k| &k.squared_norm_f16,
-            Grid::over(count / 8),
-            arguments,
-            factor,
-            sum,
-        )
+        let (grid, factor) = (Grid::over(count / 8), power(-2 * ops.exponent(a)));
+        summed(ops, |k| &k.squared_norm_f16, grid, arguments, factor, sum)
     } else {
-        summed(
-            ops,
-            |k| &k.squared_norm_f32,
-            Grid::over(count),
-            arguments,
-            1.0,
-            sum,
-        )
+        let grid = Grid::over(count);
+        summed(ops, |k| &k.squared_norm_f32, grid, arguments, 1.0, sum)
     }
 }
 
@@ -71,43 +94,10 @@ pub fn squared_error(
     sum: Slot<Tensor>,
 ) -> Result<()> {
     assert!(a.layout == target.layout && a.layout == gradient.layout);
-    let (knob, at) = placed(&coefficient);
-    let partials = ops.scratch.partials().pointer();
-    let count = a.layout.stored();
-    let (a_at, target_at, gradient_at) = (a.pointer(), target.pointer(), gradient.pointer());
-    if a.layout.blocked {
-        let (of_sum, of_gradient) = ops.factors_of_error(a, target, gradient);
-        let arguments = arguments![
-            a_at,
-            target_at,
-            knob,
-            at,
-            of_gradient,
-            ops.loss_scale(),
-            gradient_at,
-            count,
-            partials,
-            ops.overflow(),
-        ];
-        summed(
-            ops,
-            |k| &k.squared_error_f16,
-            Grid::over(count / 8),
-            arguments,
-            of_sum,
-            sum,
-        )
-    } else {
-        let arguments = arguments![a_at, target_at, knob, at, 1.0_f32, gradient_at, count, partials];
-        summed(
-            ops,
-            |k| &k.squared_error_f32,
-            Grid::over(count),
-            arguments,
-            1.0,
-            sum,
-        )
-    }
+    let factors = ops.factors_of_error(a, target, gradient);
+    let kernels: ByLayout = (|k| &k.squared_error_f32, |k| &k.squared_error_f16);
+    let operands = arguments![a.pointer(), target.pointer()];
+    term(ops, kernels, operands, true, factors, coefficient, gradient, sum)
 }
 
 pub fn weighted_squared_error(
@@ -121,66 +111,53 @@ pub fn weighted_squared_error(
 ) -> Result<()> {
     assert!(a.layout == target.layout && a.layout == gradient.layout);
     assert_eq!(weight.layout.shape, a.layout.shape.with_channels(1));
-    let (knob, at) = placed(&coefficient);
-    let partials = ops.scratch.partials().pointer();
-    let count = a.layout.stored();
-    let (a_at, target_at, gradient_at) = (a.pointer(), target.pointer(), gradient.pointer());
-    if a.layout.blocked {
-        let (of_sum, of_gradient) = ops.factors_of_error(a, target, gradient);
-        let arguments = arguments![
-            a_at,
-            target_at,
-            weight.pointer(),
-            a.layout.lanes(),
-            knob,
-            at,
-            of_gradient,
-            ops.loss_scale(),
-            gradient_at,
-            count,
-            partials,
-            ops.overflow(),
-        ];
-        let grid = Grid::over(count / 8);
-        summed(
-            ops,
-            |k| &k.weighted_squared_error_f16,
-            grid,
-            arguments,
-            of_sum,
-            sum,
-        )
+    let factors = ops.factors_of_error(a, target, gradient);
+    let kernels: ByLayout = (
+        |k| &k.weighted_squared_error_f32,
+        |k| &k.weighted_squared_error_f16,
+    );
+    // Numbers after which the next pixel comes, or the pixels after which the next channel does.
+    let stride = if a.layout.blocked {
+        a.layout.lanes()
     } else {
-        let pixels = a.layout.shape.pixels();
-        let arguments = arguments![
-            a_at,
-            target_at,
-            weight.pointer(),
-            pixels,
-            knob,
-            at,
-            1.0_f32,
-            gradient_at,
-            count,
-            partials,
-        ];
-        summed(
-            ops,
-            |k| &k.weighted_squared_error_f32,
-            Grid::over(count),
-            arguments,
-            1.0,
-            sum,
-        )
+        a.layout.shape.pixels()
+    };
+    let operands = arguments![a.pointer(), target.pointer(), weight.pointer(), stride];
+    term(ops, kernels, operands, true, factors, coefficient, gradient, sum)
+}
+
+/// Into what blocks a Gram matrix is cut.
+pub struct GramPlan {
+    /// Of 64 × 64 channels, on and above the diagonal.
+    tiles: usize,
+    /// Pixels of which one block adds up the products: few enough that a sum in f32 stays close, and that there are
+    /// blocks to fill the card.
+    per_split: usize,
+    splits: usize,
+}
+
+impl GramPlan {
+    pub fn new(pixels: usize, lanes: usize, multiprocessors: usize) -> Self {
+        let side = lanes.div_ceil(64);
+        let tiles = side * (side + 1) / 2;
+        let wanted = (2 * multiprocessors).div_ceil(tiles);
+        let per_split = pixels.div_ceil(wanted).next_multiple_of(32).clamp(128, 2048);
+        Self {
+            tiles,
+            per_split,
+            splits: pixels.div_ceil(per_split),
+        }
+    }
+
+    /// Floats that the parts take.
+    pub fn partials(&self) -> usize {
+        self.splits * self.tiles * 64 * 64
     }
 }
 
-/// Pixels of which one block adds up the products, and in how many pieces that cuts a picture: few enough that a sum
-/// in f32 stays close, and as many as fill the card.
-fn gram_splits(pixels: usize, tiles: usize, multiprocessors: usize) -> (usize, usize) {
-    let wanted = (2 * multiprocessors).div_ceil(tiles);
-    let per_split = pixels.div_ceil(wanted).next_multiple_of(32).clamp(128, 2048);
-    (per_split, pixels.div_ceil(per_split))
+/// Numbers of the pack of a symmetric matrix.
+pub fn packed_matrix(lanes: usize) -> usize {
+    lanes.next_multiple_of(32) * lanes
 }
 
 pub fn gram(ops: &mut Cuda, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result<()> {
@@ -196,10 +173,13 @@ pub fn gram(ops: &mut Cuda, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result
         network::block(ops, a, narrow, 0, Pointer::NULL, Pointer::NULL)?;
         narrow
     };
-    let side = lanes.div_ceil(64);
-    let tiles = side * (side + 1) / 2;
-    let (per_split, splits) = gram_splits(pixels, tiles, ops.multiprocessors());
-    let products = ops.scratch.products(splits * tiles * 64 * 64)?;
+    let plan = GramPlan::new(pixels, lanes, ops.multiprocessors());
+    let products = ops.scratch.products(plan.partials())?;
+    let GramPlan {
+        tiles,
+        per_split,
+        splits,
+    } = plan;
     let arguments = arguments![values, pixels, lanes, per_split, products];
     ops.launch(
         |k| &k.gram_partials,
@@ -250,7 +230,7 @@ pub fn gram_backward(
         return ops.launch(|k| &k.gram_backward_f32, Grid::over(pixels), arguments);
     }
     let lanes = lanes(channels);
-    let packed = lanes.next_multiple_of(32) * lanes;
+    let packed = packed_matrix(lanes);
     let partials = ops.scratch.partials().pointer();
     let (scale, pack) = ops.scratch.matrix(packed)?;
     let peaks = Grid::over(channels * channels);
@@ -292,53 +272,12 @@ pub fn total_variation(
         height,
         width,
     } = x.layout.shape;
-    let (knob, at) = placed(&coefficient);
-    let partials = ops.scratch.partials().pointer();
-    let (x_at, gradient_at, stored) = (x.pointer(), gradient.pointer(), x.layout.stored());
-    if x.layout.blocked {
-        let (of_sum, of_gradient) = ops.factors_of_error(x, x, gradient);
-        let arguments = arguments![
-            x_at,
-            height,
-            width,
-            x.layout.lanes(),
-            knob,
-            at,
-            of_gradient,
-            ops.loss_scale(),
-            gradient_at,
-            partials,
-            ops.overflow(),
-        ];
-        summed(
-            ops,
-            |k| &k.total_variation_f16,
-            Grid::over(stored / 8),
-            arguments,
-            of_sum,
-            sum,
-        )
-    } else {
-        let arguments = arguments![
-            x_at,
-            channels,
-            height,
-            width,
-            knob,
-            at,
-            1.0_f32,
-            gradient_at,
-            partials
-        ];
-        summed(
-            ops,
-            |k| &k.total_variation_f32,
-            Grid::over(stored),
-            arguments,
-            1.0,
-            sum,
-        )
-    }
+    let factors = ops.factors_of_error(x, x, gradient);
+    let kernels: ByLayout = (|k| &k.total_variation_f32, |k| &k.total_variation_f16);
+    let planar = arguments![x.pointer(), channels, height, width];
+    let blocked = arguments![x.pointer(), height, width, x.layout.lanes()];
+    let operands = if x.layout.blocked { blocked } else { planar };
+    term(ops, kernels, operands, false, factors, coefficient, gradient, sum)
 }
 
 #[cfg(test)]
@@ -348,8 +287,10 @@ mod tests {
     #[test]
     fn a_gram_matrix_is_cut_into_pieces_that_hold_all_pixels() {
         for pixels in [1, 127, 129, 2304, 147_456] {
-            for tiles in [1, 3, 36] {
-                let (per_split, splits) = gram_splits(pixels, tiles, 46);
+            for lanes in [64, 128, 512] {
+                let GramPlan {
+                    per_split, splits, ..
+                } = GramPlan::new(pixels, lanes, 46);
                 assert!(per_split % 32 == 0 && per_split <= 2048);
                 assert!(per_split * splits >= pixels && per_split * (splits - 1) < pixels);
             }

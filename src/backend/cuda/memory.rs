@@ -50,6 +50,23 @@ impl Memory {
         self.in_use.load(Ordering::Relaxed)
     }
 
+    /// The same, but what is taken here is not counted.
+    pub fn uncounted(&self) -> Self {
+        Self {
+            in_use: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Counts `bytes` that have been taken elsewhere.
+    pub fn hold(&self, bytes: usize) -> Held {
+        self.in_use.fetch_add(bytes, Ordering::Relaxed);
+        Held {
+            bytes,
+            in_use: self.in_use.clone(),
+        }
+    }
+
     /// `bytes` zeros.
     pub fn zeros(&self, bytes: usize) -> Result<Buffer> {
         self.device.bind()?;
@@ -101,6 +118,18 @@ impl Memory {
     }
 }
 
+/// Bytes that are counted for as long as this lives.
+pub struct Held {
+    bytes: usize,
+    in_use: Arc<AtomicUsize>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.in_use.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// A piece of the card's memory.
 pub struct Buffer {
     pointer: Pointer,
@@ -123,7 +152,7 @@ impl Drop for Buffer {
         self.memory.in_use.fetch_sub(self.bytes, Ordering::Relaxed);
         // The driver waits for what is under way before it takes memory back. On a lost card this fails, and there is
         // nothing left to give back.
-        if self.memory.device.bind().is_ok() {
+        if self.memory.device.bind_to_give_back() {
             // SAFETY: the pointer is the driver's own and nobody uses it after this.
             let _ = unsafe { result::free_sync(self.pointer.0) };
         }
@@ -166,6 +195,8 @@ impl Pinned {
 
     /// The bytes, when the card has done with them.
     pub fn bytes(&mut self) -> Result<&mut [u8]> {
+        // Alone of all calls on events this one does not do it by itself.
+        self.device.bind()?;
         let done = self.device.checked("a copy", self.done.try_is_complete())?;
         if !done {
             self.device
@@ -189,7 +220,7 @@ impl Pinned {
             result::memcpy_htod_async(to.pointer.0, from, stream.cu_stream())
         };
         self.device.checked("upload", answer)?;
-        self.device.checked("upload", self.done.record(stream))
+        self.note("upload", stream)
     }
 
     /// Fetches `bytes` from `from`, in the order of `stream`.
@@ -202,7 +233,17 @@ impl Pinned {
             result::memcpy_dtoh_async(to, from.pointer.0, stream.cu_stream())
         };
         self.device.checked("download", answer)?;
-        self.device.checked("download", self.done.record(stream))
+        self.note("download", stream)
+    }
+
+    /// Notes that the card has done with the bytes when it is past what `stream` has been given.
+    fn note(&self, what: &str, stream: &CudaStream) -> Result<()> {
+        let recorded = self.done.record(stream);
+        if recorded.is_err() {
+            // Nothing will tell when the copy is over, so it must be over now.
+            let _ = stream.synchronize();
+        }
+        self.device.checked(what, recorded)
     }
 }
 
@@ -210,7 +251,7 @@ impl Drop for Pinned {
     fn drop(&mut self) {
         // On a lost card both fail, and the memory goes with the process.
         let _ = self.done.synchronize();
-        if self.device.bind().is_ok() {
+        if self.device.bind_to_give_back() {
             // SAFETY: the pointer is the driver's own and nobody uses it after this.
             let _ = unsafe { result::free_host(self.pointer.cast()) };
         }

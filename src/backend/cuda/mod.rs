@@ -12,6 +12,7 @@ mod capture;
 mod convolution;
 mod device;
 mod error;
+mod exponents;
 mod filter;
 mod kernels;
 mod layout;
@@ -26,19 +27,19 @@ mod transfer;
 mod vectors;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use cudarc::driver::CudaStream;
 
 use super::{
     AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Interpolation,
-    Mix, Pooling, Result, Scalar, Shape, Slot,
+    Mix, Pooling, Result, Scalar, Shape, Slot, Work,
 };
-use capture::{ANY, Exponent, Recording, Scale};
+use capture::{Recording, Scale};
 use device::Device;
 pub use error::Unavailable;
+use exponents::{ANY, Exponent};
 pub use filter::Filter;
-use kernels::{Argument, Grid, Kernel, Kernels};
+use kernels::{Argument, Grid, Kernel, Kernels, countable};
 use layout::{Layout, mask_bytes};
 use memory::{Buffer, Memory, Pointer};
 pub use probe::{Card, cards};
@@ -81,7 +82,7 @@ pub struct Cuda {
     scratch: Scratch,
     /// Of the step that is being performed.
     scale: Scale,
-    /// While a step is written down.
+    /// While a step is performed or written down.
     recording: Option<Recording>,
     cancel: CancelToken,
 }
@@ -168,7 +169,7 @@ impl Cuda {
 
     /// Bytes → the card.
     fn send(&self, bytes: &[u8]) -> Result<Buffer> {
-        self.transfers.send(bytes, &self.stream)
+        self.transfers.send(bytes, &self.memory, &self.stream)
     }
 
     fn taps(&mut self, inputs: usize, outputs: usize) -> Result<Arc<Table>> {
@@ -176,9 +177,10 @@ impl Cuda {
             scratch,
             transfers,
             stream,
+            memory,
             ..
         } = self;
-        scratch.taps(inputs, outputs, |bytes| transfers.send(bytes, stream))
+        scratch.taps(inputs, outputs, |bytes| transfers.send(bytes, memory, stream))
     }
 
     fn loss_scale(&self) -> Pointer {
@@ -188,74 +190,10 @@ impl Cuda {
     fn overflow(&self) -> Pointer {
         self.scale.overflow
     }
-
-    /// The exponent of a tensor, [`ANY`] if it is all zeros.
-    fn exponent_or_any(&mut self, tensor: &Tensor) -> i32 {
-        if let Some(recording) = &mut self.recording {
-            recording.read(&tensor.exponent);
-        }
-        tensor.exponent.load(Ordering::Relaxed)
-    }
-
-    fn exponent(&mut self, tensor: &Tensor) -> i32 {
-        match self.exponent_or_any(tensor) {
-            ANY => 0,
-            exponent => exponent,
-        }
-    }
-
-    fn set_exponent(&mut self, tensor: &Tensor, exponent: i32) {
-        if let Some(recording) = &mut self.recording {
-            recording.wrote(&tensor.exponent);
-        }
-        tensor.exponent.store(exponent, Ordering::Relaxed);
-    }
-
-    /// Notes that a tensor is all zeros.
-    fn set_nothing(&mut self, tensor: &Tensor) {
-        self.set_exponent(tensor, ANY);
-    }
-
-    /// That of tensors which must have the same, zeros apart.
-    fn common_exponent(&mut self, tensors: &[&Tensor]) -> i32 {
-        let mut common = ANY;
-        for tensor in tensors {
-            match self.exponent_or_any(tensor) {
-                ANY => (),
-                exponent => {
-                    assert!(common == ANY || common == exponent, "{common} is not {exponent}");
-                    common = exponent;
-                }
-            }
-        }
-        if common == ANY { 0 } else { common }
-    }
-
-    /// For passes that have no factors to fold an exponent into.
-    fn assert_same_exponents(&mut self, tensors: &[&Tensor]) {
-        let exponent = self.common_exponent(tensors);
-        for tensor in tensors {
-            self.set_exponent(tensor, exponent);
-        }
-    }
-
-    /// For Σ (a − t)² and what it adds to the gradient: the factors that undo the exponents of `a` and `target` and
-    /// bring in the gradient's. A gradient of zeros takes the one that fits `a`.
-    fn factors_of_error(&mut self, a: &Tensor, target: &Tensor, gradient: &Tensor) -> (f32, f32) {
-        let exponent = self.common_exponent(&[a, target]);
-        let of_gradient = match self.exponent_or_any(gradient) {
-            ANY => {
-                self.set_exponent(gradient, -exponent);
-                -exponent
-            }
-            other => other,
-        };
-        (2.0_f32.powi(-2 * exponent), 2.0_f32.powi(of_gradient - exponent))
-    }
 }
 
-/// As many numbers as the kernels can count in 32 bits, where the last launch may run past the end by a grid of blocks.
-const MOST_ELEMENTS: usize = (1 << 31) - (1 << 18);
+/// The kernels of convolutions keep row and column in 16 bits each, one of them for the sign.
+const MOST_ROWS: usize = 1 << 15;
 
 impl Backend for Cuda {
     type Tensor = Tensor;
@@ -284,8 +222,7 @@ impl Backend for Cuda {
 
     fn available_bytes(&self) -> Option<usize> {
         let (free, total) = self.device.context.mem_get_info().ok()?;
-        // Scratch space is not part of any plan.
-        Some(free.saturating_sub((total / 16).min(SCRATCH)))
+        Some(free.saturating_sub((total / 32).min(UNPLANNED)))
     }
 
     fn tensor(&mut self, shape: Shape) -> Result<Tensor> {
@@ -300,15 +237,16 @@ impl Backend for Cuda {
         let layouts = shapes.iter().map(|&shape| Layout::of(shape));
         let most = layouts.clone().map(|layout| layout.stored()).max().unwrap_or(0);
         let bytes = layouts.map(|layout| layout.bytes()).max().unwrap_or(0);
-        if most >= MOST_ELEMENTS {
-            // No card has room for a step of that size either.
-            return Err(Error::OutOfMemory { bytes });
-        }
+        countable(most, bytes)?;
         Ok(Tensor {
             layout: Layout::of(shapes.first().copied().unwrap_or_default()),
             buffer: self.memory.zeros(bytes)?,
             exponent: Exponent::new(ANY.into()),
         })
+    }
+
+    fn scratch_bytes(&self, work: &[Work]) -> usize {
+        scratch::planned(work, self.multiprocessors())
     }
 
     fn shape(&self, tensor: &Tensor) -> Shape {
@@ -322,9 +260,15 @@ impl Backend for Cuda {
     }
 
     fn mask(&mut self, shape: Shape) -> Result<Mask> {
+        // Where pooling follows there is no tensor of this shape, but the kernels count its elements all the same.
+        let bytes = mask_bytes(shape);
+        countable(Layout::forced(shape).stored(), bytes)?;
+        if shape.height.max(shape.width) >= MOST_ROWS {
+            return Err(Error::OutOfMemory { bytes });
+        }
         Ok(Mask {
             shape,
-            buffer: self.memory.zeros(mask_bytes(shape))?,
+            buffer: self.memory.zeros(bytes)?,
         })
     }
 
@@ -335,7 +279,8 @@ impl Backend for Cuda {
     fn filter(&mut self, data: &FilterData) -> Result<Filter> {
         self.poll()?;
         let picture = !Layout::of(Shape::new(data.inputs, 1, 1)).blocked;
-        Filter::new(data, picture, |bytes| self.send(bytes))
+        let send = |bytes: &[u8], memory: &Memory| self.transfers.send(bytes, memory, &self.stream);
+        Filter::new(&self.device.filters, data, picture, &self.memory, send)
     }
 
     fn upload(&mut self, data: &[f32], tensor: &mut Tensor) -> Result<()> {
@@ -597,5 +542,6 @@ impl Backend for Cuda {
     }
 }
 
-/// What is left to scratch space when a plan is held against the free memory: more than any step was seen to take.
-const SCRATCH: usize = 64 << 20;
+/// What is left to the driver, for steps that are written down, and to small tables when a plan is held against the free
+/// memory.
+const UNPLANNED: usize = 16 << 20;

@@ -88,7 +88,7 @@ pub fn forward(
                     arguments,
                 )?;
             } else {
-                let products = ops.scratch.products(plan.splits * height * width * outputs)?;
+                let products = ops.scratch.products(plan.partials(shape, outputs))?;
                 let per_split = plan.chunks_per_split;
                 let arguments = arguments![from, pack, products, height, width, inputs, outputs, per_split];
                 ops.launch(|k| &k.conv_forward_small_split, plan.grid(), arguments)?;
@@ -205,7 +205,7 @@ pub fn backward(
         )?;
     } else {
         let count = height * width * inputs;
-        let products = ops.scratch.products(plan.splits * count)?;
+        let products = ops.scratch.products(plan.partials(whole, inputs))?;
         let per_split = plan.chunks_per_split;
         let arguments = arguments![
             gradient, mask, pack, products, height, width, gradients, inputs, pooled, per_split,

@@ -271,12 +271,26 @@ pub fn stillness(
 
 pub fn warp(
     ops: &mut Cuda,
-    _from: &Tensor,
-    _flow: &Tensor,
-    _interpolation: Interpolation,
-    _to: &mut Tensor,
+    from: &Tensor,
+    flow: &Tensor,
+    interpolation: Interpolation,
+    to: &mut Tensor,
 ) -> Result<()> {
-    // The kernel comes with the next commit.
-    ops.poll()?;
-    Err(crate::backend::Error::Device("warp: no kernel yet".into()))
+    let Shape {
+        channels,
+        height,
+        width,
+    } = from.layout.shape;
+    assert!(from.layout == to.layout && !from.layout.blocked);
+    assert_eq!(flow.layout.shape, from.layout.shape.with_channels(2));
+    let (from, flow, to) = (from.pointer(), flow.pointer(), to.pointer());
+    let arguments = arguments![from, flow, to, channels, height, width];
+    ops.launch(
+        |k| match interpolation {
+            Interpolation::Bilinear => &k.warp_bilinear,
+            Interpolation::CatmullRom => &k.warp_cubic,
+        },
+        Grid::over(height * width),
+        arguments,
+    )
 }

@@ -13,7 +13,7 @@ use cudarc::driver::sys::{self, CUdevice_attribute, CUresult};
 use super::error::{Unavailable, words};
 
 /// The functions that this backend calls, by itself or through cudarc.
-const FUNCTIONS: [&str; 41] = [
+const FUNCTIONS: [&str; 42] = [
     "cuInit",
     "cuDriverGetVersion",
     "cuGetErrorName",
@@ -30,6 +30,7 @@ const FUNCTIONS: [&str; 41] = [
     "cuStreamCreate",
     "cuStreamDestroy_v2",
     "cuStreamWaitEvent",
+    "cuStreamSynchronize",
     "cuStreamBeginCapture_v2",
     "cuStreamEndCapture",
     "cuEventCreate",

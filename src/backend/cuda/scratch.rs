@@ -6,10 +6,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::kernels::MOST_BLOCKS;
+use super::convolution::Plan;
+use super::kernels::{MOST_BLOCKS, countable};
+use super::layout::{Layout, lanes};
+use super::losses::{GramPlan, packed_matrix};
 use super::memory::{Buffer, Memory, Pointer};
 use crate::backend::resample::Taps;
-use crate::backend::{Error, Result};
+use crate::backend::{Error, Result, Work};
 
 /// Numbers of f64 that the sums of a picture's colours take for each block.
 const COLOUR_SUMS: usize = 9;
@@ -28,7 +31,7 @@ pub struct Scratch {
     lines: Buffer,
     /// Tables by (inputs, outputs).
     taps: HashMap<(usize, usize), Arc<Table>>,
-    /// Counts how often something grew: a captured step knows the addresses of then.
+    /// Counts how often something moved or went: a captured step knows the addresses of then.
     pub generation: u64,
     /// While a step is written down.
     pub fixed: bool,
@@ -46,6 +49,49 @@ const SCALE: usize = 16;
 
 /// Tables kept at a time. A frame needs a few for each size at which it is painted.
 const MOST_TABLES: usize = 64;
+
+/// Bytes that all of `work` takes here and in frames on their way, on a card of so many multiprocessors.
+pub fn planned(work: &[Work], multiprocessors: usize) -> usize {
+    let (mut products, mut matrix, mut narrow, mut lines, mut frames) = (0, 0, 0, 0, 0);
+    for work in work {
+        match *work {
+            Work::Convolution { from, outputs } => {
+                let to = from.with_channels(outputs);
+                let (inputs, results) = (lanes(from.channels), lanes(outputs));
+                if Layout::of(from).blocked {
+                    let forward = Plan::new(from, results, from.channels, multiprocessors);
+                    let backward = Plan::new(to, inputs, outputs, multiprocessors);
+                    products = products.max(forward.partials(from, results));
+                    products = products.max(backward.partials(to, inputs));
+                }
+                if !Layout::of(to).blocked {
+                    narrow = narrow.max(Layout::forced(to).bytes());
+                }
+            }
+            Work::Gram(shape) => {
+                let plan = GramPlan::new(shape.pixels(), lanes(shape.channels), multiprocessors);
+                products = products.max(plan.partials());
+                if Layout::of(shape).blocked {
+                    matrix = matrix.max(SCALE + 2 * packed_matrix(lanes(shape.channels)));
+                } else {
+                    narrow = narrow.max(Layout::forced(shape).bytes());
+                }
+            }
+            Work::Frame {
+                width,
+                height,
+                inside,
+            } => {
+                lines = lines
+                    .max(3 * height * inside.width)
+                    .max(3 * inside.height * width);
+                // One that comes and one that goes.
+                frames = frames.max(2 * 3 * height * width);
+            }
+        }
+    }
+    size_of::<f32>() * (products + lines) + matrix + narrow + frames
+}
 
 impl Scratch {
     pub fn new(memory: &Memory) -> Result<Self> {
@@ -84,6 +130,7 @@ impl Scratch {
 
     /// Room for `count` floats.
     pub fn lines(&mut self, count: usize) -> Result<&Buffer> {
+        countable(count, count * size_of::<f32>())?;
         self.roomy(|scratch| &mut scratch.lines, count * size_of::<f32>())?;
         Ok(&self.lines)
     }
@@ -113,6 +160,8 @@ impl Scratch {
             return Ok(table.clone());
         }
         if self.taps.len() >= MOST_TABLES {
+            // A captured step may know the addresses of some.
+            self.generation += 1;
             self.taps.clear();
         }
         let taps = Taps::new(inputs, outputs);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use cudarc::driver::{CudaEvent, CudaStream};
 
 use super::device::Device;
+use super::kernels::countable;
 use super::memory::{Buffer, Memory, Pinned};
 use crate::backend::Result;
 
@@ -103,8 +104,8 @@ impl Transfers {
     }
 
     /// New memory of the card with `bytes` in it. Not for a step: the host waits until they are there.
-    pub fn send(&self, bytes: &[u8], stream: &CudaStream) -> Result<Buffer> {
-        let buffer = self.memory.zeros(bytes.len())?;
+    pub fn send(&self, bytes: &[u8], memory: &Memory, stream: &CudaStream) -> Result<Buffer> {
+        let buffer = memory.zeros(bytes.len())?;
         let mut pinned = Pinned::new(&self.device, bytes.len())?;
         pinned.bytes()?[..bytes.len()].copy_from_slice(bytes);
         pinned.send(bytes.len(), &buffer, stream)?;
@@ -125,6 +126,7 @@ impl Transfers {
         (width, height): (usize, usize),
         stream: &CudaStream,
     ) -> Result<&Buffer> {
+        countable(rgb.len(), rgb.len())?;
         let Self {
             device,
             memory,

@@ -2,6 +2,7 @@
 
 //! Passes over all elements, in either layout, and the optimisers.
 
+use super::exponents::ANY;
 use super::kernels::{Argument, Grid, arguments};
 use super::{Cuda, Tensor};
 use crate::backend::{AdamKnobs, Result, Scalar, Shape};
@@ -68,7 +69,15 @@ pub fn axpy(ops: &mut Cuda, factor: f32, x: &Tensor, to: &mut Tensor) -> Result<
     let count = x.layout.stored();
     let (x_at, to_at) = (x.pointer(), to.pointer());
     if x.layout.blocked {
-        let factor = factor * 2.0_f32.powi(ops.exponent(to) - ops.exponent(x));
+        let of_x = ops.exponent(x);
+        let of_to = match ops.exponent_or_any(to) {
+            ANY => {
+                ops.set_exponent(to, of_x);
+                of_x
+            }
+            other => other,
+        };
+        let factor = factor * 2.0_f32.powi(of_to - of_x);
         ops.launch(
             |k| &k.axpy_f16,
             Grid::over(count / 8),

@@ -1,34 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which lane holds which element of a matrix, transcribed from NVIDIA's "PTX ISA", chapters "Matrix Fragments for
-//! mma.m16n8k8", "Matrix Fragments for mma.m16n8k16 with floating point type" and "ldmatrix". The formulas stand here
-//! as they stand there, and share nothing with the machine: kernels and machine cannot have one misreading in common.
+//! Which lane holds which element of a matrix, so that kernels and machine cannot have one misreading in common: the
+//! formulas share nothing with either.
+//!
+//! They are those of NVIDIA's "PTX ISA" 9.0, sections 9.7.14.5.7 (mma.m16n8k8), 9.7.14.5.8 (mma.m16n8k16 with floating
+//! point type) and 9.7.14.5.15 (ldmatrix). Held against its text were A of both, B of m16n8k16 and the table of row
+//! addresses of ldmatrix; and, by a test below, all of them against a description that is independent of it: the
+//! strides by which NVIDIA's CUTLASS finds the same elements.
 
 mod common;
 
 use common::{Bench, Random, module};
 
-/// "groupID = %laneid >> 2, threadID_in_group = %laneid % 4"
+/// Lanes come in eight groups of four.
 fn ids(laneid: usize) -> (usize, usize) {
     (laneid >> 2, laneid % 4)
 }
 
-/// m16n8k8, .f16: "row = groupID for a0 and a1, groupID + 8 for a2 and a3;
-/// col = threadID_in_group * 2 + (i & 0x1) for ai where i = {0,..,3}"
+/// Row and column of element `i` of A, m16n8k8.
 fn a_k8(laneid: usize, i: usize) -> (usize, usize) {
     let (group, thread) = ids(laneid);
     (if i < 2 { group } else { group + 8 }, thread * 2 + (i & 0x1))
 }
 
-/// m16n8k8, .f16: "row = (threadID_in_group * 2) + i for bi where i = {0, 1}; col = groupID"
+/// Row and column of element `i` of B, m16n8k8.
 fn b_k8(laneid: usize, i: usize) -> (usize, usize) {
     let (group, thread) = ids(laneid);
     (thread * 2 + i, group)
 }
 
-/// m16n8k16: "row = groupID for ai where 0 <= i < 2 || 4 <= i < 6, groupID + 8 otherwise;
-/// col = (threadID_in_group * 2) + (i & 0x1) for ai where i < 4,
-/// (threadID_in_group * 2) + (i & 0x1) + 8 for ai where i >= 4"
+/// Row and column of element `i` of A, m16n8k16.
 fn a_k16(laneid: usize, i: usize) -> (usize, usize) {
     let (group, thread) = ids(laneid);
     let row = if i < 2 || (4..6).contains(&i) {
@@ -44,8 +45,7 @@ fn a_k16(laneid: usize, i: usize) -> (usize, usize) {
     (row, col)
 }
 
-/// m16n8k16: "row = (threadID_in_group * 2) + (i & 0x1) for bi where i < 2,
-/// (threadID_in_group * 2) + (i & 0x1) + 8 for bi where i >= 2; col = groupID"
+/// Row and column of element `i` of B, m16n8k16.
 fn b_k16(laneid: usize, i: usize) -> (usize, usize) {
     let (group, thread) = ids(laneid);
     (
@@ -58,14 +58,68 @@ fn b_k16(laneid: usize, i: usize) -> (usize, usize) {
     )
 }
 
-/// Both: "row = groupID for ci where i < 2, groupID + 8 for ci where i >= 2;
-/// col = (threadID_in_group * 2) + (i & 0x1) for ci where i = {0,..,3}"
+/// Row and column of element `i` of C and D, both shapes.
 fn c(laneid: usize, i: usize) -> (usize, usize) {
     let (group, thread) = ids(laneid);
     (if i < 2 { group } else { group + 8 }, thread * 2 + (i & 0x1))
 }
 
 type Place = fn(usize, usize) -> (usize, usize);
+
+/// CUTLASS says with strides where an element lies in a matrix whose first side (m, or n of B) is counted first: of a
+/// lane's place in its group, of the group, and of each bit of the element's number (`MMA_Traits` of
+/// SM75_16x8x8_F32F16F16F32_TN and SM80_16x8x16_F32F16F16F32_TN in include/cute/atom).
+struct Strides {
+    place: Place,
+    /// Of B the formulas above say (k, n), the strides count n first.
+    by_columns: bool,
+    first_side: usize,
+    member: usize,
+    group: usize,
+    bits: &'static [usize],
+}
+
+#[test]
+fn the_formulas_are_those_of_cutlass() {
+    let a = |place: Place, bits| Strides {
+        place,
+        by_columns: false,
+        first_side: 16,
+        member: 32,
+        group: 1,
+        bits,
+    };
+    let b = |place: Place, bits| Strides {
+        place,
+        by_columns: true,
+        first_side: 8,
+        member: 16,
+        group: 1,
+        bits,
+    };
+    for strides in [
+        a(a_k8, &[16, 8]),
+        a(a_k16, &[16, 8, 128]),
+        b(b_k8, &[8]),
+        b(b_k16, &[8, 64]),
+        a(c, &[16, 8]),
+    ] {
+        for lane in 0..32 {
+            for i in 0..1 << strides.bits.len() {
+                let bits = strides.bits.iter().enumerate();
+                let of_element: usize = bits.map(|(bit, stride)| (i >> bit & 1) * stride).sum();
+                let at = lane % 4 * strides.member + lane / 4 * strides.group + of_element;
+                let (first, second) = (at % strides.first_side, at / strides.first_side);
+                let expected = if strides.by_columns {
+                    (second, first)
+                } else {
+                    (first, second)
+                };
+                assert_eq!((strides.place)(lane, i), expected, "lane {lane}, element {i}");
+            }
+        }
+    }
+}
 
 /// Small whole numbers: their products and sums are exact in halves and singles, so the order of a sum cannot matter.
 fn whole(random: &mut Random, count: usize) -> Vec<f32> {
@@ -216,16 +270,23 @@ fn ldmatrix_loads(count: usize, transposed: bool) {
     let found: Vec<u32> = bench.download(parameters[2], 32 * count);
     for lane in 0..32 {
         for matrix in 0..count {
-            // "Threads 0–7 hold the addresses of the rows of the first matrix, 8–15 of the second, 16–23 of the third,
-            // 24–31 of the fourth." "Each thread loads a fragment of a row": thread 4·row + n elements 2n and 2n + 1 of
-            // that row; with .trans the matrix is loaded in column-major format, so row and column change places.
+            // Eight lanes after eight say where the rows of the matrices begin. Lane 4·row + n gets elements 2n and 2n + 1
+            // of its row, of each matrix; with .trans row and column change places.
             let at = |row: usize, column: usize| stored[order[8 * matrix + row] as usize * 8 + column];
             let (row, first) = (lane / 4, 2 * (lane % 4));
+            // CUTLASS counts bits from row to row, of 128 each (`Copy_Traits` of SM75_U32x4_LDSM_N and SM75_U16x8_LDSM_T).
+            let (bit, next) = if transposed {
+                (lane % 4 * 256 + lane / 4 * 16, 128)
+            } else {
+                (lane * 32, 16)
+            };
+            let by_bits = |bit: usize| at(bit / 128, bit % 128 / 16);
             let (low, high) = if transposed {
                 (at(first, row), at(first + 1, row))
             } else {
                 (at(row, first), at(row, first + 1))
             };
+            assert_eq!((low, high), (by_bits(bit), by_bits(bit + next)), "lane {lane}");
             let expected = u32::from(low) | u32::from(high) << 16;
             assert_eq!(
                 found[lane * count + matrix],

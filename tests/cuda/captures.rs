@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What is written down of a step holds for as long as it is replayed.
+
+use gstneuralstyle::backend::{Backend, CancelToken, Capture, Shape};
+
+use crate::faint::{SHAPE, faint_filter, uploaded, values};
+use crate::start;
+
+#[test]
+fn what_a_step_writes_is_its_own_whatever_was_there() {
+    let Some(mut ops) = start::cuda(CancelToken::new()) else {
+        return;
+    };
+    let (filter, from) = (faint_filter(&mut ops), uploaded(&mut ops, SHAPE, 1));
+    let (mut to, mut mask) = (ops.tensor(SHAPE).unwrap(), ops.mask(SHAPE).unwrap());
+    let (mut step, mut first) = (Capture::default(), Vec::new());
+    for run in 0..4 {
+        ops.upload(&vec![1.0; SHAPE.elements()], &mut to).unwrap();
+        ops.capture(&mut step, |ops| ops.conv_relu(&from, &filter, &mut to, &mut mask))
+            .unwrap();
+        let found = values(&mut ops, &to);
+        if run == 0 {
+            first = found;
+        } else {
+            assert!(found == first, "run {run}");
+        }
+    }
+}
+
+#[test]
+fn a_step_notices_that_its_input_is_stored_otherwise() {
+    let Some(mut ops) = start::cuda(CancelToken::new()) else {
+        return;
+    };
+    let (filter, other) = (faint_filter(&mut ops), uploaded(&mut ops, SHAPE, 2));
+    let mut from = uploaded(&mut ops, SHAPE, 1);
+    let (mut to, mut expected) = (ops.tensor(SHAPE).unwrap(), ops.tensor(SHAPE).unwrap());
+    let mut mask = ops.mask(SHAPE).unwrap();
+    let mut step = Capture::default();
+    for run in 0..8 {
+        // Before it is recorded, and after.
+        if run == 1 {
+            ops.conv_relu(&other, &filter, &mut from, &mut mask).unwrap();
+        } else if run == 5 {
+            ops.upload(&vec![0.5; SHAPE.elements()], &mut from).unwrap();
+        }
+        ops.capture(&mut step, |ops| ops.conv_relu(&from, &filter, &mut to, &mut mask))
+            .unwrap();
+        let found = values(&mut ops, &to);
+        ops.conv_relu(&from, &filter, &mut expected, &mut mask).unwrap();
+        assert!(found == values(&mut ops, &expected), "run {run}");
+    }
+}
+
+/// The card keeps the tables of so many sizes and no more.
+#[test]
+fn a_step_keeps_the_tables_that_it_reads() {
+    let Some(mut ops) = start::cuda(CancelToken::new()) else {
+        return;
+    };
+    let from = uploaded(&mut ops, Shape::new(3, 9, 11), 1);
+    let mut to = ops.tensor(Shape::new(3, 5, 7)).unwrap();
+    let (mut step, mut first) = (Capture::default(), Vec::new());
+    for run in 0..6 {
+        if run == 3 {
+            for side in 10..80 {
+                let mut other = ops.tensor(Shape::new(3, 1, side)).unwrap();
+                ops.resize(&from, 0, &mut other).unwrap();
+            }
+        }
+        ops.capture(&mut step, |ops| ops.resize(&from, 0, &mut to))
+            .unwrap();
+        let found = values(&mut ops, &to);
+        if run == 0 {
+            first = found;
+        } else {
+            assert!(found == first, "run {run}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What painting takes of a card's memory is known beforehand, and where that is too much the user is told what would fit.
+
+use gstneuralstyle::backend::{Backend, CancelToken, FilterData};
+use gstneuralstyle::gatys::NetworkChoice;
+use gstneuralstyle::stylizer::{BackendChoice, Controls, Error, Frame, Options, Stats, Stylizer};
+
+use crate::machines::said;
+use crate::scene::{self, Show};
+use crate::softgpu::SoftGpu;
+use crate::start;
+
+fn paint(working_size: usize, scales: usize) -> Result<Stats, Error> {
+    let options = Options {
+        network: NetworkChoice::Tiny,
+        backend: BackendChoice::Cuda,
+        scales,
+        working_size,
+        ..Options::default()
+    };
+    let mut stylizer = Stylizer::new(&options, CancelToken::new())?;
+    stylizer.set_style(scene::style(64, 48, Show::Shapes(2)));
+    // The first frame takes all that there is to take.
+    let controls = Controls {
+        first_iterations: 1,
+        ..Controls::default()
+    };
+    let frame = scene::frame(200, 150, Show::Shapes(1));
+    stylizer.process(&frame, &mut Frame::default(), &controls)?;
+    Ok(stylizer.stats().clone())
+}
+
+/// Says what becomes of a size; run by the tests below.
+#[test]
+#[ignore = "is run by the other tests, on machines of their own"]
+fn say_what_fits() {
+    let size = std::env::var("TEST_WORKING_SIZE").unwrap().parse().unwrap();
+    match paint(size, 0) {
+        Ok(stats) => println!("painted, {} bytes in use", stats.bytes_in_use),
+        Err(error) => println!("refused, {error}"),
+    }
+}
+
+fn said_of(size: &str, memory: &str) -> String {
+    said(
+        "memory::say_what_fits",
+        &[("TEST_WORKING_SIZE", size), ("SOFTGPU_MEMORY", memory)],
+    )
+}
+
+/// The number before `unit` in a text.
+fn number(text: &str, before: &str, after: &str) -> Option<usize> {
+    let (_, rest) = text.split_once(before)?;
+    rest.split_once(after)?.0.parse().ok()
+}
+
+#[test]
+fn the_size_that_is_proposed_fits_and_is_no_smaller_than_it_must_be() {
+    let Some(_gpu) = SoftGpu::take() else { return };
+    for memory in [6 << 20, 10 << 20] {
+        let text = said_of("200", &memory.to_string());
+        let proposed = number(&text, "working-size=", " would fit").unwrap_or_else(|| panic!("{text}"));
+        println!("{memory} bytes: {text}");
+        let text = said_of(&proposed.to_string(), &memory.to_string());
+        let used = number(&text, "painted, ", " bytes in use").unwrap_or_else(|| panic!("{text}"));
+        println!("{text}");
+        assert!(used > memory / 2, "{used} of {memory} at {proposed}");
+    }
+    let text = said_of("200", &(3 << 20).to_string());
+    assert!(text.contains("not enough memory"), "{text}");
+}
+
+#[test]
+fn what_is_planned_on_a_card_is_what_is_then_in_use() {
+    let _alone = crate::softgpu::alone();
+    if start::cuda(CancelToken::new()).is_none() {
+        return;
+    }
+    let [small, large] = [48, 120].map(|size| paint(size, 1).unwrap());
+    let planned = (large.planned_bytes - small.planned_bytes) as f64;
+    let in_use = (large.bytes_in_use - small.bytes_in_use) as f64;
+    println!("{planned} planned, {in_use} in use");
+    // Tables of a resampling are not in the figure.
+    assert!((planned / in_use - 1.0).abs() < 0.01, "{planned} {in_use}");
+}
+
+#[test]
+fn two_elements_have_one_set_of_weights() {
+    let Some(gpu) = SoftGpu::take() else { return };
+    let (Some(mut one), Some(mut other)) = (start::cuda(CancelToken::new()), start::cuda(CancelToken::new()))
+    else {
+        return;
+    };
+    let data = FilterData {
+        outputs: 5,
+        inputs: 9,
+        weights: vec![0.5; 5 * 9 * 9],
+        bias: vec![0.0; 5],
+    };
+    let mut changed = data.clone();
+    changed.bias[4] = 1.0;
+    let before = [one.bytes_in_use(), other.bytes_in_use()];
+    gpu.faults("");
+    let first = one.filter(&data).unwrap();
+    let allocations = gpu.count("alloc");
+    let second = other.filter(&data).unwrap();
+    assert_eq!(gpu.count("alloc"), allocations);
+    let third = other.filter(&changed).unwrap();
+    assert!(gpu.count("alloc") > allocations, "those are others");
+    drop(third);
+    // Each who uses them says so, and the last frees them.
+    let taken = one.bytes_in_use() - before[0];
+    assert!(taken > 0 && other.bytes_in_use() - before[1] == taken);
+    let live = gpu.count("live");
+    drop((first, one));
+    assert_eq!(other.bytes_in_use() - before[1], taken);
+    let without_one = gpu.count("live");
+    drop(second);
+    assert_eq!(other.bytes_in_use(), before[1]);
+    assert!(without_one < live && gpu.count("live") < without_one);
+}
