@@ -27,7 +27,9 @@ const MOVING_PX: f32 = 0.5;
 const MOMENT_KEPT: f32 = 1.0 / 16.0;
 
 /// The most by which a frame's finest detail is made stronger or weaker, as a share.
-const MOST_GAIN: f64 = 0.1;
+const MOST_GAIN: f64 = 0.15;
+/// What adding a share of the finest detail does not add to it: a blur leaves some of it, which is then not among it.
+const RESPONSE: f64 = 1.5;
 /// The share of its contrast, squared, that the content may lose before the painting follows it: things come and go in
 /// a frame, but a fade to black ends in black.
 const FADED: f64 = 0.25;
@@ -52,6 +54,8 @@ pub struct Continuation<B: Backend> {
     low: B::Tensor,
     /// The picture that is shown: [3, H, W].
     shown: B::Tensor,
+    /// [3, H, W]: the inside of a picture to look at; zeros in the margin.
+    inside: B::Tensor,
     /// A sum to look at.
     sum: B::Tensor,
     beginning: Beginning,
@@ -78,6 +82,7 @@ impl<B: Backend> Continuation<B> {
             moved: ops.tensor(shape)?,
             low: ops.tensor(low_shape(shape))?,
             shown: ops.tensor(shape)?,
+            inside: ops.tensor(shape)?,
             sum: ops.tensor(Shape::vector(1))?,
             beginning: Beginning::default(),
             maps: Maps::default(),
@@ -86,7 +91,7 @@ impl<B: Backend> Continuation<B> {
 
     /// Bytes of its tensors, known before anything is allocated.
     pub fn bytes(shape: Shape) -> usize {
-        let planes = [2, 1, 1, 3, 3].map(|channels| B::tensor_bytes(shape.with_channels(channels)));
+        let planes = [2, 1, 1, 3, 3, 3].map(|channels| B::tensor_bytes(shape.with_channels(channels)));
         planes.iter().sum::<usize>() + B::tensor_bytes(low_shape(shape))
     }
 
@@ -98,14 +103,11 @@ impl<B: Backend> Continuation<B> {
     /// Takes a picture that owes nothing to one before.
     pub fn begin(&mut self, ops: &mut B, canvas: &Canvas<B>) -> Result<()> {
         ops.copy(&canvas.picture, &mut self.shown)?;
-        let (painting, content) = (
-            ops.colour_statistics(&canvas.picture)?,
-            ops.colour_statistics(&canvas.content)?,
-        );
+        let (painting, content) = (self.look(ops, &canvas.picture)?, self.look(ops, &canvas.content)?);
         self.beginning = Beginning {
             above: std::array::from_fn(|c| painting.mean[c] - content.mean[c]),
             fine: self.fine_detail(ops, canvas)?,
-            content_variance: variance(&content),
+            content_variance: content.variance,
         };
         Ok(())
     }
@@ -152,6 +154,23 @@ impl<B: Backend> Continuation<B> {
         canvas.optimizer.halt(ops)
     }
 
+    /// Looks at the inside of a picture. The margin mirrors it, so that what is near the edge would count twice.
+    fn look(&mut self, ops: &mut B, picture: &B::Tensor) -> Result<Look> {
+        ops.resize(picture, self.border, &mut self.inside)?;
+        let ColourStatistics { mean, covariance } = ops.colour_statistics(&self.inside)?;
+        // The margin's zeros count in both moments.
+        let side = |length: usize| (length - 2 * self.border) as f64 / length as f64;
+        let share = side(self.shape.height) * side(self.shape.width);
+        let of_channel = |c: usize| {
+            let square = (covariance[c][c] + mean[c] * mean[c]) / share;
+            square - (mean[c] / share).powi(2)
+        };
+        Ok(Look {
+            mean: mean.map(|mean| mean / share),
+            variance: (0..3).map(of_channel).sum(),
+        })
+    }
+
     /// Leaves minus the finest detail of the canvas's picture in `moved`, and says how much there is.
     fn fine_detail(&mut self, ops: &mut B, canvas: &Canvas<B>) -> Result<f64> {
         ops.blur(&canvas.picture, &mut self.moved)?;
@@ -171,19 +190,25 @@ impl<B: Backend> Continuation<B> {
     /// Takes what the optimiser made of the picture since [`advance`](Self::advance): undoes what hundreds of frames would
     /// add up, and lets it into what is shown.
     pub fn settle(&mut self, ops: &mut B, canvas: &mut Canvas<B>) -> Result<()> {
-        let content = ops.colour_statistics(&canvas.content)?;
+        let content = self.look(ops, &canvas.content)?;
         // Resampling takes from the finest detail, the style loss may add to it for ever.
         let fine = self.fine_detail(ops, canvas)?;
-        let gain = self.beginning.gain(fine, variance(&content));
+        let gain = self.beginning.gain(fine, content.variance);
         ops.axpy(-gain as f32, &self.moved, &mut canvas.picture)?;
         // Steps that never end darken the picture; only the input's own light may.
-        let painting = ops.colour_statistics(&canvas.picture)?;
+        let painting = self.look(ops, &canvas.picture)?;
         let mut shift = ColourMap::IDENTITY;
         shift.offset = std::array::from_fn(|c| content.mean[c] + self.beginning.above[c] - painting.mean[c]);
         ops.colour_map(&canvas.picture, &shift, &mut self.moved)?;
         ops.copy(&self.moved, &mut canvas.picture)?;
         Ok(ops.blend(&canvas.picture, &self.share, &mut self.shown)?)
     }
+}
+
+/// Mean colours of a picture, and the sum of their variances.
+struct Look {
+    mean: [f64; 3],
+    variance: f64,
 }
 
 /// What is held where it was on the first frame.
@@ -202,12 +227,8 @@ impl Beginning {
     fn gain(&self, fine: f64, variance: f64) -> f64 {
         let left = (variance / (FADED * self.content_variance).max(1e-9)).min(1.0);
         let ratio = (self.fine * left / fine.max(1e-12)).sqrt();
-        (ratio - 1.0).clamp(-MOST_GAIN, MOST_GAIN)
+        (RESPONSE * (ratio - 1.0)).clamp(-MOST_GAIN, MOST_GAIN)
     }
-}
-
-fn variance(colours: &ColourStatistics) -> f64 {
-    (0..3).map(|c| colours.covariance[c][c]).sum()
 }
 
 /// The numbers of a [`Carry`], laid out for a canvas with its margin.
