@@ -22,9 +22,12 @@ const SHOWN_BEFORE: f32 = 0.8;
 /// From this motion on, in pixels a frame, nothing stands still.
 const MOVING_PX: f32 = 0.5;
 
-/// The part of its second moment that Adam keeps where a picture begins anew: its steps are √16 times as large there
-/// at first, and as small as everywhere when the moment has filled again.
-const MOMENT_KEPT: f32 = 1.0 / 16.0;
+/// How much of what is not settled yet stays so for another frame: some four frames after a place came into view its
+/// painting takes small steps like all others.
+const UNSETTLED_LEFT: f32 = 0.8;
+/// The part of its second moment that Adam keeps from frame to frame where nothing is settled. Its steps are √4 times as
+/// large after one frame, and larger after more, since the moment fills slowly.
+const MOMENT_KEPT: f32 = 0.25;
 
 /// The most by which a frame's finest detail is made stronger or weaker, as a share.
 const MOST_GAIN: f64 = 0.15;
@@ -48,6 +51,11 @@ pub struct Continuation<B: Backend> {
     trust: B::Tensor,
     /// [1, H, W]: of the last picture in what is shown.
     share: B::Tensor,
+    /// [1, H, W]: 0 where something has just come into view, 1 where it has been for long.
+    settled: B::Tensor,
+    /// [1, H, W]: room, and zeros.
+    plane: B::Tensor,
+    nothing: B::Tensor,
     /// [3, H, W].
     moved: B::Tensor,
     /// [3, H / 4, W / 4].
@@ -59,6 +67,7 @@ pub struct Continuation<B: Backend> {
     /// A sum to look at.
     sum: B::Tensor,
     beginning: Beginning,
+    light: Light,
     maps: Maps,
 }
 
@@ -79,19 +88,24 @@ impl<B: Backend> Continuation<B> {
             flow: ops.tensor(shape.with_channels(2))?,
             trust: ops.tensor(shape.with_channels(1))?,
             share: ops.tensor(shape.with_channels(1))?,
+            settled: ops.tensor(shape.with_channels(1))?,
+            plane: ops.tensor(shape.with_channels(1))?,
+            nothing: ops.tensor(shape.with_channels(1))?,
             moved: ops.tensor(shape)?,
             low: ops.tensor(low_shape(shape))?,
             shown: ops.tensor(shape)?,
             inside: ops.tensor(shape)?,
             sum: ops.tensor(Shape::vector(1))?,
             beginning: Beginning::default(),
+            light: Light::default(),
             maps: Maps::default(),
         })
     }
 
     /// Bytes of its tensors, known before anything is allocated.
     pub fn bytes(shape: Shape) -> usize {
-        let planes = [2, 1, 1, 3, 3, 3].map(|channels| B::tensor_bytes(shape.with_channels(channels)));
+        let planes =
+            [2, 1, 1, 1, 1, 1, 3, 3, 3].map(|channels| B::tensor_bytes(shape.with_channels(channels)));
         planes.iter().sum::<usize>() + B::tensor_bytes(low_shape(shape))
     }
 
@@ -103,12 +117,14 @@ impl<B: Backend> Continuation<B> {
     /// Takes a picture that owes nothing to one before.
     pub fn begin(&mut self, ops: &mut B, canvas: &Canvas<B>) -> Result<()> {
         ops.copy(&canvas.picture, &mut self.shown)?;
+        ops.fill(1.0, &mut self.settled)?;
         let (painting, content) = (self.look(ops, &canvas.picture)?, self.look(ops, &canvas.content)?);
         self.beginning = Beginning {
             above: std::array::from_fn(|c| painting.mean[c] - content.mean[c]),
             fine: self.fine_detail(ops, canvas)?,
             content_variance: content.variance,
         };
+        self.light = Light::new(content.mean);
         Ok(())
     }
 
@@ -142,11 +158,21 @@ impl<B: Backend> Continuation<B> {
         ops.copy(&self.moved, &mut canvas.picture)?;
         ops.mirror_border(&mut canvas.picture, self.border)?;
 
+        // trust · (1 − left · (1 − settled before))
+        ops.warp(
+            &self.settled,
+            &self.flow,
+            Interpolation::Bilinear,
+            &mut self.plane,
+        )?;
+        ops.fill(1.0 - UNSETTLED_LEFT, &mut self.settled)?;
+        ops.axpy(UNSETTLED_LEFT, &self.plane, &mut self.settled)?;
+        ops.blend(&self.nothing, &self.trust, &mut self.settled)?;
         if let Some(second) = canvas.optimizer.second_moment() {
             ops.warp(second, &self.flow, Interpolation::Bilinear, &mut self.moved)?;
             ops.copy(&self.moved, second)?;
             ops.axpy(MOMENT_KEPT - 1.0, second, &mut self.moved)?;
-            ops.blend(&self.moved, &self.trust, second)?;
+            ops.blend(&self.moved, &self.settled, second)?;
         }
         let (anchor, anchor_weight) = canvas.objective.anchor();
         ops.copy(&canvas.picture, anchor)?;
@@ -195,10 +221,11 @@ impl<B: Backend> Continuation<B> {
         let fine = self.fine_detail(ops, canvas)?;
         let gain = self.beginning.gain(fine, content.variance);
         ops.axpy(-gain as f32, &self.moved, &mut canvas.picture)?;
-        // Steps that never end darken the picture; only the input's own light may.
+        // Steps that never end darken the picture; only the input's own light may, and not by flickering.
         let painting = self.look(ops, &canvas.picture)?;
         let mut shift = ColourMap::IDENTITY;
-        shift.offset = std::array::from_fn(|c| content.mean[c] + self.beginning.above[c] - painting.mean[c]);
+        let light = self.light.follow(content.mean);
+        shift.offset = std::array::from_fn(|c| light[c] + self.beginning.above[c] - painting.mean[c]);
         ops.colour_map(&canvas.picture, &shift, &mut self.moved)?;
         ops.copy(&self.moved, &mut canvas.picture)?;
         Ok(ops.blend(&canvas.picture, &self.share, &mut self.shown)?)
@@ -209,6 +236,36 @@ impl<B: Backend> Continuation<B> {
 struct Look {
     mean: [f64; 3],
     variance: f64,
+}
+
+/// The mean colours of a clip, less their flicker: exponential smoothing with a trend (Holt 1957), which follows a steady
+/// change without lagging behind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Light {
+    level: [f64; 3],
+    trend: [f64; 3],
+}
+
+impl Light {
+    /// The shares of the newest frame in the level, and of the newest change of the level in the trend.
+    const SHARES: (f64, f64) = (0.3, 0.2);
+
+    fn new(mean: [f64; 3]) -> Self {
+        Self {
+            level: mean,
+            trend: [0.0; 3],
+        }
+    }
+
+    fn follow(&mut self, mean: [f64; 3]) -> [f64; 3] {
+        for ((level, trend), now) in self.level.iter_mut().zip(&mut self.trend).zip(mean) {
+            let before = *level;
+            let expected = before + *trend;
+            *level = expected + Self::SHARES.0 * (now - expected);
+            *trend += Self::SHARES.1 * (*level - before - *trend);
+        }
+        self.level
+    }
 }
 
 /// What is held where it was on the first frame.
@@ -240,8 +297,9 @@ struct Maps {
 }
 
 impl Maps {
-    /// The margin moves as its neighbours inside do. Places beyond the inside are mirrored into it: what comes into view
-    /// is painted with the strokes next to it, and without a seam.
+    /// The margin moves as its neighbours inside do. What comes from beyond the inside takes its strokes from a place
+    /// [`ELSEWHERE`] in the picture, always the same way off: so the strips that come in frame after frame belong together,
+    /// and do not show what is next to them a second time, as mirrored ones would.
     fn lay_out(&mut self, carry: Carry, shape: Shape, border: usize) {
         let (width, height) = (shape.width - 2 * border, shape.height - 2 * border);
         assert!(carry.trust.len() == width * height && carry.flow.iter().all(|f| f.len() == width * height));
@@ -250,23 +308,130 @@ impl Maps {
         self.trust.resize(pixels, 0.0);
         self.share.resize(pixels, 0.0);
         let inside = |at: usize, length: usize| at.saturating_sub(border).min(length - 1);
-        let mirrored = |place: f32, length: usize| {
-            let (first, last) = (border as f32, (border + length - 1) as f32);
-            let place = if place < first { 2.0 * first - place } else { place };
-            let place = if place > last { 2.0 * last - place } else { place };
-            place.clamp(first, last)
-        };
+        let (w, h) = (Extent::new(border, width), Extent::new(border, height));
         let (across, down) = self.flow.split_at_mut(pixels);
         for y in 0..shape.height {
             for x in 0..shape.width {
                 let (at, from) = (y * shape.width + x, inside(y, height) * width + inside(x, width));
-                across[at] = mirrored(x as f32 + carry.flow[0][from], width) - x as f32;
-                down[at] = mirrored(y as f32 + carry.flow[1][from], height) - y as f32;
+                let (mut there_x, mut there_y) =
+                    (x as f32 + carry.flow[0][from], y as f32 + carry.flow[1][from]);
+                if !(w.holds(there_x) && h.holds(there_y)) {
+                    there_x = w.elsewhere(there_x);
+                    there_y = h.elsewhere(there_y);
+                }
+                across[at] = w.nearest(there_x) - x as f32;
+                down[at] = h.nearest(there_y) - y as f32;
                 self.trust[at] = carry.trust[from];
                 let moved = carry.flow[0][from].hypot(carry.flow[1][from]);
                 let still = (1.0 - moved / MOVING_PX).max(0.0);
                 self.share[at] = SHOWN_BEFORE * still * carry.trust[from];
             }
         }
+    }
+}
+
+/// How far off, as a share of the sides, lies what lends its strokes.
+const ELSEWHERE: f32 = 0.3;
+
+/// The first and the last pixel of the inside, along one side.
+#[derive(Clone, Copy)]
+struct Extent {
+    first: f32,
+    last: f32,
+}
+
+impl Extent {
+    fn new(border: usize, length: usize) -> Self {
+        Self {
+            first: border as f32,
+            last: (border + length - 1) as f32,
+        }
+    }
+
+    /// Half a pixel beyond the edge is still seen by the pixels at the edge.
+    fn holds(&self, place: f32) -> bool {
+        place >= self.first - 0.5 && place <= self.last + 0.5
+    }
+
+    fn nearest(&self, place: f32) -> f32 {
+        place.max(self.first).min(self.last)
+    }
+
+    /// The same way off from every place near an edge: towards the middle.
+    fn elsewhere(&self, place: f32) -> f32 {
+        let off = ELSEWHERE * (self.last - self.first);
+        if place > 0.5 * (self.first + self.last) {
+            place - off
+        } else {
+            place + off
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn light_that_flickers_is_not_followed_and_light_that_changes_is() {
+        let mut light = Light::new([0.5; 3]);
+        for frame in 0..30 {
+            let flicker = if frame % 2 == 0 { 0.1 } else { -0.1 };
+            let [level, ..] = light.follow([0.5 + flicker; 3]);
+            assert!((level - 0.5).abs() < 0.05, "frame {frame}: {level}");
+        }
+        let mut light = Light::new([0.5; 3]);
+        let ramp = |frame: usize| 0.5 + 0.002 * frame as f64;
+        let levels: Vec<f64> = (0..100).map(|frame| light.follow([ramp(frame); 3])[0]).collect();
+        assert!((levels[99] - ramp(99)).abs() < 1e-4, "{}", levels[99]);
+        assert!((levels[10] - ramp(10)).abs() < 0.008, "{}", levels[10]);
+    }
+
+    #[test]
+    fn detail_is_held_unless_the_content_fades() {
+        let beginning = Beginning {
+            above: [0.0; 3],
+            fine: 4.0,
+            content_variance: 0.1,
+        };
+        assert_eq!(beginning.gain(4.0, 0.1), 0.0);
+        assert!(beginning.gain(3.6, 0.1) > 0.05 && beginning.gain(4.4, 0.1) < -0.05);
+        assert_eq!(beginning.gain(4.0, 0.03), 0.0, "things come and go");
+        assert_eq!(beginning.gain(4.0, 1e-4), -MOST_GAIN, "a fade ends in nothing");
+        assert!(beginning.gain(0.0, 0.1) <= MOST_GAIN);
+    }
+
+    #[test]
+    fn what_comes_into_view_is_lent_strokes_from_the_inside_and_margins_move_along() {
+        let (width, height) = (40, 10);
+        let mut flow = [vec![0.0; width * height], vec![0.0; width * height]];
+        let mut trust = vec![1.0; width * height];
+        for y in 0..height {
+            // Two columns come in at the right.
+            for x in [38, 39] {
+                flow[0][y * width + x] = 2.0;
+                trust[y * width + x] = 0.0;
+            }
+        }
+        let mut maps = Maps::default();
+        let carry = Carry {
+            flow: [&flow[0], &flow[1]],
+            trust: &trust,
+        };
+        maps.lay_out(carry, Shape::new(3, height + 2, width + 2), 1);
+        let row = 5 * (width + 2);
+        let place = |x: usize| x as f32 + maps.flow[row + x];
+        assert_eq!(place(10), 10.0);
+        assert_eq!(place(0), 1.0, "the margin shows what the inside does");
+        // 0.3 · 39 pixels to the left of where they come from, one beside the other.
+        assert!((place(39) - (41.0 - 11.7)).abs() < 1e-4 && (place(40) - place(39) - 1.0).abs() < 1e-4);
+        assert_eq!((maps.trust[row + 38], maps.trust[row + 39]), (1.0, 0.0));
+        assert_eq!((maps.share[row + 38], maps.share[row + 39]), (SHOWN_BEFORE, 0.0));
+        let all = 0..(width + 2) * (height + 2);
+        assert!(all.clone().all(|at| {
+            let x = (at % (width + 2)) as f32 + maps.flow[at];
+            let y = (at / (width + 2)) as f32 + maps.flow[all.end + at];
+            (1.0..=40.0).contains(&x) && (1.0..=10.0).contains(&y)
+        }));
     }
 }
