@@ -2,6 +2,7 @@
 
 //! A stream of frames painted one after the other. Knows nothing of where frames come from.
 
+mod easel;
 mod error;
 mod frame;
 mod offline;
@@ -20,6 +21,7 @@ use crate::backend::{Backend, CancelToken, cpu::Cpu, reference::Reference};
 use crate::gatys::{
     Losses, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Recipe, Watch,
 };
+use easel::Easel;
 use offline::Offline;
 
 /// Paints a stream of frames.
@@ -250,12 +252,14 @@ fn driver<B: Backend + 'static>(
         0 => defaults.working_size,
         chosen => chosen,
     };
-    Ok(Box::new(Offline::new(
-        ops,
-        network,
-        recipe(options),
-        working_size,
-    )?))
+    let stats = Stats {
+        backend: ops.name().to_owned(),
+        device: ops.device(),
+        network: network.name().to_owned(),
+        ..Stats::default()
+    };
+    let easel = Easel::new(ops, network, recipe(options), working_size)?;
+    Ok(Box::new(Offline::new(easel, stats)))
 }
 
 /// The margin of a coarse-to-fine start: what the zeros beyond the frame's edge visibly disturb.
