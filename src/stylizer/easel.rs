@@ -5,11 +5,13 @@ use std::sync::Arc;
 use super::style_picture::StylePicture;
 use super::{Controls, Error, Frame};
 use crate::backend::{self, Backend};
-use crate::gatys::{self, Carry, Network, OptimizerKind, Painter, Recipe, Rgb, Run, Watch, Weights};
+use crate::gatys::{self, Carry, Network, OptimizerKind, Painter, Preview, Recipe, Rgb, Run, Watch, Weights};
 
 /// A painter, and what any driver has to see to: the size, the style, rates, and numbers that go bad.
 pub struct Easel<B: Backend> {
     painter: Painter<B>,
+    sizes: WorkingSizes,
+    detail: f64,
     /// Longer side at which frames are painted.
     working_size: usize,
     default_style_weight: f64,
@@ -20,6 +22,13 @@ pub struct Easel<B: Backend> {
     planned_bytes: usize,
     /// The style that was measured at this size, and its crop.
     measured: Option<(Arc<StylePicture>, f64)>,
+}
+
+/// Longer sides at which frames are painted, in pixels.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkingSizes {
+    pub offline: usize,
+    pub live: usize,
 }
 
 /// Sizes that are proposed are multiples of this.
@@ -34,20 +43,39 @@ fn rates(optimizer: OptimizerKind) -> (f64, f64) {
 }
 
 impl<B: Backend> Easel<B> {
-    pub fn new(ops: B, network: Network, recipe: Recipe, working_size: usize) -> Result<Self, Error> {
+    pub fn new(ops: B, network: Network, recipe: Recipe, sizes: WorkingSizes) -> Result<Self, Error> {
         Ok(Self {
+            detail: recipe.detail,
             default_style_weight: network.defaults().style_weight,
             rates: rates(recipe.optimizer.kind),
             painter: Painter::new(ops, network, recipe)?,
-            working_size,
+            sizes,
+            working_size: sizes.offline,
             planned: None,
             planned_bytes: 0,
             measured: None,
         })
     }
 
+    /// Makes ready to paint beside a stream that does not wait. Whatever was planned is planned anew.
+    pub fn go_live(&mut self) -> Result<(), Error> {
+        self.working_size = self.sizes.live;
+        self.planned = None;
+        Ok(self.painter.backend_mut().leave_a_core()?)
+    }
+
     pub fn painter(&mut self) -> &mut Painter<B> {
         &mut self.painter
+    }
+
+    /// Longer side at which frames are painted.
+    pub fn working_size(&self) -> usize {
+        self.working_size
+    }
+
+    /// The share of a frame's own detail that its painting gets back.
+    pub fn detail(&self) -> f64 {
+        self.detail
     }
 
     /// Of the tensors for the size that was planned for.
@@ -88,12 +116,13 @@ impl<B: Backend> Easel<B> {
         self.painter.size().unwrap_or_default()
     }
 
-    /// Starts afresh, with a smaller rate if the numbers go bad.
+    /// Starts afresh, with a smaller rate if the numbers go bad. `preview` gets the painting when it is half done.
     pub fn start(
         &mut self,
         frame: &Frame,
         controls: &Controls,
         mut watch: Option<&mut Watch>,
+        mut preview: Option<Preview>,
     ) -> Result<(), Error> {
         let rate = controls.learning_rate.unwrap_or(self.rates.0);
         for rate in [rate, rate / 10.0] {
@@ -104,6 +133,10 @@ impl<B: Backend> Easel<B> {
                     rate,
                     iterations: controls.first_iterations,
                     watch: watch.as_deref_mut(),
+                    preview: match &mut preview {
+                        Some(preview) => Some(&mut **preview),
+                        None => None,
+                    },
                 },
             )?;
             if self.painter.is_finite()? {
@@ -128,13 +161,19 @@ impl<B: Backend> Easel<B> {
             rate: controls.learning_rate.unwrap_or(self.rates.1),
             iterations,
             watch: watch.as_deref_mut(),
+            preview: None,
         };
         self.painter.proceed(rgb(frame), carry, run)?;
         if self.painter.is_finite()? {
             return Ok(());
         }
         self.painter.forget();
-        self.start(frame, controls, watch)
+        self.start(frame, controls, watch, None)
+    }
+
+    /// The result, [3, H, W] at the size at which frames are painted.
+    pub fn picture(&mut self) -> Result<Vec<f32>, Error> {
+        Ok(self.painter.picture()?)
     }
 
     fn weights(&self, controls: &Controls) -> Weights {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::easel::{Easel, rgb};
+use super::live::Live;
 use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
-use crate::backend::Backend;
+use crate::backend::{Backend, CancelToken};
 use crate::gatys::{Carry, Watch};
 use crate::motion::{CutDetector, Gray, Tracker};
 
@@ -42,7 +43,7 @@ impl<B: Backend> Offline<B> {
     }
 }
 
-impl<B: Backend> Drive for Offline<B> {
+impl<B: Backend + 'static> Drive for Offline<B> {
     fn set_style(&mut self, style: Arc<StylePicture>) {
         // What was painted in another style is no place to go on from.
         self.afresh |= self.style.is_some();
@@ -71,6 +72,20 @@ impl<B: Backend> Drive for Offline<B> {
 
     fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    fn go_live(
+        mut self: Box<Self>,
+        painting: CancelToken,
+        cancel: CancelToken,
+    ) -> Result<Box<dyn Drive>, Error> {
+        self.easel.go_live()?;
+        let mut live = Live::new(self.easel, painting, cancel, self.stats)?;
+        live.set_observer(self.observer);
+        if let Some(style) = self.style {
+            live.set_style(style);
+        }
+        Ok(Box::new(live))
     }
 }
 
@@ -107,7 +122,7 @@ impl<B: Backend> Offline<B> {
             }
             _ => {
                 self.tracker.forget();
-                self.easel.start(frame, controls, observer)?;
+                self.easel.start(frame, controls, observer, None)?;
                 self.afresh = false;
             }
         }
