@@ -26,5 +26,5 @@ build_plugin
 
 exec gst-launch-1.0 v4l2src device="$camera" ! decodebin ! videoconvert \
     ! queue leaky=downstream max-size-buffers=1 \
-    ! neuralstyle style="$(quoted "$style")" network=tiny working-size=160 first-iterations=10 iterations=2 "${@:2}" \
+    ! neuralstyle style="$(quoted "$style")" network=tiny "${@:2}" \
     ! videoconvert ! video/x-raw,format=YUY2 ! v4l2sink device="$virtual" sync=false

@@ -18,8 +18,8 @@ need_file "$style"
 need_packages gstreamer1.0-x
 build_plugin
 
-# The queue leaves out frames for which there is no time, so that the picture does not lag behind.
+# The queue has the filter work beside the camera, and leaves out frames on a machine too slow even for showing them.
 exec gst-launch-1.0 v4l2src device="$camera" ! decodebin ! videoconvert \
     ! queue leaky=downstream max-size-buffers=1 \
-    ! neuralstyle style="$(quoted "$style")" network=tiny working-size=160 first-iterations=10 iterations=2 "${@:2}" \
+    ! neuralstyle style="$(quoted "$style")" network=tiny "${@:2}" \
     ! videoconvert ! autovideosink

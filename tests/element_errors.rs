@@ -110,11 +110,6 @@ fn what_is_not_there_yet_is_refused_by_name() {
     let red = pictures.red();
     let with = |setting: &str| format!("style={} {QUICK} {setting}", red.display());
     assert_refused(
-        &with("mode=live"),
-        gst::ResourceError::Settings,
-        &["mode=live", "mode=offline"],
-    );
-    assert_refused(
         &with("optimizer=lbfgs"),
         gst::ResourceError::Settings,
         &["optimizer=lbfgs", "adam"],
@@ -181,10 +176,10 @@ fn weights_that_are_not_there_or_are_none() {
 #[test]
 fn an_error_leaves_an_element_that_works_once_the_reason_is_gone() {
     let pictures = Pictures::new();
-    let element = element(&pictures.red(), "mode=live");
+    let element = element(&pictures.red(), "optimizer=lbfgs");
     assert!(element.set_state(gst::State::Paused).is_err());
     element.set_state(gst::State::Null).unwrap();
-    element.set_property_from_str("mode", "offline");
+    element.set_property_from_str("optimizer", "adam");
     let mut rig = Rig::rgb(element, 32, 24);
     let input = rig.frame(0);
     rig.paint(input);

@@ -219,6 +219,11 @@ pub trait Backend: Send {
     /// Bytes that this machine can still give, as far as it knows.
     fn available_bytes(&self) -> Option<usize>;
 
+    /// Leaves one of the processor's cores to somebody else, unless the number of threads was chosen.
+    fn leave_a_core(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     // ---- memory ----
 
     /// A tensor of zeros.

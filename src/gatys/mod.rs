@@ -20,6 +20,7 @@ mod schedule;
 pub mod weights;
 
 pub use canvas::{Canvas, Step};
+pub use colour::matching;
 pub use continuation::Carry;
 pub use network::{Defaults, Network, Stage};
 pub use objective::{Losses, Weights};
@@ -29,7 +30,7 @@ pub use options::{
     Init, LayerWeights, LayerWeightsError, NetworkChoice, Normalization, OptimizerKind, PoolingChoice,
     UnknownName,
 };
-pub use painter::{Painter, Recipe, Rgb, Run, Watch};
+pub use painter::{GUIDANCE, Painter, Preview, Recipe, Rgb, Run, Watch};
 
 /// Why a picture cannot be painted.
 #[derive(Debug, thiserror::Error)]

@@ -54,11 +54,16 @@ pub struct Run<'a> {
     pub iterations: usize,
     /// Is told of every step; that costs a look at the machine's losses each time.
     pub watch: Option<&'a mut Watch>,
+    /// Gets what a fresh start has reached when it comes to the full size, see [`Painter::picture`].
+    pub preview: Option<Preview<'a>>,
 }
+
+/// Somebody who wants to see a painting that is half done.
+pub type Preview<'a> = &'a mut dyn FnMut(Vec<f32>);
 
 /// How far the frame's detail is followed at `detail` = 1. At half of it an edge becomes as much steeper as the picture
 /// around follows the frame: no more contrast than was painted.
-const GUIDANCE: f64 = 2.0;
+pub const GUIDANCE: f64 = 2.0;
 
 /// Paints frames of one size in one style, one after the other.
 pub struct Painter<B: Backend> {
@@ -279,6 +284,9 @@ impl<B: Backend> Painter<B> {
                 self.begin(scale, painted)?;
             } else {
                 self.step_up(scale)?;
+                if let (0, Some(preview)) = (scale, &mut run.preview) {
+                    preview(self.picture()?);
+                }
             }
             let Self { ops, canvases, .. } = self;
             canvases[scale].optimizer.restart(ops)?;
@@ -356,6 +364,30 @@ impl<B: Backend> Painter<B> {
         Ok(())
     }
 
+    /// The result, [3, H, W] at the size at which it was painted; empty if there is none.
+    pub fn picture(&mut self) -> Result<Vec<f32>> {
+        let Self {
+            ops,
+            canvases,
+            recipe,
+            ..
+        } = self;
+        let Some(canvas) = canvases.first() else {
+            return Ok(Vec::new());
+        };
+        let shape = ops.shape(&canvas.picture);
+        let mut all = vec![0.0; shape.elements()];
+        ops.download(&canvas.picture, &mut all)?;
+        let (border, (width, height)) = (recipe.border, canvas.size());
+        let mut inside = Vec::with_capacity(3 * width * height);
+        for plane in all.chunks_exact(shape.pixels()) {
+            for row in plane.chunks_exact(shape.width).skip(border).take(height) {
+                inside.extend_from_slice(&row[border..][..width]);
+            }
+        }
+        Ok(inside)
+    }
+
     /// Whether the result consists of numbers.
     pub fn is_finite(&mut self) -> Result<bool> {
         let Self {
@@ -386,6 +418,10 @@ impl<B: Backend> Painter<B> {
 
     pub fn backend(&self) -> &B {
         &self.ops
+    }
+
+    pub fn backend_mut(&mut self) -> &mut B {
+        &mut self.ops
     }
 
     /// Puts the recipe's beginning onto a canvas whose content is set. `painted` says whether there is a result.

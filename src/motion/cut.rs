@@ -32,7 +32,17 @@ impl CutDetector {
     /// Compares `frame` with the one of the last call and remembers it. `threshold` is in 0..1; at 1 nothing is a
     /// cut. The first frame is none.
     pub fn is_cut(&mut self, frame: &Frame, threshold: f64) -> bool {
-        let now = Signature::of(frame);
+        let (width, height) = Signature::size(frame);
+        self.compare(Signature::of(frame, Gray::of(frame, width, height)), threshold)
+    }
+
+    /// The same for somebody who has the brightness of `frame` already, at any size.
+    pub fn is_cut_seen(&mut self, frame: &Frame, gray: &Gray, threshold: f64) -> bool {
+        let (width, height) = Signature::size(frame);
+        self.compare(Signature::of(frame, gray.resized(width, height)), threshold)
+    }
+
+    fn compare(&mut self, now: Signature, threshold: f64) -> bool {
         let is_cut = self.before.as_ref().is_some_and(|before| {
             now.difference(before) > threshold && is_another_scene(&mut self.tracker, &before.gray, &now.gray)
         });
@@ -90,7 +100,14 @@ struct Signature {
 }
 
 impl Signature {
-    fn of(frame: &Frame) -> Self {
+    /// Width and height of the picture in which motion is looked for.
+    fn size(frame: &Frame) -> (usize, usize) {
+        let (width, height) = (frame.width(), frame.height());
+        let side = |length: usize| (length * SMALL / width.max(height).max(SMALL)).max(1);
+        (side(width), side(height))
+    }
+
+    fn of(frame: &Frame, gray: Gray) -> Self {
         let (width, height) = (frame.width(), frame.height());
         let mut histogram = vec![0.0; BINS * BINS * BINS];
         let mut thumbnail = vec![0.0; CELLS * CELLS * 3];
@@ -116,11 +133,10 @@ impl Signature {
         for (cell, count) in thumbnail.chunks_exact_mut(3).zip(&counts) {
             cell.iter_mut().for_each(|sum| *sum /= count.max(1.0));
         }
-        let side = |length: usize| (length * SMALL / width.max(height).max(SMALL)).max(1);
         Self {
             histogram,
             thumbnail,
-            gray: Gray::of(frame, side(width), side(height)),
+            gray,
         }
     }
 
@@ -180,7 +196,8 @@ mod tests {
         let mut cuts = CutDetector::default();
         assert!(!cuts.is_cut(&scene(1.0, 0.0), 0.3));
         let flash = lit(scene(1.0, 1.0), 0.4, 150.0);
-        let colours = Signature::of(&flash).difference(&Signature::of(&scene(1.0, 0.0)));
+        let seen = |frame: &Frame| Signature::of(frame, Gray::default());
+        let colours = seen(&flash).difference(&seen(&scene(1.0, 0.0)));
         assert!(colours > 0.3, "the flash is a strong one: {colours}");
         assert!(!cuts.is_cut(&flash, 0.3), "into the flash");
         assert!(!cuts.is_cut(&scene(1.0, 2.0), 0.3), "out of the flash");

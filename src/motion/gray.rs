@@ -15,27 +15,73 @@ pub struct Gray {
 impl Gray {
     /// The luma (BT.601) of a frame, shrunk or grown to a size in pixels.
     pub fn of(frame: &Frame, width: usize, height: usize) -> Self {
-        let (across, down) = (Taps::new(frame.width(), width), Taps::new(frame.height(), height));
-        let mut luma = vec![0.0; frame.width()];
-        let mut narrow = vec![0.0; width * frame.height()];
-        let rows = frame.rgb().chunks_exact(frame.width() * 3);
-        for (row, out) in rows.zip(narrow.chunks_exact_mut(width)) {
-            for (luma, pixel) in luma.iter_mut().zip(row.chunks_exact(3)) {
-                let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(f32::from);
-                *luma = 0.299 * r + 0.587 * g + 0.114 * b;
-            }
-            for (x, out) in out.iter_mut().enumerate() {
-                let (first, weights) = across.of(x);
-                *out = luma[first..].iter().zip(weights).map(|(a, b)| a * b).sum();
-            }
+        let row_bytes = frame.width() * 3;
+        let mut colours = vec![0.0; row_bytes];
+        Self::resampled(
+            (frame.width(), frame.height()),
+            (width, height),
+            |top, weights, luma| {
+                colours.fill(0.0);
+                let rows = frame.rgb()[top * row_bytes..].chunks_exact(row_bytes);
+                for (row, weight) in rows.zip(weights) {
+                    for (sum, &byte) in colours.iter_mut().zip(row) {
+                        *sum += weight * f32::from(byte);
+                    }
+                }
+                for (luma, colour) in luma.iter_mut().zip(colours.chunks_exact(3)) {
+                    *luma = LUMA[0] * colour[0] + LUMA[1] * colour[1] + LUMA[2] * colour[2];
+                }
+            },
+        )
+    }
+
+    /// The luma of a picture [3, H, W] whose colours are in 0..1.
+    pub fn of_planes(picture: &[f32], width: usize, height: usize) -> Self {
+        let (red, rest) = picture.split_at(width * height);
+        let (green, blue) = rest.split_at(width * height);
+        let colours = red.iter().zip(green).zip(blue);
+        Self {
+            width,
+            height,
+            pixels: colours
+                .map(|((r, g), b)| 255.0 * (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b))
+                .collect(),
         }
+    }
+
+    /// The same picture shrunk or grown to a size in pixels.
+    pub fn resized(&self, width: usize, height: usize) -> Self {
+        Self::resampled(
+            (self.width, self.height),
+            (width, height),
+            |top, weights, sums| {
+                sums.fill(0.0);
+                let rows = self.pixels[top * self.width..].chunks_exact(self.width);
+                for (row, weight) in rows.zip(weights) {
+                    for (sum, value) in sums.iter_mut().zip(row) {
+                        *sum += weight * value;
+                    }
+                }
+            },
+        )
+    }
+
+    /// `mix` makes a row out of several of `from`: given the first of them and the weights of all. Columns are mixed before
+    /// rows because that goes along the rows, many pixels at a time.
+    fn resampled(
+        from: (usize, usize),
+        (width, height): (usize, usize),
+        mut mix: impl FnMut(usize, &[f32], &mut [f32]),
+    ) -> Self {
+        let (across, down) = (Taps::new(from.0, width), Taps::new(from.1, height));
+        let mut mixed = vec![0.0; from.0];
         let mut pixels = vec![0.0; width * height];
         for (y, out) in pixels.chunks_exact_mut(width).enumerate() {
-            let (first, weights) = down.of(y);
-            for (row, weight) in narrow[first * width..].chunks_exact(width).zip(weights) {
-                for (out, value) in out.iter_mut().zip(row) {
-                    *out += weight * value;
-                }
+            let (top, weights) = down.of(y);
+            mix(top, weights, &mut mixed);
+            for (x, out) in out.iter_mut().enumerate() {
+                let (first, weights) = across.of(x);
+                *out = mixed[first..].iter().zip(weights).map(|(a, b)| a * b).sum();
             }
         }
         Self {
@@ -43,5 +89,40 @@ impl Gray {
             height,
             pixels,
         }
+    }
+}
+
+/// Shares of red, green and blue (BT.601).
+const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_has_one_brightness_however_it_is_looked_at() {
+        let mut frame = Frame::new(30, 20);
+        for (at, byte) in frame.rgb_mut().iter_mut().enumerate() {
+            *byte = (at * 89 % 256) as u8;
+        }
+        let whole = Gray::of(&frame, 30, 20);
+        let planes: Vec<f32> = (0..3)
+            .flat_map(|c| {
+                frame.rgb()[c..]
+                    .iter()
+                    .step_by(3)
+                    .map(|&byte| f32::from(byte) / 255.0)
+            })
+            .collect();
+        let apart = |a: &Gray, b: &Gray| {
+            assert_eq!((a.width, a.height), (b.width, b.height));
+            let pairs = a.pixels.iter().zip(&b.pixels);
+            pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+        };
+        assert!(apart(&whole, &Gray::of_planes(&planes, 30, 20)) < 1e-3);
+        for (width, height) in [(13, 9), (41, 33)] {
+            assert!(apart(&Gray::of(&frame, width, height), &whole.resized(width, height)) < 1e-3);
+        }
+        assert!((whole.pixels[0] - (0.587 * 89.0 + 0.114 * 178.0)).abs() < 1e-3);
     }
 }

@@ -3,6 +3,7 @@
 //! What moves from frame to frame: dense optical flow, where it can be trusted, and whether two frames belong to the
 //! same scene.
 
+mod chain;
 mod cut;
 mod flow;
 mod gray;
@@ -12,6 +13,7 @@ mod search;
 mod tracker;
 mod trust;
 
+pub use chain::Chain;
 pub use cut::CutDetector;
 pub use flow::{Flow, Motion};
 pub use gray::Gray;

@@ -99,13 +99,13 @@ pub fn resemblance(
 }
 
 /// Four pixels about a place inside a plane and their weights.
-struct Place {
+pub struct Place {
     at: [usize; 4],
     weights: [f32; 4],
 }
 
 impl Place {
-    fn new(x: f32, y: f32, width: usize, height: usize) -> Self {
+    pub fn new(x: f32, y: f32, width: usize, height: usize) -> Self {
         let (column, row) = (x as usize, y as usize);
         let (right, down) = (x - column as f32, y - row as f32);
         let (next, below) = ((column + 1).min(width - 1), (row + 1).min(height - 1));
@@ -125,7 +125,7 @@ impl Place {
         }
     }
 
-    fn of(&self, plane: &[f32]) -> f32 {
+    pub fn of(&self, plane: &[f32]) -> f32 {
         (0..4).map(|i| self.weights[i] * plane[self.at[i]]).sum()
     }
 }

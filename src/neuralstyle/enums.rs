@@ -67,9 +67,9 @@ choices!(Init, "GstNeuralStyleInit", Init, {
 });
 
 choices!(Mode, "GstNeuralStyleMode", Mode, {
-    Auto, "auto", "Auto: at present the same as offline";
+    Auto, "auto", "Auto: live in a live pipeline, else offline";
     Offline, "offline", "Offline: each frame waits for its steps";
-    Live, "live", "Live: frames never wait for the optimisation (not there yet: refused at the start)";
+    Live, "live", "Live: frames never wait; the newest is painted beside the stream and shown along its motion";
 });
 
 choices!(Backend, "GstNeuralStyleBackend", BackendChoice, {

@@ -40,7 +40,7 @@ impl Error {
                 E::StyleUnreadable { .. } => Code::Resource(ResourceError::Read),
                 E::BackendUnavailable(_) => Code::Library(LibraryError::Init),
                 E::OutOfMemory { .. } => Code::Resource(ResourceError::NoSpaceLeft),
-                E::Diverged(_) => Code::Library(LibraryError::Failed),
+                E::Diverged(_) | E::Worker(_) => Code::Library(LibraryError::Failed),
                 E::Gatys(error) => code_of_method(error),
             },
         })

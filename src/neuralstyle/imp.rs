@@ -127,12 +127,34 @@ impl NeuralStyle {
 
     /// Tells a live pipeline that the latency has changed.
     fn announce_latency(&self) {
-        let obj = self.obj();
-        let mut query = gst::query::Latency::new();
-        if obj.sink_pad().peer_query(&mut query) && query.result().0 {
+        if self.upstream_is_live() {
             gst::info!(CAT, imp = self, "latency is now {}", self.latency());
+            let obj = self.obj();
             let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
         }
+    }
+
+    fn upstream_is_live(&self) -> bool {
+        let mut query = gst::query::Latency::new();
+        self.obj().sink_pad().peer_query(&mut query) && query.result().0
+    }
+
+    /// Decides what `mode=auto` means, with the first frame: the pipeline is complete then.
+    fn choose_mode(&self, mut state: State) -> Result<State, Error> {
+        if state.awaits_mode {
+            state.awaits_mode = false;
+            let live = self.upstream_is_live();
+            gst::info!(
+                CAT,
+                imp = self,
+                "the pipeline is {}",
+                if live { "live" } else { "not live" }
+            );
+            if live {
+                return Ok(state.live()?);
+            }
+        }
+        Ok(state)
     }
 
     /// How long a frame stays in here.
@@ -384,7 +406,8 @@ impl VideoFilterImpl for NeuralStyle {
             (settings.controls, settings.post_messages)
         };
         let styles = lock(&self.styles).clone().ok_or(gst::FlowError::Flushing)?;
-        let mut state = lock(&self.state).take().ok_or(gst::FlowError::Flushing)?;
+        let state = lock(&self.state).take().ok_or(gst::FlowError::Flushing)?;
+        let mut state = self.choose_mode(state).map_err(|error| self.flow(&error))?;
         gst::log!(
             CAT,
             imp = self,

@@ -20,9 +20,10 @@
  * from READY to PAUSED: a value that is set later is kept for the next start. A new style is read in the background;
  * until it is there, or if it cannot be read, which is posted as a warning, the last one stays.
  *
- * Each frame waits until it is painted, which takes as long as the machine needs. In a live pipeline put
- * `queue leaky=downstream max-size-buffers=1` in front, so that frames for which there is no time are left out early;
- * the element reports what it needs as its latency.
+ * In a live pipeline no frame waits: a thread of its own paints the newest frame that it can get, and what is shown moves
+ * along with the scene until the next painting is there. After a cut, and until the first painting, that is the frame in
+ * the style's colours. Elsewhere each frame waits until it is painted. #GstNeuralStyle:mode chooses otherwise. What a
+ * frame needs in here is reported as latency.
  *
  * With #GstNeuralStyle:post-messages the element posts an element message `neuralstyle` per keyframe. Its fields, and
  * those of #GstNeuralStyle:stats, are `frames`, `keyframes`, `iterations` (#guint64, since the start), `content-loss`,
@@ -38,7 +39,7 @@
  *
  * |[
  * gst-launch-1.0 v4l2src ! videoconvert ! queue leaky=downstream max-size-buffers=1 ! neuralstyle style=starry_night.jpg ! videoconvert ! autovideosink
- * ]| A camera, as fast as the machine can.
+ * ]| A camera, at its frame rate.
  *
  * Since: plugins-neuralstyle-0.1.0
  */

@@ -55,6 +55,10 @@ impl Layout {
 }
 
 fn unpack<const BYTES: usize, const R: usize, const G: usize, const B: usize>(row: &[u8], rgb: &mut [u8]) {
+    if let (3, 0, 1, 2) = (BYTES, R, G, B) {
+        rgb.copy_from_slice(row);
+        return;
+    }
     for (pixel, rgb) in row.chunks_exact(BYTES).zip(rgb.chunks_exact_mut(3)) {
         rgb[0] = pixel[R];
         rgb[1] = pixel[G];
@@ -67,6 +71,10 @@ fn pack<const BYTES: usize, const R: usize, const G: usize, const B: usize>(
     original: &[u8],
     row: &mut [u8],
 ) {
+    if let (3, 0, 1, 2) = (BYTES, R, G, B) {
+        row.copy_from_slice(rgb);
+        return;
+    }
     let pixels = row
         .chunks_exact_mut(BYTES)
         .zip(original.chunks_exact(BYTES))

@@ -417,7 +417,7 @@ fn how_it_runs() -> Vec<Property> {
             0..=1024,
             [mutable_ready],
             "Threads",
-            "Worker threads of the CPU backend; 0 = one per core",
+            "Worker threads of the CPU backend; 0 = one per core, live one less",
             options.threads
         ),
         Property {

@@ -14,10 +14,12 @@ use super::pixels;
 use super::style_source::{Style, StyleSource};
 use crate::backend::CancelToken;
 use crate::gatys::Watch;
-use crate::stylizer::{self, Controls, Fallback, Frame, Options, Report, Stylizer};
+use crate::stylizer::{self, Controls, Fallback, Frame, Mode, Options, Report, Stylizer};
 
 pub struct State {
     stylizer: Stylizer,
+    /// Whether it depends on the pipeline, of which nothing is known before the first frame, if frames wait.
+    pub awaits_mode: bool,
     cancel: CancelToken,
     content: Frame,
     painting: Frame,
@@ -40,6 +42,7 @@ impl State {
     pub fn new(options: &Options, cancel: CancelToken) -> Result<Self, stylizer::Error> {
         Ok(Self {
             stylizer: Stylizer::new(options, cancel.clone())?,
+            awaits_mode: options.mode == Mode::Auto,
             cancel,
             content: Frame::default(),
             painting: Frame::default(),
@@ -53,6 +56,14 @@ impl State {
     /// Why the CPU paints although a card was looked for, told once.
     pub fn take_fallback(&mut self) -> Option<Fallback> {
         self.stylizer.take_fallback()
+    }
+
+    /// The pipeline is live: no frame waits.
+    pub fn live(self) -> Result<Self, stylizer::Error> {
+        Ok(Self {
+            stylizer: self.stylizer.live()?,
+            ..self
+        })
     }
 
     /// Has somebody told of every step.

@@ -38,6 +38,9 @@ pub enum Error {
     /// The numbers went bad and a fresh start did not help.
     #[error("the optimisation left the finite numbers ({0}); try a smaller learning-rate")]
     Diverged(String),
+    /// The thread that paints has ended, by a mistake of this program; in its own words.
+    #[error("the thread that paints has failed: {0}")]
+    Worker(String),
     /// Everything of the layer below: networks, weight files, layers.
     #[error(transparent)]
     Gatys(gatys::Error),

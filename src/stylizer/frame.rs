@@ -32,6 +32,12 @@ impl Frame {
         self.rgb.resize(width * height * 3, 0);
     }
 
+    /// Makes this the same picture as `other`, keeping its memory.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.resize(other.width, other.height);
+        self.rgb.copy_from_slice(&other.rgb);
+    }
+
     pub fn width(&self) -> usize {
         self.width
     }

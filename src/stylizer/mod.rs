@@ -2,8 +2,10 @@
 
 //! A stream of frames painted one after the other. Knows nothing of where frames come from.
 
+mod easel;
 mod error;
 mod frame;
+mod live;
 mod offline;
 pub mod options;
 mod style_picture;
@@ -20,6 +22,7 @@ use crate::backend::{Backend, CancelToken, cpu::Cpu, reference::Reference};
 use crate::gatys::{
     Losses, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Recipe, Watch,
 };
+use easel::{Easel, WorkingSizes};
 use offline::Offline;
 
 /// Paints a stream of frames.
@@ -27,6 +30,10 @@ pub struct Stylizer {
     driver: Box<dyn Drive>,
     options: Options,
     cancel: CancelToken,
+    /// Stops what is being painted, and only that.
+    painting: CancelToken,
+    /// Whether frames do not wait to be painted.
+    is_live: bool,
     style: Option<Arc<StylePicture>>,
     /// Whether the CPU takes over when the driver's machine fails.
     replaceable: bool,
@@ -45,13 +52,15 @@ pub struct Fallback {
 /// What a frame got.
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
+    /// Whether it is a keyframe or, live, shows one for the first time.
     pub keyframe: bool,
     /// Whether it owes nothing to the frames before.
     pub restarted: bool,
+    /// Steps on it or, live, on the keyframe that it shows for the first time.
     pub iterations: usize,
 }
 
-/// Figures of a running stream.
+/// Figures of a running stream. Live, keyframes are those that were finished.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
     pub frames: u64,
@@ -59,9 +68,9 @@ pub struct Stats {
     pub iterations: u64,
     /// Before the last step.
     pub losses: Losses,
-    /// Of the last frame.
+    /// Of the last keyframe.
     pub ms_per_step: f64,
-    /// Of the last frame, all included.
+    /// Of the last frame: from its coming to its going, all included.
     pub ms_per_frame: f64,
     /// What this size takes, known before anything is allocated: tensors, and scratch space on a card.
     pub planned_bytes: usize,
@@ -77,6 +86,9 @@ pub struct Stats {
 
 /// A way to drive a painter through a stream, whatever its backend.
 trait Drive: Send {
+    /// Becomes the driver in which no frame waits. `painting` is the token of the painter's backend, `cancel` stops
+    /// everything.
+    fn go_live(self: Box<Self>, painting: CancelToken, cancel: CancelToken) -> Result<Box<dyn Drive>, Error>;
     fn set_style(&mut self, style: Arc<StylePicture>);
     fn restart(&mut self);
     fn set_observer(&mut self, observer: Option<Watch>);
@@ -93,11 +105,12 @@ impl Stylizer {
     /// Names the property that asks for something which does not exist or cannot work.
     pub fn new(options: &Options, cancel: CancelToken) -> Result<Self, Error> {
         refuse_what_is_missing(options)?;
+        let painting = cancel.child();
         let (driver, fallback) = match options.backend {
-            BackendChoice::Auto => match Cuda::new(options.cuda_device_id, cancel.clone()) {
+            BackendChoice::Auto => match Cuda::new(options.cuda_device_id, painting.clone()) {
                 Ok(cuda) => match cuda_driver(options, cuda) {
                     Err(error) if error.is_the_machines() => {
-                        (cpu_driver(options, &cancel)?, Some(Fallback::of(&error)))
+                        (cpu_driver(options, &painting)?, Some(Fallback::of(&error)))
                     }
                     answer => (answer?, None),
                 },
@@ -106,26 +119,49 @@ impl Stylizer {
                         reason: unavailable.to_string(),
                         surprising: unavailable.concerns_a_card(),
                     };
-                    (cpu_driver(options, &cancel)?, Some(fallback))
+                    (cpu_driver(options, &painting)?, Some(fallback))
                 }
             },
-            BackendChoice::Cpu => (cpu_driver(options, &cancel)?, None),
+            BackendChoice::Cpu => (cpu_driver(options, &painting)?, None),
             BackendChoice::Cuda => {
-                let cuda = Cuda::new(options.cuda_device_id, cancel.clone()).map_err(no_cuda)?;
+                let cuda = Cuda::new(options.cuda_device_id, painting.clone()).map_err(no_cuda)?;
                 (cuda_driver(options, cuda)?, None)
             }
             BackendChoice::Reference => {
-                let reference = Reference::new(cancel.clone());
+                let reference = Reference::new(painting.clone());
                 (driver(options, reference, ON_THE_CPU)?, None)
             }
         };
-        Ok(Self {
+        let stylizer = Self {
             replaceable: options.backend == BackendChoice::Auto && fallback.is_none(),
             driver,
             options: options.clone(),
             cancel,
+            painting,
+            is_live: false,
             style: None,
             fallback,
+        };
+        if options.mode == Mode::Live {
+            stylizer.live()
+        } else {
+            Ok(stylizer)
+        }
+    }
+
+    /// The same in [`Mode::Live`]: frames do not wait to be painted. What was painted is forgotten. For those who know
+    /// only when the first frame is there whether somebody waits for it.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn live(self) -> Result<Self, Error> {
+        if self.is_live {
+            return Ok(self);
+        }
+        Ok(Self {
+            driver: self.driver.go_live(self.painting.clone(), self.cancel.clone())?,
+            is_live: true,
+            ..self
         })
     }
 
@@ -158,12 +194,17 @@ impl Stylizer {
 
     /// Has the CPU take over.
     fn replace(&mut self, error: &Error) -> Result<(), Error> {
-        let mut cpu = cpu_driver(&self.options, &self.cancel)?;
+        let painting = self.cancel.child();
+        let mut cpu = cpu_driver(&self.options, &painting)?;
+        if self.is_live {
+            cpu = cpu.go_live(painting.clone(), self.cancel.clone())?;
+        }
         cpu.set_observer(self.driver.take_observer());
         if let Some(style) = &self.style {
             cpu.set_style(style.clone());
         }
         self.driver = cpu;
+        self.painting = painting;
         self.replaceable = false;
         self.fallback = Some(Fallback::of(error));
         Ok(())
@@ -198,17 +239,24 @@ impl Fallback {
 struct Defaults {
     network: NetworkChoice,
     /// Fast enough to watch, large enough for strokes.
-    working_size: usize,
+    working_sizes: WorkingSizes,
 }
 
 const ON_THE_CPU: Defaults = Defaults {
     network: NetworkChoice::Slim,
-    working_size: 256,
+    working_sizes: WorkingSizes {
+        offline: 256,
+        live: 192,
+    },
 };
 
 const ON_A_CARD: Defaults = Defaults {
     network: NetworkChoice::Vgg16,
-    working_size: 512,
+    working_sizes: WorkingSizes {
+        offline: 512,
+        // What is shown moves along a flow that is found on the CPU.
+        live: 256,
+    },
 };
 
 fn cpu_driver(options: &Options, cancel: &CancelToken) -> Result<Box<dyn Drive>, Error> {
@@ -246,16 +294,21 @@ fn driver<B: Backend + 'static>(
         ));
     }
     let network = Network::open(choice, options.weights.as_deref())?;
-    let working_size = match options.working_size {
-        0 => defaults.working_size,
-        chosen => chosen,
+    let working_sizes = match options.working_size {
+        0 => defaults.working_sizes,
+        chosen => WorkingSizes {
+            offline: chosen,
+            live: chosen,
+        },
     };
-    Ok(Box::new(Offline::new(
-        ops,
-        network,
-        recipe(options),
-        working_size,
-    )?))
+    let stats = Stats {
+        backend: ops.name().to_owned(),
+        device: ops.device(),
+        network: network.name().to_owned(),
+        ..Stats::default()
+    };
+    let easel = Easel::new(ops, network, recipe(options), working_sizes)?;
+    Ok(Box::new(Offline::new(easel, stats)))
 }
 
 /// The margin of a coarse-to-fine start: what the zeros beyond the frame's edge visibly disturb.
@@ -297,13 +350,6 @@ fn recipe(options: &Options) -> Recipe {
 
 /// What a user may ask for by name but this version cannot do.
 fn refuse_what_is_missing(options: &Options) -> Result<(), Error> {
-    if options.mode == Mode::Live {
-        return Err(setting(
-            "mode",
-            "live",
-            "this version has no live driver yet; use mode=offline or mode=auto",
-        ));
-    }
     if options.optimizer == OptimizerKind::Lbfgs {
         return Err(setting(
             "optimizer",
@@ -337,13 +383,6 @@ mod tests {
     #[test]
     fn what_is_missing_is_refused_by_name() {
         for (options, expected) in [
-            (
-                Options {
-                    mode: Mode::Live,
-                    ..Options::default()
-                },
-                "mode=live",
-            ),
             (
                 Options {
                     optimizer: OptimizerKind::Lbfgs,

@@ -22,9 +22,12 @@ pub enum BackendChoice {
 /// Who waits for whom.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
+    /// Whoever brings the frames knows; as offline until it asks for [`Stylizer::live`](super::Stylizer::live).
     #[default]
     Auto,
+    /// Each frame waits for its steps.
     Offline,
+    /// No frame waits: a thread of its own paints the newest, and each shows the last painting along its motion.
     Live,
 }
 
@@ -65,7 +68,7 @@ pub struct Options {
     pub overscan: Option<usize>,
     pub backend: BackendChoice,
     pub cuda_device_id: i32,
-    /// Worker threads of the CPU backend; 0 = one per core.
+    /// Worker threads of the CPU backend; 0 = one per core, live one less.
     pub threads: usize,
 }
 
@@ -113,7 +116,7 @@ pub struct Controls {
     pub iterations: usize,
     /// Steps on the first frame and after a cut, in full-size equivalents.
     pub first_iterations: usize,
-    /// Frames from keyframe to keyframe, ≥ 1.
+    /// Frames from keyframe to keyframe, ≥ 1; live at least so many.
     pub keyframe_interval: usize,
     /// Mix with the original, 0..1.
     pub strength: f64,

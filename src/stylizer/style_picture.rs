@@ -10,6 +10,7 @@ use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 
 use super::{Error, Frame};
+use crate::backend::ColourStatistics;
 
 /// The longer side in pixels beyond which a picture is reduced: twice the largest size at which anybody optimises,
 /// and a style has no finer strokes to offer than those.
@@ -59,6 +60,36 @@ impl StylePicture {
     /// A picture that is already there.
     pub fn from_frame(frame: Frame) -> Self {
         Self { frame }
+    }
+
+    /// Mean and covariance of its colours, without `crop` of its width and height on each side. A grid of some thousand
+    /// pixels is looked at, which takes no time that anybody would notice.
+    pub fn colours(&self, crop: f64) -> ColourStatistics {
+        const ACROSS: usize = 96;
+        let (width, height) = (self.frame.width(), self.frame.height());
+        let places = |length: usize| {
+            let (first, inside) = (length as f64 * crop, length as f64 * (1.0 - 2.0 * crop));
+            let place = move |i: usize| (first + (i as f64 + 0.5) * inside / ACROSS as f64) as usize;
+            (0..ACROSS).map(move |i| place(i).min(length - 1))
+        };
+        let mut sum = [0.0; 3];
+        let mut products = [[0.0; 3]; 3];
+        for y in places(height) {
+            for x in places(width) {
+                let pixel = &self.frame.rgb()[(y * width + x) * 3..][..3];
+                let colour = [0, 1, 2].map(|c| f64::from(pixel[c]) / 255.0);
+                for a in 0..3 {
+                    sum[a] += colour[a];
+                    for b in 0..3 {
+                        products[a][b] += colour[a] * colour[b];
+                    }
+                }
+            }
+        }
+        let count = (ACROSS * ACROSS) as f64;
+        let mean = sum.map(|sum| sum / count);
+        let covariance = [0, 1, 2].map(|a| [0, 1, 2].map(|b| products[a][b] / count - mean[a] * mean[b]));
+        ColourStatistics { mean, covariance }
     }
 
     /// The pixels.
@@ -436,6 +467,32 @@ mod tests {
         }
         // This format has a limit of its own.
         assert!(reason(&qoi).contains("dimensions"));
+    }
+
+    #[test]
+    fn the_colours_of_a_picture_are_those_inside_its_frame() {
+        let black_framed = RgbImage::from_fn(100, 60, |x, y| {
+            let inside = (10..90).contains(&x) && (6..54).contains(&y);
+            Rgb(if !inside {
+                [0, 0, 0]
+            } else if y < 30 {
+                [255, 51, 0]
+            } else {
+                [51, 255, 0]
+            })
+        });
+        let frame = Frame::from_rgb(100, 60, black_framed.into_raw()).unwrap();
+        let colours = StylePicture::from_frame(frame).colours(0.1);
+        for (mean, expected) in colours.mean.iter().zip([0.6, 0.6, 0.0]) {
+            assert!((mean - expected).abs() < 1e-9, "{colours:?}");
+        }
+        // Red and green are .4 above their mean where the other is .4 below it.
+        let expected = [[0.16, -0.16, 0.0], [-0.16, 0.16, 0.0], [0.0; 3]];
+        for (row, expected) in colours.covariance.iter().zip(expected) {
+            for (entry, expected) in row.iter().zip(expected) {
+                assert!((entry - expected).abs() < 1e-9, "{colours:?}");
+            }
+        }
     }
 
     #[test]

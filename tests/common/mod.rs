@@ -98,6 +98,8 @@ impl Rig {
         let bus = gst::Bus::new();
         element.set_bus(Some(&bus));
         let mut harness = Harness::with_element(&element, Some("sink"), Some("src"));
+        // A harness says that it is unless it is told otherwise.
+        harness.set_live(false);
         harness.set_src_caps(info.to_caps().unwrap());
         Self {
             element,

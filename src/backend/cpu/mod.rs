@@ -58,12 +58,21 @@ impl Cpu {
         Self::with_level(threads, cancel, Level::choose()?)
     }
 
+    /// One thread that does not take turns with the other backends of the process: for little work for which somebody
+    /// waits.
+    pub fn aside(cancel: CancelToken) -> Result<Self> {
+        Self::with_workers(Workers::aside()?, cancel, Level::choose()?)
+    }
+
     /// With the kernels of a certain level; it must be [available](Level::available).
     pub fn with_level(threads: usize, cancel: CancelToken, level: Level) -> Result<Self> {
         if !Level::available().contains(&level) {
             return Err(Error::Device(format!("this processor has no {}", level.name())));
         }
-        let workers = Workers::new(threads)?;
+        Self::with_workers(Workers::new(threads)?, cancel, level)
+    }
+
+    fn with_workers(workers: Workers, cancel: CancelToken, level: Level) -> Result<Self> {
         let in_use = Arc::new(AtomicUsize::new(0));
         Ok(Self {
             level,
@@ -161,6 +170,11 @@ impl Backend for Cpu {
         let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
         let kibibytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
         Some(kibibytes.saturating_mul(1024))
+    }
+
+    fn leave_a_core(&mut self) -> Result<()> {
+        self.workers = self.workers.leaving_a_core()?;
+        Ok(())
     }
 
     fn tensor(&mut self, shape: Shape) -> Result<Tensor> {

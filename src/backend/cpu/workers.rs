@@ -4,7 +4,7 @@
 //!
 //! Each backend has threads of its own, but they work only in turn: at any time no more of them than there are cores,
 //! first come, first served. So several elements in one process do not get in each other's way, and one that is told to
-//! stop while it waits for its turn stops at once.
+//! stop while it waits for its turn stops at once. Only those that work [aside](Workers::aside) wait for no turn.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -17,21 +17,40 @@ use crate::backend::{CancelToken, Error, Result};
 pub struct Workers {
     pool: Arc<rayon::ThreadPool>,
     threads: usize,
+    /// Whether nobody said how many there shall be.
+    automatic: bool,
+    takes_turns: bool,
 }
 
 impl Workers {
     /// `threads` = 0: one per core that this process may use.
     pub fn new(threads: usize) -> Result<Self> {
-        let threads = if threads == 0 { cores() } else { threads };
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("neuralstyle-{index}"))
-            .build()
-            .map_err(|error| Error::Device(format!("{threads} threads cannot be started: {error}")))?;
+        let automatic = threads == 0;
+        let threads = if automatic { cores() } else { threads };
         Ok(Self {
-            pool: Arc::new(pool),
+            pool: pool(threads, "neuralstyle")?,
             threads,
+            automatic,
+            takes_turns: true,
         })
+    }
+
+    /// One thread that waits for no turn: for little work for which somebody waits.
+    pub fn aside() -> Result<Self> {
+        Ok(Self {
+            pool: pool(1, "neuralstyle-show")?,
+            threads: 1,
+            automatic: false,
+            takes_turns: false,
+        })
+    }
+
+    /// One thread less than there are cores, but at least one, unless somebody said how many there shall be.
+    pub fn leaving_a_core(&self) -> Result<Self> {
+        if !self.automatic {
+            return Ok(self.clone());
+        }
+        Self::new((cores() - 1).max(1))
     }
 
     pub fn threads(&self) -> usize {
@@ -46,9 +65,21 @@ impl Workers {
         if self.pool.current_thread_index().is_some() {
             return Ok(work());
         }
-        let _turn = CORES.take(self.threads, cancel)?;
+        let _turn = match self.takes_turns {
+            true => Some(CORES.take(self.threads, cancel)?),
+            false => None,
+        };
         Ok(self.pool.install(work))
     }
+}
+
+fn pool(threads: usize, name: &'static str) -> Result<Arc<rayon::ThreadPool>> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(move |index| format!("{name}-{index}"))
+        .build()
+        .map_err(|error| Error::Device(format!("{threads} threads cannot be started: {error}")))?;
+    Ok(Arc::new(pool))
 }
 
 /// Cores that this process may use.
@@ -171,5 +202,27 @@ mod tests {
             .unwrap();
         // And nobody waits for it.
         other.run(&CancelToken::new(), || ()).unwrap();
+    }
+
+    #[test]
+    fn who_works_aside_waits_for_nobody() {
+        let (workers, aside) = (Workers::new(0).unwrap(), Workers::aside().unwrap());
+        workers
+            .run(&CancelToken::new(), || {
+                // This work holds all cores and does not end before the other.
+                std::thread::scope(|scope| {
+                    let other = scope.spawn(|| aside.run(&CancelToken::new(), || 7));
+                    assert_eq!(other.join().unwrap().unwrap(), 7);
+                });
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn a_core_is_left_unless_the_number_of_threads_was_chosen() {
+        let left = Workers::new(0).unwrap().leaving_a_core().unwrap();
+        assert_eq!(left.threads(), (cores() - 1).max(1));
+        let chosen = Workers::new(3).unwrap().leaving_a_core().unwrap();
+        assert_eq!(chosen.threads(), 3);
     }
 }

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use std::sync::Arc;
+
+use super::style_picture::StylePicture;
+use super::{Controls, Error, Frame};
+use crate::backend::{self, Backend};
+use crate::gatys::{self, Carry, Network, OptimizerKind, Painter, Preview, Recipe, Rgb, Run, Watch, Weights};
+
+/// A painter, and what any driver has to see to: the size, the style, rates, and numbers that go bad.
+pub struct Easel<B: Backend> {
+    painter: Painter<B>,
+    sizes: WorkingSizes,
+    detail: f64,
+    /// Longer side at which frames are painted.
+    working_size: usize,
+    default_style_weight: f64,
+    /// Of a fresh start and of the frames after it.
+    rates: (f64, f64),
+    /// Width and height of the frames for which there is a plan.
+    planned: Option<(usize, usize)>,
+    planned_bytes: usize,
+    /// The style that was measured at this size, and its crop.
+    measured: Option<(Arc<StylePicture>, f64)>,
+}
+
+/// Longer sides at which frames are painted, in pixels.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkingSizes {
+    pub offline: usize,
+    pub live: usize,
+}
+
+/// Sizes that are proposed are multiples of this.
+const ROUND: usize = 8;
+/// The rate of a fresh start, and of the frames after it, unless the user chooses one for both. SGD's are for
+/// relative terms, whose gradient has a length that hardly depends on the size.
+fn rates(optimizer: OptimizerKind) -> (f64, f64) {
+    match optimizer {
+        OptimizerKind::Adam => (0.03, 0.006),
+        OptimizerKind::Sgd | OptimizerKind::Lbfgs => (2.0, 0.5),
+    }
+}
+
+impl<B: Backend> Easel<B> {
+    pub fn new(ops: B, network: Network, recipe: Recipe, sizes: WorkingSizes) -> Result<Self, Error> {
+        Ok(Self {
+            detail: recipe.detail,
+            default_style_weight: network.defaults().style_weight,
+            rates: rates(recipe.optimizer.kind),
+            painter: Painter::new(ops, network, recipe)?,
+            sizes,
+            working_size: sizes.offline,
+            planned: None,
+            planned_bytes: 0,
+            measured: None,
+        })
+    }
+
+    /// Makes ready to paint beside a stream that does not wait. Whatever was planned is planned anew.
+    pub fn go_live(&mut self) -> Result<(), Error> {
+        self.working_size = self.sizes.live;
+        self.planned = None;
+        Ok(self.painter.backend_mut().leave_a_core()?)
+    }
+
+    pub fn painter(&mut self) -> &mut Painter<B> {
+        &mut self.painter
+    }
+
+    /// Longer side at which frames are painted.
+    pub fn working_size(&self) -> usize {
+        self.working_size
+    }
+
+    /// The share of a frame's own detail that its painting gets back.
+    pub fn detail(&self) -> f64 {
+        self.detail
+    }
+
+    /// Of the tensors for the size that was planned for.
+    pub fn planned_bytes(&self) -> usize {
+        self.planned_bytes
+    }
+
+    /// Plans for frames of `size` and measures the style, if either is new; whether the style was.
+    pub fn prepare(
+        &mut self,
+        size: (usize, usize),
+        style: &Arc<StylePicture>,
+        crop: f64,
+    ) -> Result<bool, Error> {
+        if self.planned != Some(size) {
+            self.planned = None;
+            let working = super::working_size(size, self.working_size);
+            if self.painter.size() != Some(working) {
+                self.planned_bytes = self.painter.planned_bytes(working, size);
+                self.painter.plan(working, size)?;
+                self.measured = None;
+            }
+            self.painter.forget();
+            self.planned = Some(size);
+        }
+        let measured = self.measured.as_ref();
+        if measured.is_some_and(|(known, at)| Arc::ptr_eq(known, style) && *at == crop) {
+            return Ok(false);
+        }
+        self.measured = None;
+        self.painter.set_style(rgb(&style.frame().cropped(crop)))?;
+        self.measured = Some((style.clone(), crop));
+        Ok(true)
+    }
+
+    /// Width and height at which frames are painted, once planned.
+    pub fn working(&self) -> (usize, usize) {
+        self.painter.size().unwrap_or_default()
+    }
+
+    /// Starts afresh, with a smaller rate if the numbers go bad. `preview` gets the painting when it is half done.
+    pub fn start(
+        &mut self,
+        frame: &Frame,
+        controls: &Controls,
+        mut watch: Option<&mut Watch>,
+        mut preview: Option<Preview>,
+    ) -> Result<(), Error> {
+        let rate = controls.learning_rate.unwrap_or(self.rates.0);
+        for rate in [rate, rate / 10.0] {
+            self.painter.start(
+                rgb(frame),
+                Run {
+                    weights: self.weights(controls),
+                    rate,
+                    iterations: controls.first_iterations,
+                    watch: watch.as_deref_mut(),
+                    preview: match &mut preview {
+                        Some(preview) => Some(&mut **preview),
+                        None => None,
+                    },
+                },
+            )?;
+            if self.painter.is_finite()? {
+                return Ok(());
+            }
+            self.painter.forget();
+        }
+        Err(Error::Diverged(format!("{:?}", self.painter.losses())))
+    }
+
+    /// Goes on from the last result, `iterations` steps, along the motion since; starts afresh if the numbers go bad.
+    pub fn go_on(
+        &mut self,
+        frame: &Frame,
+        carry: Carry,
+        controls: &Controls,
+        iterations: usize,
+        mut watch: Option<&mut Watch>,
+    ) -> Result<(), Error> {
+        let run = Run {
+            weights: self.weights(controls),
+            rate: controls.learning_rate.unwrap_or(self.rates.1),
+            iterations,
+            watch: watch.as_deref_mut(),
+            preview: None,
+        };
+        self.painter.proceed(rgb(frame), carry, run)?;
+        if self.painter.is_finite()? {
+            return Ok(());
+        }
+        self.painter.forget();
+        self.start(frame, controls, watch, None)
+    }
+
+    /// The result, [3, H, W] at the size at which frames are painted.
+    pub fn picture(&mut self) -> Result<Vec<f32>, Error> {
+        Ok(self.painter.picture()?)
+    }
+
+    fn weights(&self, controls: &Controls) -> Weights {
+        Weights {
+            content: controls.content_weight,
+            style: controls.style_weight.unwrap_or(self.default_style_weight),
+            tv: controls.tv_weight,
+            temporal: controls.temporal_weight,
+        }
+    }
+
+    /// Where memory was lacking for frames of `size`, the size at which they could be painted.
+    pub fn with_advice(&mut self, error: Error, size: (usize, usize)) -> Error {
+        let Error::Gatys(gatys::Error::Backend(backend::Error::OutOfMemory { bytes })) = error else {
+            return error;
+        };
+        let (width, height) = super::working_size(size, self.working_size);
+        // The piece that was one too many, or all of it.
+        let needed = bytes.max(self.painter.peak_bytes((width, height), size));
+        // Of no use any more, and in the way of whatever comes instead.
+        self.painter.discard_plan();
+        self.planned = None;
+        let available = self.painter.backend().available_bytes().unwrap_or(needed / 2);
+        let advice = match self.fitting(size, width.max(height), available) {
+            Some(longer) => format!("working-size={longer} would fit"),
+            None => "no working-size would fit".into(),
+        };
+        Error::OutOfMemory {
+            needed_bytes: needed,
+            width,
+            height,
+            advice,
+        }
+    }
+
+    /// The largest working size below `failed` at which frames of `size` fit into `available` bytes.
+    fn fitting(&self, size: (usize, usize), failed: usize, available: usize) -> Option<usize> {
+        // Without its weights nobody knows what they take; where there is no room for them there is none for more.
+        let most = self.painter.has_weights().then_some(failed * 9 / 10)?;
+        // A little is left for everybody else.
+        let available = available - available / 20;
+        let least = super::SMALLEST_WORKING_SIDE / ROUND;
+        let mut sizes = (least..=most / ROUND).rev().map(|n| n * ROUND);
+        sizes.find(|&longer| {
+            let working = super::working_size(size, longer);
+            self.painter.peak_bytes(working, size) <= available
+        })
+    }
+}
+
+/// What a painter sees of a frame.
+pub fn rgb(frame: &Frame) -> Rgb<'_> {
+    Rgb {
+        bytes: frame.rgb(),
+        width: frame.width(),
+        height: frame.height(),
+    }
+}

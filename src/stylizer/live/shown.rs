@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use crate::backend::cpu::{Cpu, Tensor};
+use crate::backend::{Backend, ColourMap, Interpolation, Mix, Shape};
+use crate::gatys::{GUIDANCE, matching};
+use crate::motion::{Chain, Flow, Gray};
+use crate::stylizer::{Error, Frame, StylePicture};
+
+/// What is shown: a running average of the keyframes, moved along with the scene. Where there is none yet, or not any
+/// more, the frame in the style's colours.
+pub struct Shown {
+    ops: Cpu,
+    /// Width and height at which it is kept.
+    size: (usize, usize),
+    on: Option<Planes>,
+    recolouring: Option<ColourMap>,
+    /// [H, W], 0..1: how far what is shown was painted.
+    painted: Vec<f32>,
+    /// [H, W]: a share to be uploaded.
+    share: Vec<f32>,
+    /// [3, H, W] of the frame.
+    seen: Vec<f32>,
+}
+
+struct Planes {
+    /// [3, H, W] each: what is shown, the frame, and room for two more.
+    picture: Tensor,
+    content: Tensor,
+    spare: Tensor,
+    other: Tensor,
+    /// [2, H, W].
+    flow: Tensor,
+    /// [1, H, W] each.
+    share: Tensor,
+    painted: Tensor,
+}
+
+/// The share by which a new keyframe moves what was painted before.
+const NEWS: f32 = 0.35;
+
+impl Shown {
+    pub fn new(ops: Cpu) -> Self {
+        Self {
+            ops,
+            size: (0, 0),
+            on: None,
+            recolouring: None,
+            painted: Vec::new(),
+            share: Vec::new(),
+            seen: Vec::new(),
+        }
+    }
+
+    pub fn bytes_in_use(&self) -> usize {
+        self.ops.bytes_in_use()
+    }
+
+    /// Plans for pictures of `size`, width and height.
+    pub fn plan(&mut self, size: (usize, usize)) -> Result<(), Error> {
+        let shape = Shape::new(3, size.1, size.0);
+        let mut plane = |channels| self.ops.tensor(shape.with_channels(channels));
+        self.on = Some(Planes {
+            picture: plane(3)?,
+            content: plane(3)?,
+            spare: plane(3)?,
+            other: plane(3)?,
+            flow: plane(2)?,
+            share: plane(1)?,
+            painted: plane(1)?,
+        });
+        self.size = size;
+        self.painted = vec![0.0; shape.pixels()];
+        self.share = vec![0.0; shape.pixels()];
+        self.seen = vec![0.0; shape.elements()];
+        Ok(())
+    }
+
+    /// Takes the next frame; its brightness at the size that was planned for.
+    pub fn see(&mut self, frame: &Frame) -> Result<Gray, Error> {
+        let (width, height) = self.size;
+        let Self {
+            ops,
+            on: Some(on),
+            seen,
+            ..
+        } = self
+        else {
+            return Ok(Gray::default());
+        };
+        ops.import(frame.rgb(), frame.width(), frame.height(), 0, &mut on.content)?;
+        ops.download(&on.content, seen)?;
+        Ok(Gray::of_planes(seen, width, height))
+    }
+
+    /// Shows the frame in the colours of `style`.
+    pub fn restart(&mut self, style: &StylePicture, crop: f64) -> Result<(), Error> {
+        let Self {
+            ops, on: Some(on), ..
+        } = self
+        else {
+            return Ok(());
+        };
+        let map = matching(&ops.colour_statistics(&on.content)?, &style.colours(crop));
+        ops.colour_map(&on.content, &map, &mut on.picture)?;
+        self.recolouring = Some(map);
+        self.painted.fill(0.0);
+        Ok(())
+    }
+
+    /// Moves what is shown along `flow`, which leads from the frame to the one before, and fills in the frame in the
+    /// style's colours where that cannot be trusted.
+    pub fn advance(&mut self, flow: &Flow, trust: &[f32]) -> Result<(), Error> {
+        let Self {
+            ops,
+            on: Some(on),
+            recolouring: Some(recolouring),
+            painted,
+            ..
+        } = self
+        else {
+            return Ok(());
+        };
+        upload_flow(ops, flow, &mut on.flow)?;
+        ops.warp(&on.picture, &on.flow, Interpolation::CatmullRom, &mut on.spare)?;
+        std::mem::swap(&mut on.picture, &mut on.spare);
+        ops.colour_map(&on.content, recolouring, &mut on.spare)?;
+        ops.upload(trust, &mut on.share)?;
+        ops.blend(&on.spare, &on.share, &mut on.picture)?;
+        ops.upload(painted, &mut on.share)?;
+        ops.warp(&on.share, &on.flow, Interpolation::Bilinear, &mut on.painted)?;
+        ops.download(&on.painted, painted)?;
+        for (painted, trust) in painted.iter_mut().zip(trust) {
+            *painted *= trust;
+        }
+        Ok(())
+    }
+
+    /// Takes in a keyframe [3, H, W], to which `motion` leads: a little of it where something painted is shown, all of
+    /// it elsewhere, and nothing where the motion cannot be trusted.
+    pub fn absorb(&mut self, keyframe: &[f32], motion: &Chain) -> Result<(), Error> {
+        let Self {
+            ops,
+            on: Some(on),
+            painted,
+            share,
+            ..
+        } = self
+        else {
+            return Ok(());
+        };
+        ops.upload(keyframe, &mut on.spare)?;
+        upload_flow(ops, &motion.backward, &mut on.flow)?;
+        ops.warp(&on.spare, &on.flow, Interpolation::CatmullRom, &mut on.other)?;
+        for ((kept, painted), trust) in share.iter_mut().zip(painted).zip(&motion.trust) {
+            *kept = 1.0 - trust * NEWS.max(1.0 - *painted);
+            *painted += trust * (1.0 - *painted);
+        }
+        ops.upload(share, &mut on.share)?;
+        ops.blend(&on.other, &on.share, &mut on.picture)?;
+        Ok(())
+    }
+
+    /// Lays what is shown onto the frame by `strength`; where the frame is larger, its detail is followed as far as
+    /// `detail` says.
+    pub fn compose(
+        &mut self,
+        frame: &Frame,
+        strength: f64,
+        detail: f64,
+        out: &mut Frame,
+    ) -> Result<(), Error> {
+        let size = self.size;
+        let Self {
+            ops, on: Some(on), ..
+        } = self
+        else {
+            return Ok(());
+        };
+        let (width, height) = (frame.width(), frame.height());
+        let detail = if size == (width, height) {
+            0.0
+        } else {
+            GUIDANCE * detail
+        };
+        let mix = Mix {
+            strength: strength as f32,
+            detail: detail as f32,
+        };
+        let Planes { picture, content, .. } = on;
+        ops.export(
+            picture,
+            content,
+            0,
+            mix,
+            frame.rgb(),
+            width,
+            height,
+            out.rgb_mut(),
+        )?;
+        Ok(())
+    }
+}
+
+fn upload_flow(ops: &mut Cpu, flow: &Flow, to: &mut Tensor) -> Result<(), Error> {
+    ops.upload(&[flow.u.as_slice(), flow.v.as_slice()].concat(), to)?;
+    Ok(())
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The thread that paints keyframes.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use super::desk::{Desk, Job, Keyframe, Progress, Taken};
+use crate::backend::{Backend, CancelToken};
+use crate::gatys::{Carry, Preview, Watch};
+use crate::stylizer::Error;
+use crate::stylizer::easel::Easel;
+
+/// A thread that paints what lies on its desk until it is dropped.
+pub struct Worker {
+    desk: Arc<Desk>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// `cancel` is the token of the easel's backend, and of nobody else.
+    pub fn spawn<B: Backend + 'static>(easel: Easel<B>, cancel: CancelToken) -> Result<Self, Error> {
+        let desk = Arc::new(Desk::new(cancel));
+        let on_thread = desk.clone();
+        let thread = thread::Builder::new()
+            .name("neuralstyle-live".into())
+            .spawn(move || work(easel, &on_thread))
+            .map_err(|error| Error::Worker(format!("it cannot be started: {error}")))?;
+        Ok(Self {
+            desk,
+            thread: Some(thread),
+        })
+    }
+
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.desk.close();
+        if let Some(thread) = self.thread.take() {
+            // It catches its own panics.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work<B: Backend>(mut easel: Easel<B>, desk: &Desk) {
+    let paint_all = || {
+        let mut begun = None;
+        let mut progress = Progress::default();
+        while let Some(mut taken) = desk.take() {
+            let Taken { job, observer, scene } = &mut taken;
+            let mut preview = |picture: Vec<f32>| {
+                if picture.iter().all(|value| value.is_finite()) {
+                    let number = job.number;
+                    desk.preview(
+                        *scene,
+                        Keyframe {
+                            number,
+                            picture,
+                            progress: None,
+                        },
+                    );
+                }
+            };
+            let answer = paint(
+                &mut easel,
+                job,
+                begun,
+                observer.as_mut(),
+                &mut preview,
+                &mut progress,
+            );
+            begun = answer.as_ref().ok().map(|keyframe| keyframe.number);
+            desk.deliver(taken, answer);
+        }
+    };
+    if let Err(reason) = catch_unwind(AssertUnwindSafe(paint_all)) {
+        desk.die(words(reason.as_ref()));
+    }
+}
+
+/// Paints a frame. `before` is the keyframe that is on the easel.
+fn paint<B: Backend>(
+    easel: &mut Easel<B>,
+    job: &Job,
+    before: Option<u64>,
+    observer: Option<&mut Watch>,
+    preview: Preview,
+    progress: &mut Progress,
+) -> Result<Keyframe, Error> {
+    let size = (job.frame.width(), job.frame.height());
+    let answer = (|| {
+        let style = job.style.as_ref().ok_or(Error::NoStyle)?;
+        easel.prepare(size, style, job.controls.style_crop)?;
+        let began = Instant::now();
+        let steps_before = easel.painter().iterations();
+        let carry = Carry {
+            flow: [&job.motion.backward.u, &job.motion.backward.v],
+            trust: &job.motion.trust,
+        };
+        // Where the keyframe before was not finished, there is nothing to go on from.
+        if job.from.is_some() && job.from == before && easel.painter().has_painted() {
+            easel.go_on(
+                &job.frame,
+                carry,
+                &job.controls,
+                job.controls.iterations,
+                observer,
+            )?;
+        } else {
+            easel.start(&job.frame, &job.controls, observer, Some(preview))?;
+        }
+        let painter = easel.painter();
+        let steps = (painter.iterations() - steps_before) as usize;
+        progress.keyframes += 1;
+        progress.iterations = painter.iterations();
+        progress.steps = steps;
+        progress.losses = painter.losses();
+        progress.bytes_in_use = painter.backend().bytes_in_use();
+        progress.planned_bytes = easel.planned_bytes();
+        if steps > 0 {
+            progress.ms_per_step = began.elapsed().as_secs_f64() * 1e3 / steps as f64;
+        }
+        Ok(Keyframe {
+            number: job.number,
+            picture: easel.picture()?,
+            progress: Some(*progress),
+        })
+    })();
+    answer.map_err(|error| easel.with_advice(error, size))
+}
+
+/// What a panic said.
+fn words(reason: &(dyn Any + Send)) -> &str {
+    match (reason.downcast_ref::<&str>(), reason.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "it panicked",
+    }
+}
