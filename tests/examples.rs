@@ -333,6 +333,38 @@ fn an_interrupted_film_can_be_played() {
 }
 
 #[test]
+fn a_live_stream_can_be_measured() {
+    let folder = Folder::with_clip(10);
+    let output = example("live_benchmark")
+        .current_dir(folder.0.path())
+        .args([
+            "--input",
+            "clip.webm",
+            "--style",
+            "style.png",
+            "--networks",
+            "tiny",
+        ])
+        .args([
+            "--width",
+            "64",
+            "--height",
+            "48",
+            "--rate",
+            "10",
+            "--seconds",
+            "1",
+        ])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", words(&output));
+    let said = String::from_utf8_lossy(&output.stdout);
+    let row = said.lines().find(|line| line.starts_with("| tiny |"));
+    // What it measured is the machine's affair; that it is a row of the table is not.
+    assert_eq!(row.map(|row| row.matches('|').count()), Some(10), "{said}");
+}
+
+#[test]
 fn every_script_is_sound_and_explains_itself() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let scripts = ["pipelines", "tests", ".ci"].into_iter().flat_map(|folder| {
