@@ -251,7 +251,7 @@ fn after_a_cancelled_frame_the_next_is_a_fresh_start() {
 }
 
 #[test]
-fn frames_between_keyframes_are_painted_too() {
+fn frames_between_keyframes_move_along_and_only_keyframes_take_steps() {
     let (mut stylizer, _) = stylizer(&options());
     let controls = Controls {
         keyframe_interval: 3,
@@ -261,15 +261,16 @@ fn frames_between_keyframes_are_painted_too() {
     let mut keyframes = Vec::new();
     let mut last: Option<Frame> = None;
     for index in 0..7 {
-        // The same scene, ever brighter by a few steps of a byte.
-        let mut frame = scene(1);
-        frame
-            .rgb_mut()
-            .iter_mut()
-            .for_each(|byte| *byte = byte.saturating_add(4 * index));
+        // The same scene, two pixels further to the left each time.
+        let mut frame = Frame::new(SIZE.0, SIZE.1);
+        let wide = scene::frame(SIZE.0 + 14, SIZE.1, Show::Shapes(1));
+        let rows = wide.rgb().chunks_exact(wide.width() * 3);
+        for (row, wide) in frame.rgb_mut().chunks_exact_mut(SIZE.0 * 3).zip(rows) {
+            row.copy_from_slice(&wide[2 * index * 3..][..SIZE.0 * 3]);
+        }
         let (out, report) = paint(&mut stylizer, &frame, &controls);
         keyframes.push(report.keyframe);
-        assert!(report.iterations > 0);
+        assert_eq!(report.iterations > 0, report.keyframe);
         if let Some(last) = &last {
             assert!(
                 apart(last, &out) > 0.5,

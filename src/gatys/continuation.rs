@@ -40,6 +40,12 @@ const FADED: f64 = 0.25;
 /// The shift between the sides of a picture and of its small version, in which nothing but the large areas is left.
 const LOW: usize = 2;
 
+/// To the luma (BT.601), in all three channels.
+const GREY: ColourMap = ColourMap {
+    matrix: [[0.299, 0.587, 0.114]; 3],
+    offset: [0.0; 3],
+};
+
 /// Moves a painting along with what it shows.
 pub struct Continuation<B: Backend> {
     border: usize,
@@ -64,8 +70,8 @@ pub struct Continuation<B: Backend> {
     shown: B::Tensor,
     /// [3, H, W]: the inside of a picture to look at; zeros in the margin.
     inside: B::Tensor,
-    /// A sum to look at.
-    sum: B::Tensor,
+    /// Sums to look at.
+    sums: B::Tensor,
     beginning: Beginning,
     light: Light,
     maps: Maps,
@@ -95,7 +101,7 @@ impl<B: Backend> Continuation<B> {
             low: ops.tensor(low_shape(shape))?,
             shown: ops.tensor(shape)?,
             inside: ops.tensor(shape)?,
-            sum: ops.tensor(Shape::vector(1))?,
+            sums: ops.tensor(Shape::vector(2))?,
             beginning: Beginning::default(),
             light: Light::default(),
             maps: Maps::default(),
@@ -115,7 +121,7 @@ impl<B: Backend> Continuation<B> {
     }
 
     /// Takes a picture that owes nothing to one before.
-    pub fn begin(&mut self, ops: &mut B, canvas: &Canvas<B>) -> Result<()> {
+    pub fn begin(&mut self, ops: &mut B, canvas: &mut Canvas<B>) -> Result<()> {
         ops.copy(&canvas.picture, &mut self.shown)?;
         ops.fill(1.0, &mut self.settled)?;
         let (painting, content) = (self.look(ops, &canvas.picture)?, self.look(ops, &canvas.content)?);
@@ -197,20 +203,25 @@ impl<B: Backend> Continuation<B> {
         })
     }
 
-    /// Leaves minus the finest detail of the canvas's picture in `moved`, and says how much there is.
-    fn fine_detail(&mut self, ops: &mut B, canvas: &Canvas<B>) -> Result<f64> {
+    /// Leaves minus the finest detail of the canvas's picture in its spare place, as far as it is grey, and the rest in
+    /// `moved`. Says how much there is of each.
+    fn fine_detail(&mut self, ops: &mut B, canvas: &mut Canvas<B>) -> Result<[f64; 2]> {
         ops.blur(&canvas.picture, &mut self.moved)?;
         ops.axpy(-1.0, &canvas.picture, &mut self.moved)?;
-        let mut sum = [0.0];
-        ops.squared_norm(
-            &self.moved,
-            Slot {
-                of: &mut self.sum,
-                at: 0,
-            },
-        )?;
-        ops.download(&self.sum, &mut sum)?;
-        Ok(f64::from(sum[0]))
+        ops.colour_map(&self.moved, &GREY, &mut canvas.spare)?;
+        ops.axpy(-1.0, &canvas.spare, &mut self.moved)?;
+        for (at, part) in [&canvas.spare, &self.moved].into_iter().enumerate() {
+            ops.squared_norm(
+                part,
+                Slot {
+                    of: &mut self.sums,
+                    at,
+                },
+            )?;
+        }
+        let mut sums = [0.0; 2];
+        ops.download(&self.sums, &mut sums)?;
+        Ok(sums.map(f64::from))
     }
 
     /// Takes what the optimiser made of the picture since [`advance`](Self::advance): undoes what hundreds of frames would
@@ -219,8 +230,9 @@ impl<B: Backend> Continuation<B> {
         let content = self.look(ops, &canvas.content)?;
         // Resampling takes from the finest detail, the style loss may add to it for ever.
         let fine = self.fine_detail(ops, canvas)?;
-        let gain = self.beginning.gain(fine, content.variance);
-        ops.axpy(-gain as f32, &self.moved, &mut canvas.picture)?;
+        let [grey, colour] = self.beginning.gains(fine, content.variance);
+        ops.axpy(-grey as f32, &canvas.spare, &mut canvas.picture)?;
+        ops.axpy(-colour as f32, &self.moved, &mut canvas.picture)?;
         // Steps that never end darken the picture; only the input's own light may, and not by flickering.
         let painting = self.look(ops, &canvas.picture)?;
         let mut shift = ColourMap::IDENTITY;
@@ -273,18 +285,20 @@ impl Light {
 struct Beginning {
     /// What the mean of the painting's colours has above that of the content's.
     above: [f64; 3],
-    /// Energy of the painting's finest detail.
-    fine: f64,
+    /// Energy of the painting's finest detail, grey and coloured. One must not make up for the other.
+    fine: [f64; 2],
     /// Of the content's colours.
     content_variance: f64,
 }
 
 impl Beginning {
-    /// By what share detail of the energy `fine` is to be made stronger, while the content's colours have `variance`.
-    fn gain(&self, fine: f64, variance: f64) -> f64 {
+    /// By what shares detail of the energies `fine` is to be made stronger, while the content's colours have `variance`.
+    fn gains(&self, fine: [f64; 2], variance: f64) -> [f64; 2] {
         let left = (variance / (FADED * self.content_variance).max(1e-9)).min(1.0);
-        let ratio = (self.fine * left / fine.max(1e-12)).sqrt();
-        (RESPONSE * (ratio - 1.0)).clamp(-MOST_GAIN, MOST_GAIN)
+        std::array::from_fn(|part| {
+            let ratio = (self.fine[part] * left / fine[part].max(1e-12)).sqrt();
+            (RESPONSE * (ratio - 1.0)).clamp(-MOST_GAIN, MOST_GAIN)
+        })
     }
 }
 
@@ -313,8 +327,8 @@ impl Maps {
         for y in 0..shape.height {
             for x in 0..shape.width {
                 let (at, from) = (y * shape.width + x, inside(y, height) * width + inside(x, width));
-                let (mut there_x, mut there_y) =
-                    (x as f32 + carry.flow[0][from], y as f32 + carry.flow[1][from]);
+                let mut there_x = w.nearest(x as f32) + carry.flow[0][from];
+                let mut there_y = h.nearest(y as f32) + carry.flow[1][from];
                 if !(w.holds(there_x) && h.holds(there_y)) {
                     there_x = w.elsewhere(there_x);
                     there_y = h.elsewhere(there_y);
@@ -391,14 +405,23 @@ mod tests {
     fn detail_is_held_unless_the_content_fades() {
         let beginning = Beginning {
             above: [0.0; 3],
-            fine: 4.0,
+            fine: [4.0, 1.0],
             content_variance: 0.1,
         };
-        assert_eq!(beginning.gain(4.0, 0.1), 0.0);
-        assert!(beginning.gain(3.6, 0.1) > 0.05 && beginning.gain(4.4, 0.1) < -0.05);
-        assert_eq!(beginning.gain(4.0, 0.03), 0.0, "things come and go");
-        assert_eq!(beginning.gain(4.0, 1e-4), -MOST_GAIN, "a fade ends in nothing");
-        assert!(beginning.gain(0.0, 0.1) <= MOST_GAIN);
+        assert_eq!(beginning.gains([4.0, 1.0], 0.1), [0.0, 0.0]);
+        let [grey, colour] = beginning.gains([3.6, 1.1], 0.1);
+        assert!(grey > 0.05 && colour < -0.05);
+        assert_eq!(
+            beginning.gains([4.0, 1.0], 0.03),
+            [0.0, 0.0],
+            "things come and go"
+        );
+        assert_eq!(
+            beginning.gains([4.0, 1.0], 1e-4),
+            [-MOST_GAIN; 2],
+            "a fade ends in nothing"
+        );
+        assert_eq!(beginning.gains([0.0, 0.0], 0.1), [MOST_GAIN; 2]);
     }
 
     #[test]

@@ -293,7 +293,7 @@ impl<B: Backend> Painter<B> {
             self.run(scale, steps[scale], (done, total), &mut run)?;
             done += steps[scale];
         }
-        if let (Some(continuation), Some(canvas)) = (&mut self.continuation, self.canvases.first()) {
+        if let (Some(continuation), Some(canvas)) = (&mut self.continuation, self.canvases.first_mut()) {
             continuation.begin(&mut self.ops, canvas)?;
         }
         self.painted = true;
