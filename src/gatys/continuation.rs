@@ -25,12 +25,12 @@ const MOVING_PX: f32 = 0.5;
 /// How much of what is not settled yet stays so for another frame: some four frames after a place came into view its
 /// painting takes small steps like all others.
 const UNSETTLED_LEFT: f32 = 0.8;
-/// The part of its second moment that Adam keeps from frame to frame where nothing is settled. Its steps are √4 times as
+/// The part of its second moment that Adam keeps from frame to frame where nothing is settled. Its steps are √3 times as
 /// large after one frame, and larger after more, since the moment fills slowly.
-const MOMENT_KEPT: f32 = 0.25;
+const MOMENT_KEPT: f32 = 0.35;
 
 /// The most by which a frame's finest detail is made stronger or weaker, as a share.
-const MOST_GAIN: f64 = 0.15;
+const MOST_GAIN: f64 = 0.2;
 /// What adding a share of the finest detail does not add to it: a blur leaves some of it, which is then not among it.
 const RESPONSE: f64 = 1.5;
 /// The share of its contrast, squared, that the content may lose before the painting follows it: things come and go in

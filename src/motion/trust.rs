@@ -53,7 +53,7 @@ const EDGE: f32 = 0.002;
 
 /// Differences of brightness in steps of a byte, means of 3 × 3 pixels: up to the first two pictures look alike, from the
 /// second on they do not.
-const ALIKE: (f32, f32) = (3.0, 9.0);
+const ALIKE: (f32, f32) = (4.0, 12.0);
 
 /// For each pixel of `now` its `trust`, or more where `flow` leads to a place inside of `before` that looks like it. The
 /// estimate is least certain at the edges of moving things, and there it matters least. `apart` is room.

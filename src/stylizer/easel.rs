@@ -37,7 +37,7 @@ const ROUND: usize = 8;
 /// relative terms, whose gradient has a length that hardly depends on the size.
 fn rates(optimizer: OptimizerKind) -> (f64, f64) {
     match optimizer {
-        OptimizerKind::Adam => (0.03, 0.006),
+        OptimizerKind::Adam => (0.03, 0.0045),
         OptimizerKind::Sgd | OptimizerKind::Lbfgs => (2.0, 0.5),
     }
 }
