@@ -214,30 +214,6 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
     }
 }
 
-// trust[y, x] = clamp((high − change) / (high − low), 0, 1), where change is the mean, over the 3×3 pixels around that there
-// are, of the greatest difference of a colour.
-KERNEL __launch_bounds__(BLOCK_THREADS)
-    stillness(const float *before, const float *now, int height, int width, float low, float high, float *trust) {
-    const int pixels = height * width;
-    EACH(pixel, pixels) {
-        const int y = pixel / width, x = pixel % width;
-        float total = 0.0f, count = 0.0f;
-        for (int row = max(y - 1, 0); row < min(y + 2, height); ++row) {
-            for (int column = max(x - 1, 0); column < min(x + 2, width); ++column) {
-                const int at = row * width + column;
-                float greatest = 0.0f;
-#pragma unroll
-                for (int channel = 0; channel < 3; ++channel) {
-                    greatest = fmaxf(greatest, fabsf(now[channel * pixels + at] - before[channel * pixels + at]));
-                }
-                total += greatest;
-                count += 1.0f;
-            }
-        }
-        trust[pixel] = fminf(fmaxf((high - total / count) / (high - low), 0.0f), 1.0f);
-    }
-}
-
 // The N pixels of a line about a place between them, and what each counts.
 template <int N>
 struct Neighbours {

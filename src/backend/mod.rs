@@ -296,17 +296,6 @@ pub trait Backend: Send {
 
     fn colour_map(&mut self, from: &Self::Tensor, map: &ColourMap, to: &mut Self::Tensor) -> Result<()>;
 
-    /// `trust`[1, H, W] = how sure it is that a pixel shows the same as before: 1 where the picture changed by less
-    /// than `low`, 0 where by more than `high` (greatest difference of the three colours, 3×3 mean).
-    fn stillness(
-        &mut self,
-        before: &Self::Tensor,
-        now: &Self::Tensor,
-        low: f32,
-        high: f32,
-        trust: &mut Self::Tensor,
-    ) -> Result<()>;
-
     /// `to` := `share`[1, H, W] · `to` + (1 − `share`) · `other`.
     fn blend(&mut self, other: &Self::Tensor, share: &Self::Tensor, to: &mut Self::Tensor) -> Result<()>;
 

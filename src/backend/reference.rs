@@ -287,32 +287,6 @@ impl Backend for Reference {
         Ok(())
     }
 
-    fn stillness(
-        &mut self,
-        before: &Tensor,
-        now: &Tensor,
-        low: f32,
-        high: f32,
-        trust: &mut Tensor,
-    ) -> Result<()> {
-        let Shape { height, width, .. } = now.shape;
-        for (_, y, x) in positions(now.shape.with_channels(1)) {
-            let (mut sum, mut count) = (0.0, 0.0);
-            for v in y.saturating_sub(1)..(y + 2).min(height) {
-                for u in x.saturating_sub(1)..(x + 2).min(width) {
-                    sum += (0..3)
-                        .map(|c| (now.at(c, v, u) - before.at(c, v, u)).abs())
-                        .fold(0.0, f64::max);
-                    count += 1.0;
-                }
-            }
-            let change = sum / count;
-            let (low, high) = (f64::from(low), f64::from(high));
-            trust.set(0, y, x, ((high - change) / (high - low)).clamp(0.0, 1.0));
-        }
-        Ok(())
-    }
-
     fn blend(&mut self, other: &Tensor, share: &Tensor, to: &mut Tensor) -> Result<()> {
         for (c, y, x) in positions(to.shape) {
             let s = share.at(0, y, x);

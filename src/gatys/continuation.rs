@@ -35,7 +35,7 @@ const MOST_GAIN: f64 = 0.2;
 const RESPONSE: f64 = 1.5;
 /// The share of its contrast, squared, that the content may lose before the painting follows it: things come and go in
 /// a frame, but a fade to black ends in black.
-const FADED: f64 = 0.25;
+const FADED: f64 = 0.05;
 
 /// The shift between the sides of a picture and of its small version, in which nothing but the large areas is left.
 const LOW: usize = 2;

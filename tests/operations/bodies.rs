@@ -15,7 +15,7 @@ macro_rules! backend {
             ],
             pictures: [
                 importing, resizing, exporting, guiding, bytes_survive, mirroring, colour_statistics, colour_map,
-                stillness, blending, warping
+                blending, warping
             ]
         );
     };

@@ -370,40 +370,6 @@ pub fn colour_map<B: Machine>(ops: &mut B) {
     }
 }
 
-pub fn stillness<B: Machine>(ops: &mut B) {
-    let mut pair = Pair::new(ops, 37);
-    let (low, high) = (0.03f32, 0.12f32);
-    for shape in pictures() {
-        let before = pair.units(shape);
-        // Changes from none to more than `high`, in patches so that their 3×3 means differ too.
-        let values: Vec<f32> = (0..shape.elements())
-            .map(|i| {
-                let patch = (i / 5 % 4) as f32 / 3.0;
-                before.exact.values[i] as f32 + 0.3 * patch * (pair.random.unit() - 0.5)
-            })
-            .collect();
-        let now = pair.tensor(shape, &values);
-        let mut trust = pair.soiled(shape.with_channels(1));
-        pair.ops
-            .stillness(&before.real, &now.real, low, high, &mut trust.real)
-            .unwrap();
-        pair.exact
-            .stillness(&before.exact, &now.exact, low, high, &mut trust.exact)
-            .unwrap();
-        // Differences of at most 0.15, nine of them summed and divided; less than `high`; over high − low, itself a
-        // difference of f32.
-        let bound = gamma(14) * (0.15 + f64::from(high)) / f64::from(high - low);
-        pair.assert_close("stillness", &trust, |_| bound);
-
-        // Nothing changed: all is trusted.
-        pair.ops
-            .stillness(&now.real, &now.real, low, high, &mut trust.real)
-            .unwrap();
-        let sure: Vec<f32> = pair.values(&trust.real);
-        assert!(sure.iter().all(|&value| value == 1.0), "{shape:?}");
-    }
-}
-
 pub fn blending<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 38);
     for shape in super::pair::SHAPES {

@@ -320,21 +320,6 @@ impl Backend for Cpu {
             .run(&self.cancel, || picture::colour_map(from, pixels, map, to))
     }
 
-    fn stillness(
-        &mut self,
-        before: &Tensor,
-        now: &Tensor,
-        low: f32,
-        high: f32,
-        trust: &mut Tensor,
-    ) -> Result<()> {
-        let shape = now.layout.shape;
-        let (before, now, trust) = (before.values(), now.values(), trust.values_mut());
-        self.workers.run(&self.cancel, || {
-            picture::stillness(before, now, shape, low, high, trust);
-        })
-    }
-
     fn blend(&mut self, other: &Tensor, share: &Tensor, to: &mut Tensor) -> Result<()> {
         assert_eq!(other.layout, to.layout);
         let layout = to.layout;

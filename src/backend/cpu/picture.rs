@@ -177,29 +177,6 @@ pub fn colour_map(from: &[f32], pixels: usize, map: &ColourMap, to: &mut [f32]) 
     }
 }
 
-/// 3×3 means, at the frame's edge of what is there, of the greatest change of a colour, turned into trust.
-pub fn stillness(before: &[f32], now: &[f32], shape: Shape, low: f32, high: f32, trust: &mut [f32]) {
-    let Shape { height, width, .. } = shape;
-    let pixels = shape.pixels();
-    let change = |at: usize| {
-        (0..3)
-            .map(|c| (now[c * pixels + at] - before[c * pixels + at]).abs())
-            .fold(0.0, f32::max)
-    };
-    trust.par_chunks_mut(width).enumerate().for_each(|(y, out)| {
-        for (x, out) in out.iter_mut().enumerate() {
-            let (mut total, mut count) = (0.0, 0.0);
-            for v in y.saturating_sub(1)..(y + 2).min(height) {
-                for u in x.saturating_sub(1)..(x + 2).min(width) {
-                    total += change(v * width + u);
-                    count += 1.0;
-                }
-            }
-            *out = ((high - total / count) / (high - low)).clamp(0.0, 1.0);
-        }
-    });
-}
-
 pub fn blend(other: &[f32], share: &[f32], to: &mut [f32], layout: Layout) {
     let (lanes, pixels) = (layout.lanes, layout.shape.pixels());
     assert!(other.len() == to.len() && share.len() == pixels);

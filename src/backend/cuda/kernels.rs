@@ -243,7 +243,7 @@ kernels! {
     layout: [block_f16, unblock_f32, fill_f32, fill_f16];
     picture: [
         import_rows, resample_rows, resample_columns, guides, export_columns, mirror_border, colour_sums,
-        colour_sums_finish, colour_map, stillness, warp_bilinear, warp_cubic, centre,
+        colour_sums_finish, colour_map, warp_bilinear, warp_cubic, centre,
     ];
     pool: [pool_f16, pool_backward_f16, pool_f32, pool_backward_f32];
     losses: [

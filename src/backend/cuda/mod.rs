@@ -364,17 +364,6 @@ impl Backend for Cuda {
         pictures::colour_map(self, from, map, to)
     }
 
-    fn stillness(
-        &mut self,
-        before: &Tensor,
-        now: &Tensor,
-        low: f32,
-        high: f32,
-        trust: &mut Tensor,
-    ) -> Result<()> {
-        pictures::stillness(self, before, now, (low, high), trust)
-    }
-
     fn blend(&mut self, other: &Tensor, share: &Tensor, to: &mut Tensor) -> Result<()> {
         vectors::blend(self, other, share, to)
     }

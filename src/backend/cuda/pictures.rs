@@ -247,28 +247,6 @@ pub fn colour_map(ops: &mut Cuda, from: &Tensor, map: &ColourMap, to: &mut Tenso
     ops.launch(|k| &k.colour_map, Grid::over(pixels), arguments)
 }
 
-pub fn stillness(
-    ops: &mut Cuda,
-    before: &Tensor,
-    now: &Tensor,
-    (low, high): (f32, f32),
-    trust: &mut Tensor,
-) -> Result<()> {
-    let shape = now.layout.shape;
-    assert!(before.layout == now.layout && shape.channels == 3);
-    assert_eq!(trust.layout.shape, shape.with_channels(1));
-    let arguments = arguments![
-        before.pointer(),
-        now.pointer(),
-        shape.height,
-        shape.width,
-        low,
-        high,
-        trust.pointer(),
-    ];
-    ops.launch(|k| &k.stillness, Grid::over(shape.pixels()), arguments)
-}
-
 pub fn warp(
     ops: &mut Cuda,
     from: &Tensor,
