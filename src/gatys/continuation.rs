@@ -4,6 +4,7 @@
 
 use super::Result;
 use super::canvas::Canvas;
+use super::colour::matching;
 use crate::backend::{Backend, ColourMap, ColourStatistics, Interpolation, Shape, Slot};
 
 /// How a frame came from the one before, at the size at which it is painted.
@@ -40,6 +41,9 @@ const FADED: f64 = 0.05;
 /// The shift between the sides of a picture and of its small version, in which nothing but the large areas is left.
 const LOW: usize = 2;
 
+/// The share of the newest frame in the colours from which the style's are found for what comes into view.
+const NEW_COLOURS: f64 = 0.1;
+
 /// To the luma (BT.601), in all three channels.
 const GREY: ColourMap = ColourMap {
     matrix: [[0.299, 0.587, 0.114]; 3],
@@ -74,6 +78,8 @@ pub struct Continuation<B: Backend> {
     sums: B::Tensor,
     beginning: Beginning,
     light: Light,
+    /// Colours of the content, of the last frames.
+    content: ColourStatistics,
     maps: Maps,
 }
 
@@ -104,6 +110,7 @@ impl<B: Backend> Continuation<B> {
             sums: ops.tensor(Shape::vector(2))?,
             beginning: Beginning::default(),
             light: Light::default(),
+            content: ColourStatistics::default(),
             maps: Maps::default(),
         })
     }
@@ -124,24 +131,26 @@ impl<B: Backend> Continuation<B> {
     pub fn begin(&mut self, ops: &mut B, canvas: &mut Canvas<B>) -> Result<()> {
         ops.copy(&canvas.picture, &mut self.shown)?;
         ops.fill(1.0, &mut self.settled)?;
-        let (painting, content) = (self.look(ops, &canvas.picture)?, self.look(ops, &canvas.content)?);
+        let painting = self.colours(ops, &canvas.picture)?;
+        let content = self.colours(ops, &canvas.content)?;
         self.beginning = Beginning {
-            above: std::array::from_fn(|c| painting.mean[c] - content.mean[c]),
+            above: luma(&painting) - luma(&content),
             fine: self.fine_detail(ops, canvas)?,
-            content_variance: content.variance,
+            content_variance: variance(&content),
         };
-        self.light = Light::new(content.mean);
+        self.light = Light::new(luma(&content));
+        self.content = content;
         Ok(())
     }
 
     /// Moves the canvas's picture, and what its optimiser knows, to where the new content is. What came into view is
-    /// laid out in the style's colours, by `recolouring`, with the strokes of the surroundings.
+    /// laid out in the colours of the `style`, with the strokes of the surroundings.
     pub fn advance(
         &mut self,
         ops: &mut B,
         canvas: &mut Canvas<B>,
         carry: Carry,
-        recolouring: &ColourMap,
+        style: &ColourStatistics,
     ) -> Result<()> {
         self.maps.lay_out(carry, self.shape, self.border);
         ops.upload(&self.maps.flow, &mut self.flow)?;
@@ -154,7 +163,11 @@ impl<B: Backend> Continuation<B> {
 
         // moved + (1 − trust) · low-pass of (recoloured content − moved)
         ops.warp(&canvas.picture, &self.flow, sharp, &mut self.moved)?;
-        ops.colour_map(&canvas.content, recolouring, &mut canvas.picture)?;
+        ops.colour_map(
+            &canvas.content,
+            &matching(&self.content, style),
+            &mut canvas.picture,
+        )?;
         ops.axpy(-1.0, &self.moved, &mut canvas.picture)?;
         ops.resize(&canvas.picture, 0, &mut self.low)?;
         ops.resize(&self.low, 0, &mut canvas.picture)?;
@@ -186,21 +199,20 @@ impl<B: Backend> Continuation<B> {
         canvas.optimizer.halt(ops)
     }
 
-    /// Looks at the inside of a picture. The margin mirrors it, so that what is near the edge would count twice.
-    fn look(&mut self, ops: &mut B, picture: &B::Tensor) -> Result<Look> {
+    /// The colours of the inside of a picture. The margin mirrors it, so that what is near the edge would count twice.
+    fn colours(&mut self, ops: &mut B, picture: &B::Tensor) -> Result<ColourStatistics> {
         ops.resize(picture, self.border, &mut self.inside)?;
-        let ColourStatistics { mean, covariance } = ops.colour_statistics(&self.inside)?;
+        let all = ops.colour_statistics(&self.inside)?;
         // The margin's zeros count in both moments.
         let side = |length: usize| (length - 2 * self.border) as f64 / length as f64;
         let share = side(self.shape.height) * side(self.shape.width);
-        let of_channel = |c: usize| {
-            let square = (covariance[c][c] + mean[c] * mean[c]) / share;
-            square - (mean[c] / share).powi(2)
-        };
-        Ok(Look {
-            mean: mean.map(|mean| mean / share),
-            variance: (0..3).map(of_channel).sum(),
-        })
+        let mean = all.mean.map(|mean| mean / share);
+        let covariance = std::array::from_fn(|a| {
+            std::array::from_fn(|b| {
+                (all.covariance[a][b] + all.mean[a] * all.mean[b]) / share - mean[a] * mean[b]
+            })
+        });
+        Ok(ColourStatistics { mean, covariance })
     }
 
     /// Leaves minus the finest detail of the canvas's picture in its spare place, as far as it is grey, and the rest in
@@ -227,55 +239,69 @@ impl<B: Backend> Continuation<B> {
     /// Takes what the optimiser made of the picture since [`advance`](Self::advance): undoes what hundreds of frames would
     /// add up, and lets it into what is shown.
     pub fn settle(&mut self, ops: &mut B, canvas: &mut Canvas<B>) -> Result<()> {
-        let content = self.look(ops, &canvas.content)?;
         // Resampling takes from the finest detail, the style loss may add to it for ever.
+        let content = self.colours(ops, &canvas.content)?;
         let fine = self.fine_detail(ops, canvas)?;
-        let [grey, colour] = self.beginning.gains(fine, content.variance);
+        let [grey, colour] = self.beginning.gains(fine, variance(&content));
         ops.axpy(-grey as f32, &canvas.spare, &mut canvas.picture)?;
         ops.axpy(-colour as f32, &self.moved, &mut canvas.picture)?;
-        // Steps that never end darken the picture; only the input's own light may, and not by flickering.
-        let painting = self.look(ops, &canvas.picture)?;
-        let mut shift = ColourMap::IDENTITY;
-        let light = self.light.follow(content.mean);
-        shift.offset = std::array::from_fn(|c| light[c] + self.beginning.above[c] - painting.mean[c]);
+        // Steps that never end darken the picture; only the input's own light may, and not by flickering. The colours are the
+        // style's affair.
+        let painting = self.colours(ops, &canvas.picture)?;
+        let light = self.light.follow(luma(&content)) + self.beginning.above - luma(&painting);
+        let shift = ColourMap {
+            offset: [light; 3],
+            ..ColourMap::IDENTITY
+        };
+        mingle(&mut self.content, &content);
         ops.colour_map(&canvas.picture, &shift, &mut self.moved)?;
         ops.copy(&self.moved, &mut canvas.picture)?;
         Ok(ops.blend(&canvas.picture, &self.share, &mut self.shown)?)
     }
 }
 
-/// Mean colours of a picture, and the sum of their variances.
-struct Look {
-    mean: [f64; 3],
-    variance: f64,
+fn luma(colours: &ColourStatistics) -> f64 {
+    (0..3).map(|c| GREY.matrix[0][c] * colours.mean[c]).sum()
 }
 
-/// The mean colours of a clip, less their flicker: exponential smoothing with a trend (Holt 1957), which follows a steady
+fn variance(colours: &ColourStatistics) -> f64 {
+    (0..3).map(|c| colours.covariance[c][c]).sum()
+}
+
+/// Lets the colours of a new frame into those of the frames before.
+fn mingle(colours: &mut ColourStatistics, new: &ColourStatistics) {
+    let mix = |old: &mut f64, new: f64| *old += NEW_COLOURS * (new - *old);
+    for a in 0..3 {
+        mix(&mut colours.mean[a], new.mean[a]);
+        for b in 0..3 {
+            mix(&mut colours.covariance[a][b], new.covariance[a][b]);
+        }
+    }
+}
+
+/// The mean luma of a clip, less its flicker: exponential smoothing with a trend (Holt 1957), which follows a steady
 /// change without lagging behind.
 #[derive(Clone, Copy, Debug, Default)]
 struct Light {
-    level: [f64; 3],
-    trend: [f64; 3],
+    level: f64,
+    trend: f64,
 }
 
 impl Light {
     /// The shares of the newest frame in the level, and of the newest change of the level in the trend.
     const SHARES: (f64, f64) = (0.3, 0.2);
 
-    fn new(mean: [f64; 3]) -> Self {
+    fn new(luma: f64) -> Self {
         Self {
-            level: mean,
-            trend: [0.0; 3],
+            level: luma,
+            trend: 0.0,
         }
     }
 
-    fn follow(&mut self, mean: [f64; 3]) -> [f64; 3] {
-        for ((level, trend), now) in self.level.iter_mut().zip(&mut self.trend).zip(mean) {
-            let before = *level;
-            let expected = before + *trend;
-            *level = expected + Self::SHARES.0 * (now - expected);
-            *trend += Self::SHARES.1 * (*level - before - *trend);
-        }
+    fn follow(&mut self, luma: f64) -> f64 {
+        let (before, expected) = (self.level, self.level + self.trend);
+        self.level = expected + Self::SHARES.0 * (luma - expected);
+        self.trend += Self::SHARES.1 * (self.level - before - self.trend);
         self.level
     }
 }
@@ -283,8 +309,8 @@ impl Light {
 /// What is held where it was on the first frame.
 #[derive(Clone, Copy, Debug, Default)]
 struct Beginning {
-    /// What the mean of the painting's colours has above that of the content's.
-    above: [f64; 3],
+    /// What the painting's mean luma has above the content's.
+    above: f64,
     /// Energy of the painting's finest detail, grey and coloured. One must not make up for the other.
     fine: [f64; 2],
     /// Of the content's colours.
@@ -388,15 +414,15 @@ mod tests {
 
     #[test]
     fn light_that_flickers_is_not_followed_and_light_that_changes_is() {
-        let mut light = Light::new([0.5; 3]);
+        let mut light = Light::new(0.5);
         for frame in 0..30 {
             let flicker = if frame % 2 == 0 { 0.1 } else { -0.1 };
-            let [level, ..] = light.follow([0.5 + flicker; 3]);
+            let level = light.follow(0.5 + flicker);
             assert!((level - 0.5).abs() < 0.05, "frame {frame}: {level}");
         }
-        let mut light = Light::new([0.5; 3]);
+        let mut light = Light::new(0.5);
         let ramp = |frame: usize| 0.5 + 0.002 * frame as f64;
-        let levels: Vec<f64> = (0..100).map(|frame| light.follow([ramp(frame); 3])[0]).collect();
+        let levels: Vec<f64> = (0..100).map(|frame| light.follow(ramp(frame))).collect();
         assert!((levels[99] - ramp(99)).abs() < 1e-4, "{}", levels[99]);
         assert!((levels[10] - ramp(10)).abs() < 0.008, "{}", levels[10]);
     }
@@ -404,7 +430,7 @@ mod tests {
     #[test]
     fn detail_is_held_unless_the_content_fades() {
         let beginning = Beginning {
-            above: [0.0; 3],
+            above: 0.0,
             fine: [4.0, 1.0],
             content_variance: 0.1,
         };

@@ -9,7 +9,7 @@ use super::schedule;
 use super::{
     Init, LayerWeights, Losses, Network, Normalization, OptimizerSettings, PoolingChoice, Result, Weights,
 };
-use crate::backend::{self, Backend, ColourMap, ColourStatistics, Mix, Pooling, Shape, Slot};
+use crate::backend::{self, Backend, ColourStatistics, Mix, Pooling, Shape, Slot};
 
 /// How a picture is painted; what holds for a whole stream.
 #[derive(Clone, Debug)]
@@ -77,8 +77,6 @@ pub struct Painter<B: Backend> {
     /// The full size first. Empty before `plan`.
     canvases: Vec<Canvas<B>>,
     style_colours: ColourStatistics,
-    /// From the content's colours to the style's, as the last fresh start found it.
-    recolouring: ColourMap,
     /// Of the full size; `None` before `plan`.
     continuation: Option<Continuation<B>>,
     /// A number to look at.
@@ -123,7 +121,6 @@ impl<B: Backend> Painter<B> {
             style_layers,
             canvases: Vec::new(),
             style_colours: ColourStatistics::default(),
-            recolouring: matching(&ColourStatistics::default(), &ColourStatistics::default()),
             continuation: None,
             probe,
             painted: false,
@@ -306,7 +303,7 @@ impl<B: Backend> Painter<B> {
             ops,
             extractor,
             canvases,
-            recolouring,
+            style_colours,
             continuation,
             ..
         } = self;
@@ -316,7 +313,7 @@ impl<B: Backend> Painter<B> {
         // The content and the picture change at different times; if this ends between them they do not belong together.
         self.painted = false;
         canvas.show(ops, frame.bytes, frame.width, frame.height)?;
-        continuation.advance(ops, canvas, carry, recolouring)?;
+        continuation.advance(ops, canvas, carry, style_colours)?;
         let steps = run.iterations;
         if steps > 0 {
             canvas.measure_content(ops, extractor)?;
@@ -431,7 +428,6 @@ impl<B: Backend> Painter<B> {
             canvases,
             recipe,
             style_colours,
-            recolouring,
             ..
         } = self;
         let (finer, canvas) = match canvases.split_at_mut(scale) {
@@ -439,7 +435,7 @@ impl<B: Backend> Painter<B> {
             _ => return Ok(()),
         };
         let content_colours = ops.colour_statistics(&canvas.content)?;
-        *recolouring = matching(&content_colours, style_colours);
+        let recolouring = matching(&content_colours, style_colours);
         match recipe.init {
             Init::Content => ops.copy(&canvas.content, &mut canvas.picture)?,
             Init::Noise => {
@@ -454,7 +450,7 @@ impl<B: Backend> Painter<B> {
                 }
             }
             Init::Matched | Init::Previous => {
-                ops.colour_map(&canvas.content, recolouring, &mut canvas.picture)?
+                ops.colour_map(&canvas.content, &recolouring, &mut canvas.picture)?
             }
         }
         Ok(())
