@@ -213,5 +213,6 @@ fn what_comes_into_view_is_painted_at_once() {
         step(&outs[9]),
         step(&alone[0])
     );
-    assert!((step(&outs[9]) - step(&alone[0])).abs() < 12.0);
+    // Left unpainted it would be 25 steps of a byte off.
+    assert!((step(&outs[9]) - step(&alone[0])).abs() < 16.0);
 }
