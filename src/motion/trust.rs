@@ -82,18 +82,20 @@ pub fn resemblance(
     resemblance.clear();
     resemblance.extend_from_slice(trust);
     let (alike, unlike) = ALIKE;
-    for y in 0..height {
+    let mut columns = vec![0.0; width];
+    for (y, out) in resemblance.chunks_exact_mut(width).enumerate() {
         let rows = y.saturating_sub(1)..(y + 2).min(height);
-        for x in 0..width {
-            let columns = x.saturating_sub(1)..(x + 2).min(width);
-            let count = (rows.len() * columns.len()) as f32;
-            let sum: f32 = rows
-                .clone()
-                .map(|row| apart[row * width..][columns.clone()].iter().sum::<f32>())
-                .sum();
-            let looks = ((unlike - sum / count) / (unlike - alike)).clamp(0.0, 1.0);
-            let out = &mut resemblance[y * width + x];
-            *out = out.max(looks);
+        let count = rows.len() as f32;
+        columns.fill(0.0);
+        for row in rows {
+            for (sum, apart) in columns.iter_mut().zip(&apart[row * width..]) {
+                *sum += apart;
+            }
+        }
+        for (x, out) in out.iter_mut().enumerate() {
+            let beside = &columns[x.saturating_sub(1)..(x + 2).min(width)];
+            let mean = beside.iter().sum::<f32>() / (count * beside.len() as f32);
+            *out = out.max(((unlike - mean) / (unlike - alike)).clamp(0.0, 1.0));
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use rayon::prelude::*;
 
+use super::parallel::Parts;
 use crate::backend::{Interpolation, Shape};
 
 /// `to`(x) = `from`(x + `flow`(x)), all [C, H, W].
@@ -29,7 +30,7 @@ fn catmull_rom(t: f32) -> [f32; 4] {
     ]
 }
 
-/// With N × N pixels about each place.
+/// With N × N pixels about each place. They and their weights are the same for all channels.
 fn warp_by<const N: usize>(
     from: &[f32],
     flow: &[f32],
@@ -38,37 +39,39 @@ fn warp_by<const N: usize>(
     to: &mut [f32],
 ) {
     let Shape { height, width, .. } = shape;
-    let (across, down) = flow.split_at(shape.pixels());
-    to.par_chunks_mut(width).enumerate().for_each(|(line, out)| {
-        let (channel, y) = (line / height, line % height);
-        let plane = &from[channel * shape.pixels()..][..shape.pixels()];
-        let row = y * width..(y + 1) * width;
-        for (x, (out, (u, v))) in out
-            .iter_mut()
-            .zip(across[row.clone()].iter().zip(&down[row]))
-            .enumerate()
-        {
-            let (left, by_column) = taps::<N>(x as f32 + u, width, &weights);
-            let (top, by_row) = taps::<N>(y as f32 + v, height, &weights);
+    let pixels = shape.pixels();
+    assert!(from.len() == shape.elements() && to.len() == from.len());
+    let (across, down) = flow.split_at(pixels);
+    let out = Parts::new(to);
+    (0..height).into_par_iter().for_each(|y| {
+        for x in 0..width {
+            let at = y * width + x;
+            let (left, by_column) = taps::<N>(x as f32 + across[at], width, &weights);
+            let (top, by_row) = taps::<N>(y as f32 + down[at], height, &weights);
             let inside = left >= 0 && top >= 0 && left as usize + N <= width && top as usize + N <= height;
-            *out = if inside {
-                let window = &plane[top as usize * width + left as usize..];
-                (0..N)
-                    .map(|row| by_row[row] * dot(&by_column, &window[row * width..][..N]))
-                    .sum()
-            } else {
-                let pixel = |row: usize, column: usize| {
-                    let y = (top + row as isize).clamp(0, height as isize - 1) as usize;
-                    let x = (left + column as isize).clamp(0, width as isize - 1) as usize;
-                    plane[y * width + x]
+            for (channel, plane) in from.chunks_exact(pixels).enumerate() {
+                let value: f32 = if inside {
+                    let window = &plane[top as usize * width + left as usize..];
+                    (0..N)
+                        .map(|row| by_row[row] * dot(&by_column, &window[row * width..][..N]))
+                        .sum()
+                } else {
+                    let pixel = |row: usize, column: usize| {
+                        let y = (top + row as isize).clamp(0, height as isize - 1) as usize;
+                        let x = (left + column as isize).clamp(0, width as isize - 1) as usize;
+                        plane[y * width + x]
+                    };
+                    (0..N)
+                        .map(|row| {
+                            let pixels: [f32; N] = std::array::from_fn(|column| pixel(row, column));
+                            by_row[row] * dot(&by_column, &pixels)
+                        })
+                        .sum()
                 };
-                (0..N)
-                    .map(|row| {
-                        let pixels: [f32; N] = std::array::from_fn(|column| pixel(row, column));
-                        by_row[row] * dot(&by_column, &pixels)
-                    })
-                    .sum()
-            };
+                // SAFETY: the row y of every channel is written by this call of the closure alone, and `channel`, `y` and
+                // `x` are within the shape, whose numbers `to` has.
+                unsafe { *out.at(channel * pixels + at) = value };
+            }
         }
     });
 }
@@ -76,7 +79,8 @@ fn warp_by<const N: usize>(
 /// The first of the N pixels about `place`, which is moved inside, and their weights. What is no number is 0.
 fn taps<const N: usize>(place: f32, length: usize, weights: impl Fn(f32) -> [f32; N]) -> (isize, [f32; N]) {
     let place = place.max(0.0).min((length - 1) as f32);
-    let floor = place.floor();
+    // Of what is not negative the whole part is the floor, and costs no call.
+    let floor = place as i32 as f32;
     (floor as isize + 1 - (N / 2) as isize, weights(place - floor))
 }
 
