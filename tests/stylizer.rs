@@ -283,7 +283,7 @@ fn frames_between_keyframes_move_along_and_only_keyframes_take_steps() {
     assert_eq!(keyframes, [true, false, false, true, false, false, true]);
 }
 
-/// Four steps at the rate of the steady state move a pixel by ten bytes if all go the same way. In a still scene they
+/// Four steps at the rate of the steady state move a pixel by five bytes if all go the same way. In a still scene they
 /// nearly cancel, and do so for as long as it lasts.
 #[test]
 fn a_still_scene_stays_still() {

@@ -237,7 +237,7 @@ fn how_it_looks() -> Vec<Property> {
             0.0..=LARGEST_WEIGHT,
             [mutable_playing, controllable],
             "Temporal weight",
-            "Weight of the difference from the last result: more = steadier",
+            "Weight of the difference from the last result, moved along: more = steadier",
             controls.temporal_weight
         ),
         choice!(
@@ -297,7 +297,7 @@ fn how_it_is_computed() -> Vec<Property> {
             1..=100_000,
             [mutable_playing],
             "Keyframe interval",
-            "Frames from keyframe to keyframe",
+            "Frames from keyframe to keyframe; those between only move along",
             controls.keyframe_interval
         ),
         count!(

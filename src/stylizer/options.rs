@@ -108,7 +108,7 @@ pub struct Controls {
     pub style_weight: Option<f64>,
     pub tv_weight: f64,
     pub temporal_weight: f64,
-    /// On the 0..1 scale of pixel values. `None` = for Adam 0.03 on a first frame and 0.01 after it.
+    /// On the 0..1 scale of pixel values. `None` = for Adam 0.03 on a first frame and 0.0045 after it.
     pub learning_rate: Option<f64>,
     /// Share of the style picture's width and height left out on each side, 0..0.25.
     pub style_crop: f64,
