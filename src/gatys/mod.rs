@@ -12,6 +12,7 @@ mod colour;
 mod continuation;
 pub mod extractor;
 mod network;
+mod noise;
 pub mod objective;
 mod optimizer;
 mod options;
