@@ -53,7 +53,7 @@ pub fn import(
 }
 
 /// Planes that guide a picture: the slopes of its three colours, and the content's luma.
-const GUIDES: usize = 4;
+pub const GUIDES: usize = 4;
 
 pub fn export(
     ops: &mut Cuda,

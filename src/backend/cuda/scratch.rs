@@ -11,6 +11,7 @@ use super::kernels::{MOST_BLOCKS, countable};
 use super::layout::{Layout, lanes};
 use super::losses::{GramPlan, packed_matrix};
 use super::memory::{Buffer, Memory, Pointer};
+use super::pictures::GUIDES;
 use crate::backend::resample::Taps;
 use crate::backend::{Error, Result, Work};
 
@@ -82,9 +83,15 @@ pub fn planned(work: &[Work], multiprocessors: usize) -> usize {
                 height,
                 inside,
             } => {
+                // Where the frame is larger it guides what is laid onto it.
+                let guides = if (inside.height, inside.width) == (height, width) {
+                    0
+                } else {
+                    GUIDES * inside.height * (width + inside.width)
+                };
                 lines = lines
                     .max(3 * height * inside.width)
-                    .max(3 * inside.height * width);
+                    .max(3 * inside.height * width + guides);
                 // One that comes and one that goes.
                 frames = frames.max(2 * 3 * height * width);
             }
