@@ -49,7 +49,7 @@ pub struct Plan<'a> {
 
 impl Plan<'_> {
     /// Of the picture, with its margin.
-    pub fn shape(&self) -> Shape {
+    fn shape(&self) -> Shape {
         let (width, height) = self.size;
         Shape::new(3, height + 2 * self.border, width + 2 * self.border)
     }
@@ -116,11 +116,6 @@ impl<B: Backend> Canvas<B> {
             optimizer: Optimizer::new(ops, shape, plan.optimizer)?,
             step: Capture::default(),
         })
-    }
-
-    /// Of the picture, with its margin.
-    pub fn shape(&self, ops: &B) -> Shape {
-        ops.shape(&self.picture)
     }
 
     /// Width and height of the inside.
