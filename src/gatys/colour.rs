@@ -19,6 +19,20 @@ pub fn matching(from: &ColourStatistics, to: &ColourStatistics) -> ColourMap {
     ColourMap { matrix, offset }
 }
 
+/// The share of the newest frame in the colours from which the style's are found for what comes into view.
+const NEW_COLOURS: f64 = 0.1;
+
+/// Lets the colours of a new frame into those of the frames before.
+pub fn follow(colours: &mut ColourStatistics, new: &ColourStatistics) {
+    let mix = |old: &mut f64, new: f64| *old += NEW_COLOURS * (new - *old);
+    for a in 0..3 {
+        mix(&mut colours.mean[a], new.mean[a]);
+        for b in 0..3 {
+            mix(&mut colours.covariance[a][b], new.covariance[a][b]);
+        }
+    }
+}
+
 fn with_floor(mut matrix: Matrix, floor: f64) -> Matrix {
     for (index, row) in matrix.iter_mut().enumerate() {
         row[index] += floor;

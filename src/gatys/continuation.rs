@@ -4,7 +4,7 @@
 
 use super::Result;
 use super::canvas::Canvas;
-use super::colour::matching;
+use super::colour::{follow, matching};
 use crate::backend::{Backend, ColourMap, ColourStatistics, Interpolation, Shape, Slot};
 
 /// How a frame came from the one before, at the size at which it is painted.
@@ -40,9 +40,6 @@ const FADED: f64 = 0.05;
 
 /// The shift between the sides of a picture and of its small version, in which nothing but the large areas is left.
 const LOW: usize = 2;
-
-/// The share of the newest frame in the colours from which the style's are found for what comes into view.
-const NEW_COLOURS: f64 = 0.1;
 
 /// To the luma (BT.601), in all three channels.
 const GREY: ColourMap = ColourMap {
@@ -253,7 +250,7 @@ impl<B: Backend> Continuation<B> {
             offset: [light; 3],
             ..ColourMap::IDENTITY
         };
-        mingle(&mut self.content, &content);
+        follow(&mut self.content, &content);
         ops.colour_map(&canvas.picture, &shift, &mut self.moved)?;
         ops.copy(&self.moved, &mut canvas.picture)?;
         Ok(ops.blend(&canvas.picture, &self.share, &mut self.shown)?)
@@ -266,17 +263,6 @@ fn luma(colours: &ColourStatistics) -> f64 {
 
 fn variance(colours: &ColourStatistics) -> f64 {
     (0..3).map(|c| colours.covariance[c][c]).sum()
-}
-
-/// Lets the colours of a new frame into those of the frames before.
-fn mingle(colours: &mut ColourStatistics, new: &ColourStatistics) {
-    let mix = |old: &mut f64, new: f64| *old += NEW_COLOURS * (new - *old);
-    for a in 0..3 {
-        mix(&mut colours.mean[a], new.mean[a]);
-        for b in 0..3 {
-            mix(&mut colours.covariance[a][b], new.covariance[a][b]);
-        }
-    }
 }
 
 /// The mean luma of a clip, less its flicker: exponential smoothing with a trend (Holt 1957), which follows a steady

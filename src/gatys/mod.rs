@@ -21,7 +21,7 @@ mod schedule;
 pub mod weights;
 
 pub use canvas::{Canvas, Step};
-pub use colour::matching;
+pub use colour::{follow, matching};
 pub use continuation::Carry;
 pub use network::{Defaults, Network, Stage};
 pub use objective::{Losses, Weights};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use super::flow::Flow;
+use super::flow::{Flow, stretch};
 use super::trust::Place;
 
 /// The motion of several steps as one: from the newest frame back to an older one, a frame at a time.
@@ -39,6 +39,23 @@ impl Chain {
         to.v.copy_from_slice(&from.v);
         self.trust.resize(other.trust.len(), 0.0);
         self.trust.copy_from_slice(&other.trust);
+    }
+
+    /// Makes this the same as `other` at another size of the frames.
+    pub fn stretch(&mut self, other: &Self, width: usize, height: usize) {
+        self.stretch_step(&other.backward, &other.trust, width, height);
+    }
+
+    /// Makes this a single step at another size of the frames, with the operands of [`advance`](Self::advance).
+    pub fn stretch_step(&mut self, flow: &Flow, trust: &[f32], width: usize, height: usize) {
+        self.backward.stretch(flow, width, height);
+        stretch(
+            trust,
+            (flow.width, flow.height),
+            1.0,
+            &mut self.trust,
+            (width, height),
+        );
     }
 
     /// Takes a step: `flow` leads from a new frame to what was the newest, and may be trusted as far as `trust` says.

@@ -16,7 +16,8 @@ pub struct Job {
     /// Numbers rise from frame to frame.
     pub number: u64,
     pub frame: Frame,
-    /// The keyframe that this one goes on from, and the motion from this one back to it. `None`: it starts afresh.
+    /// The keyframe that this one goes on from, and the motion, of any size, from this one back to it. `None`: it starts
+    /// afresh.
     pub from: Option<u64>,
     pub motion: Chain,
     pub controls: Controls,

@@ -28,9 +28,10 @@ pub struct Live {
     working_size: usize,
     detail: f64,
     style: Option<Arc<StylePicture>>,
-    /// Width and height of the frames, and at which they are painted and shown.
+    /// Width and height of the frames, at which they are painted and shown, and at which their motion is found.
     size: (usize, usize),
     working: (usize, usize),
+    tracked: (usize, usize),
     cuts: CutDetector,
     tracker: Tracker,
     /// The frame before and the frame now, as the tracker sees them.
@@ -45,6 +46,10 @@ pub struct Live {
     waiting: Option<Way>,
     stats: Stats,
 }
+
+/// Longer side of the pictures in which motion is looked for, in pixels, if they are painted at a larger size: what is
+/// shown must move thirty times a second or more, on one core that has other things to do.
+const TRACKED_SIZE: usize = 128;
 
 /// The motion from the newest frame back to an older one.
 struct Way {
@@ -70,6 +75,7 @@ impl Live {
             style: None,
             size: (0, 0),
             working: (0, 0),
+            tracked: (0, 0),
             cuts: CutDetector::default(),
             tracker: Tracker::new(),
             before: Gray::default(),
@@ -137,7 +143,8 @@ impl Live {
         out.resize(frame.width(), frame.height());
         self.number += 1;
         let is_new = self.prepare(frame)?;
-        self.before = std::mem::replace(&mut self.now, self.shown.see(frame)?);
+        let seen = self.shown.see(frame)?.resized(self.tracked.0, self.tracked.1);
+        self.before = std::mem::replace(&mut self.now, seen);
         let is_cut = self.cuts.is_cut_seen(frame, &self.now, controls.cut_threshold);
         let restarted = is_new || self.afresh || is_cut;
         if restarted {
@@ -166,6 +173,7 @@ impl Live {
         }
         self.size = (0, 0);
         self.working = super::working_size(size, self.working_size);
+        self.tracked = super::working_size(size, self.working_size.min(TRACKED_SIZE));
         self.shown.plan(self.working)?;
         (self.stats.working_width, self.stats.working_height) = self.working;
         self.size = size;
@@ -241,7 +249,7 @@ impl Live {
         }
         self.worker.desk().hand_over(job);
         let mut motion = spare.map(|way| way.motion).unwrap_or_default();
-        motion.restart(self.working.0, self.working.1);
+        motion.restart(self.tracked.0, self.tracked.1);
         self.waiting = Some(Way {
             to: self.number,
             motion,

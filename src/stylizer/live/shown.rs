@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use crate::backend::cpu::{Cpu, Tensor};
-use crate::backend::{Backend, ColourMap, Interpolation, Mix, Shape};
-use crate::gatys::{GUIDANCE, matching};
+use crate::backend::{Backend, ColourStatistics, Interpolation, Mix, Shape};
+use crate::gatys::{GUIDANCE, follow, matching};
 use crate::motion::{Chain, Flow, Gray};
 use crate::stylizer::{Error, Frame, StylePicture};
 
@@ -13,7 +13,9 @@ pub struct Shown {
     /// Width and height at which it is kept.
     size: (usize, usize),
     on: Option<Planes>,
-    recolouring: Option<ColourMap>,
+    recolouring: Option<Recolouring>,
+    /// The motion at the size of the picture.
+    moved: Chain,
     /// [H, W], 0..1: how far what is shown was painted.
     painted: Vec<f32>,
     /// [H, W]: a share to be uploaded.
@@ -35,6 +37,13 @@ struct Planes {
     painted: Tensor,
 }
 
+/// What gives a frame the style's colours.
+struct Recolouring {
+    /// Of the frames of the scene, the newest most of all.
+    content: ColourStatistics,
+    style: ColourStatistics,
+}
+
 /// The share by which a new keyframe moves what was painted before.
 const NEWS: f32 = 0.35;
 
@@ -45,6 +54,7 @@ impl Shown {
             size: (0, 0),
             on: None,
             recolouring: None,
+            moved: Chain::default(),
             painted: Vec::new(),
             share: Vec::new(),
             seen: Vec::new(),
@@ -100,30 +110,40 @@ impl Shown {
         else {
             return Ok(());
         };
-        let map = matching(&ops.colour_statistics(&on.content)?, &style.colours(crop));
+        let colours = Recolouring {
+            content: ops.colour_statistics(&on.content)?,
+            style: style.colours(crop),
+        };
+        let map = matching(&colours.content, &colours.style);
         ops.colour_map(&on.content, &map, &mut on.picture)?;
-        self.recolouring = Some(map);
+        self.recolouring = Some(colours);
         self.painted.fill(0.0);
         Ok(())
     }
 
-    /// Moves what is shown along `flow`, which leads from the frame to the one before, and fills in the frame in the
-    /// style's colours where that cannot be trusted.
+    /// Moves what is shown along `flow`, which leads from the frame to the one before and may have been found at another
+    /// size, and fills in the frame in the style's colours where that cannot be trusted.
     pub fn advance(&mut self, flow: &Flow, trust: &[f32]) -> Result<(), Error> {
         let Self {
             ops,
             on: Some(on),
-            recolouring: Some(recolouring),
+            recolouring: Some(colours),
             painted,
+            moved,
+            size,
             ..
         } = self
         else {
             return Ok(());
         };
-        upload_flow(ops, flow, &mut on.flow)?;
+        moved.stretch_step(flow, trust, size.0, size.1);
+        let trust = &moved.trust;
+        upload_flow(ops, &moved.backward, &mut on.flow)?;
         ops.warp(&on.picture, &on.flow, Interpolation::CatmullRom, &mut on.spare)?;
         std::mem::swap(&mut on.picture, &mut on.spare);
-        ops.colour_map(&on.content, recolouring, &mut on.spare)?;
+        follow(&mut colours.content, &ops.colour_statistics(&on.content)?);
+        let map = matching(&colours.content, &colours.style);
+        ops.colour_map(&on.content, &map, &mut on.spare)?;
         ops.upload(trust, &mut on.share)?;
         ops.blend(&on.spare, &on.share, &mut on.picture)?;
         ops.upload(painted, &mut on.share)?;
@@ -135,7 +155,7 @@ impl Shown {
         Ok(())
     }
 
-    /// Takes in a keyframe [3, H, W], to which `motion` leads: a little of it where something painted is shown, all of
+    /// Takes in a keyframe [3, H, W], to which `motion` of any size leads: a little of it where something painted is shown, all of
     /// it elsewhere, and nothing where the motion cannot be trusted.
     pub fn absorb(&mut self, keyframe: &[f32], motion: &Chain) -> Result<(), Error> {
         let Self {
@@ -143,15 +163,18 @@ impl Shown {
             on: Some(on),
             painted,
             share,
+            moved,
+            size,
             ..
         } = self
         else {
             return Ok(());
         };
         ops.upload(keyframe, &mut on.spare)?;
-        upload_flow(ops, &motion.backward, &mut on.flow)?;
+        moved.stretch(motion, size.0, size.1);
+        upload_flow(ops, &moved.backward, &mut on.flow)?;
         ops.warp(&on.spare, &on.flow, Interpolation::CatmullRom, &mut on.other)?;
-        for ((kept, painted), trust) in share.iter_mut().zip(painted).zip(&motion.trust) {
+        for ((kept, painted), trust) in share.iter_mut().zip(painted).zip(&moved.trust) {
             *kept = 1.0 - trust * NEWS.max(1.0 - *painted);
             *painted += trust * (1.0 - *painted);
         }

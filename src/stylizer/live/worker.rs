@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::desk::{Desk, Job, Keyframe, Progress, Taken};
 use crate::backend::{Backend, CancelToken};
 use crate::gatys::{Carry, Preview, Watch};
+use crate::motion::Chain;
 use crate::stylizer::Error;
 use crate::stylizer::easel::Easel;
 
@@ -54,6 +55,7 @@ fn work<B: Backend>(mut easel: Easel<B>, desk: &Desk) {
     let paint_all = || {
         let mut begun = None;
         let mut progress = Progress::default();
+        let mut moved = Chain::default();
         while let Some(mut taken) = desk.take() {
             let Taken { job, observer, scene } = &mut taken;
             let mut preview = |picture: Vec<f32>| {
@@ -75,6 +77,7 @@ fn work<B: Backend>(mut easel: Easel<B>, desk: &Desk) {
                 begun,
                 observer.as_mut(),
                 &mut preview,
+                &mut moved,
                 &mut progress,
             );
             begun = answer.as_ref().ok().map(|keyframe| keyframe.number);
@@ -86,13 +89,14 @@ fn work<B: Backend>(mut easel: Easel<B>, desk: &Desk) {
     }
 }
 
-/// Paints a frame. `before` is the keyframe that is on the easel.
+/// Paints a frame. `before` is the keyframe that is on the easel, `moved` is room.
 fn paint<B: Backend>(
     easel: &mut Easel<B>,
     job: &Job,
     before: Option<u64>,
     observer: Option<&mut Watch>,
     preview: Preview,
+    moved: &mut Chain,
     progress: &mut Progress,
 ) -> Result<Keyframe, Error> {
     let size = (job.frame.width(), job.frame.height());
@@ -101,12 +105,14 @@ fn paint<B: Backend>(
         easel.prepare(size, style, job.controls.style_crop)?;
         let began = Instant::now();
         let steps_before = easel.painter().iterations();
-        let carry = Carry {
-            flow: [&job.motion.backward.u, &job.motion.backward.v],
-            trust: &job.motion.trust,
-        };
         // Where the keyframe before was not finished, there is nothing to go on from.
         if job.from.is_some() && job.from == before && easel.painter().has_painted() {
+            let (width, height) = easel.working();
+            moved.stretch(&job.motion, width, height);
+            let carry = Carry {
+                flow: [&moved.backward.u, &moved.backward.v],
+                trust: &moved.trust,
+            };
             easel.go_on(
                 &job.frame,
                 carry,
