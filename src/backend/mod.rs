@@ -219,8 +219,9 @@ pub trait Backend: Send {
     /// Bytes that this machine can still give, as far as it knows.
     fn available_bytes(&self) -> Option<usize>;
 
-    /// Leaves one of the processor's cores to somebody else, unless the number of threads was chosen.
-    fn leave_a_core(&mut self) -> Result<()> {
+    /// Lets others go first where the processor is busy, and leaves one of its cores to them unless the number of threads
+    /// was chosen.
+    fn stand_back(&mut self) -> Result<()> {
         Ok(())
     }
 

@@ -61,7 +61,7 @@ impl<B: Backend> Easel<B> {
     pub fn go_live(&mut self) -> Result<(), Error> {
         self.working_size = self.sizes.live;
         self.planned = None;
-        Ok(self.painter.backend_mut().leave_a_core()?)
+        Ok(self.painter.backend_mut().stand_back()?)
     }
 
     pub fn painter(&mut self) -> &mut Painter<B> {

@@ -172,8 +172,8 @@ impl Backend for Cpu {
         Some(kibibytes.saturating_mul(1024))
     }
 
-    fn leave_a_core(&mut self) -> Result<()> {
-        self.workers = self.workers.leaving_a_core()?;
+    fn stand_back(&mut self) -> Result<()> {
+        self.workers = self.workers.standing_back()?;
         Ok(())
     }
 

@@ -28,7 +28,7 @@ impl Workers {
         let automatic = threads == 0;
         let threads = if automatic { cores() } else { threads };
         Ok(Self {
-            pool: pool(threads, "neuralstyle")?,
+            pool: pool(threads, "neuralstyle", 0)?,
             threads,
             automatic,
             takes_turns: true,
@@ -38,19 +38,25 @@ impl Workers {
     /// One thread that waits for no turn: for little work for which somebody waits.
     pub fn aside() -> Result<Self> {
         Ok(Self {
-            pool: pool(1, "neuralstyle-show")?,
+            pool: pool(1, "neuralstyle-show", 0)?,
             threads: 1,
             automatic: false,
             takes_turns: false,
         })
     }
 
-    /// One thread less than there are cores, but at least one, unless somebody said how many there shall be.
-    pub fn leaving_a_core(&self) -> Result<Self> {
-        if !self.automatic {
-            return Ok(self.clone());
-        }
-        Self::new((cores() - 1).max(1))
+    /// The same for work for which nobody waits: where the cores are busy, others go first. There is one thread less
+    /// than there are cores, but at least one, unless somebody said how many there shall be.
+    pub fn standing_back(&self) -> Result<Self> {
+        let threads = match self.automatic {
+            true => (cores() - 1).max(1),
+            false => self.threads,
+        };
+        Ok(Self {
+            pool: pool(threads, "neuralstyle", NICE)?,
+            threads,
+            ..self.clone()
+        })
     }
 
     pub fn threads(&self) -> usize {
@@ -73,13 +79,28 @@ impl Workers {
     }
 }
 
-fn pool(threads: usize, name: &'static str) -> Result<Arc<rayon::ThreadPool>> {
+/// How much others go first, as `nice` counts: a third of the time of a thread that does not step back.
+const NICE: i32 = 5;
+
+fn pool(threads: usize, name: &'static str, nice: i32) -> Result<Arc<rayon::ThreadPool>> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
+        .start_handler(move |_| stand_back(nice))
         .thread_name(move |index| format!("{name}-{index}"))
         .build()
         .map_err(|error| Error::Device(format!("{threads} threads cannot be started: {error}")))?;
     Ok(Arc::new(pool))
+}
+
+/// Has others go first before this thread. Only where that is a matter of threads: elsewhere it is one of processes.
+fn stand_back(nice: i32) {
+    #[cfg(target_os = "linux")]
+    if nice > 0 {
+        // Who may not even do that works like everybody else.
+        let _ = rustix::process::nice(nice);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = nice;
 }
 
 /// Cores that this process may use.
@@ -220,9 +241,23 @@ mod tests {
 
     #[test]
     fn a_core_is_left_unless_the_number_of_threads_was_chosen() {
-        let left = Workers::new(0).unwrap().leaving_a_core().unwrap();
+        let left = Workers::new(0).unwrap().standing_back().unwrap();
         assert_eq!(left.threads(), (cores() - 1).max(1));
-        let chosen = Workers::new(3).unwrap().leaving_a_core().unwrap();
+        let chosen = Workers::new(3).unwrap().standing_back().unwrap();
         assert_eq!(chosen.threads(), 3);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn others_go_first_before_those_who_stand_back() {
+        let nice = |workers: &Workers| {
+            let ask = || rustix::process::getpriority_process(None).unwrap();
+            workers.run(&CancelToken::new(), ask).unwrap()
+        };
+        let workers = Workers::new(1).unwrap();
+        let usual = nice(&workers);
+        let back = nice(&workers.standing_back().unwrap());
+        assert_eq!(back, (usual + NICE).min(19));
+        assert_eq!(nice(&Workers::new(1).unwrap()), usual, "nobody else does");
     }
 }
