@@ -37,6 +37,33 @@ fn the_latency_of_upstream_and_that_of_the_painting_add_up() {
     );
 }
 
+/// Who knows how long a frame lasts announces no more. A thousandth of a second is less than anything takes here.
+#[test]
+fn a_frame_that_does_not_wait_is_late_by_one_frame_at_most() {
+    init();
+    let pictures = Pictures::new();
+    for fps in [0, 1000] {
+        let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, 64, 48)
+            .fps(gst::Fraction::new(fps, 1))
+            .build()
+            .unwrap();
+        let mut rig = Rig::new(element(&pictures.red(), "mode=live"), &info);
+        rig.harness.set_live(true);
+        rig.harness.set_upstream_latency(gst::ClockTime::ZERO);
+        for number in 0..3 {
+            let input = rig.frame(number);
+            rig.paint(input);
+        }
+        rig.message(gst::MessageType::Latency);
+        let latency = rig.harness.query_latency().unwrap();
+        let frame = gst::ClockTime::from_mseconds(1);
+        match fps {
+            0 => assert!(latency > frame, "nobody knows how long a frame lasts: {latency}"),
+            _ => assert_eq!(latency, frame),
+        }
+    }
+}
+
 #[test]
 fn a_pipeline_that_is_not_live_hears_nothing_of_latency() {
     let pictures = Pictures::new();

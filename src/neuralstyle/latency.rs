@@ -26,8 +26,9 @@ impl ProcessingTime {
     /// Takes a frame's time into account. `Some` when what was announced has become untrue: too little for the frames
     /// that come, or more than twice what they need.
     ///
-    /// An expensive frame counts at once and fades slowly, for a sink drops whatever is later than announced.
-    pub fn measure(&mut self, took: Duration) -> Option<ClockTime> {
+    /// An expensive frame counts at once and fades slowly, for a sink drops whatever is later than announced. But no more
+    /// than `limit` is announced.
+    pub fn measure(&mut self, took: Duration, limit: Option<ClockTime>) -> Option<ClockTime> {
         let took_ns = took.as_nanos() as f64;
         let estimate_ns = match self.estimate_ns {
             Some(estimate) if took_ns < estimate => estimate + FADE * (took_ns - estimate),
@@ -35,8 +36,9 @@ impl ProcessingTime {
         };
         self.estimate_ns = Some(estimate_ns);
         let announced_ns = self.announced.nseconds() as f64;
-        let wanted = rounded_up(estimate_ns * ROOM);
-        let too_little = estimate_ns > announced_ns;
+        let limit = limit.unwrap_or(ClockTime::MAX);
+        let wanted = rounded_up(estimate_ns * ROOM).min(limit);
+        let too_little = estimate_ns.min(limit.nseconds() as f64) > announced_ns;
         let too_much = announced_ns > 2.0 * wanted.nseconds() as f64;
         (too_little || too_much).then(|| {
             self.announced = wanted;
@@ -62,20 +64,20 @@ mod tests {
     fn a_steady_element_announces_once() {
         let mut time = ProcessingTime::default();
         assert_eq!(
-            time.measure(Duration::from_millis(100)),
+            time.measure(Duration::from_millis(100), None),
             Some(ClockTime::from_mseconds(125))
         );
         for i in 0..1000 {
-            assert_eq!(time.measure(Duration::from_millis(90 + i % 30)), None);
+            assert_eq!(time.measure(Duration::from_millis(90 + i % 30), None), None);
         }
     }
 
     #[test]
     fn what_takes_longer_than_announced_is_announced_at_once() {
         let mut time = ProcessingTime::default();
-        time.measure(Duration::from_millis(100));
+        time.measure(Duration::from_millis(100), None);
         assert_eq!(
-            time.measure(Duration::from_millis(200)),
+            time.measure(Duration::from_millis(200), None),
             Some(ClockTime::from_mseconds(250))
         );
         assert_eq!(time.estimate(), ClockTime::from_mseconds(200));
@@ -84,9 +86,9 @@ mod tests {
     #[test]
     fn what_became_cheap_is_announced_after_a_while_and_not_step_by_step() {
         let mut time = ProcessingTime::default();
-        time.measure(Duration::from_millis(1000));
+        time.measure(Duration::from_millis(1000), None);
         let announcements = (0..500)
-            .filter(|_| time.measure(Duration::from_millis(10)).is_some())
+            .filter(|_| time.measure(Duration::from_millis(10), None).is_some())
             .count();
         assert!((1..=8).contains(&announcements), "{announcements}");
         assert!(
@@ -95,5 +97,18 @@ mod tests {
             time.announced
         );
         assert!(time.announced >= ClockTime::from_mseconds(10));
+    }
+
+    #[test]
+    fn no_more_is_announced_than_the_limit() {
+        let mut time = ProcessingTime::default();
+        let limit = Some(ClockTime::from_mseconds(33));
+        assert_eq!(
+            time.measure(Duration::from_millis(10), limit),
+            Some(ClockTime::from_mseconds(15))
+        );
+        assert_eq!(time.measure(Duration::from_millis(30), limit), limit);
+        assert_eq!(time.measure(Duration::from_millis(100), limit), None);
+        assert_eq!(time.estimate(), ClockTime::from_mseconds(100));
     }
 }

@@ -122,12 +122,24 @@ impl State {
 
     /// The latency to announce, if the last one has become untrue. A fresh start takes longer than the frames that
     /// follow, and no pipeline should be late for ever because of it.
+    ///
+    /// Where no frame waits to be painted it is one frame at most. What takes longer cannot keep up anyway, and a sink that
+    /// waits longer than from frame to frame keeps the next ones waiting in a source that may have no room for them.
     pub fn measure(&mut self, painted: &Painted) -> Option<gst::ClockTime> {
         if painted.report.restarted {
             None
         } else {
-            self.processing_time.measure(painted.took)
+            let limit = self.stylizer.is_live().then(|| self.frame_time()).flatten();
+            self.processing_time.measure(painted.took, limit)
         }
+    }
+
+    /// From frame to frame, if the caps say it.
+    fn frame_time(&self) -> Option<gst::ClockTime> {
+        let fps = self.info.as_ref()?.fps();
+        let (frames, seconds) = (u64::try_from(fps.numer()).ok()?, u64::try_from(fps.denom()).ok()?);
+        // None a second means that their times are anybody's guess.
+        (frames > 0).then(|| gst::ClockTime::SECOND.mul_div_floor(seconds, frames))?
     }
 
     /// Starts afresh if the frame does not go on from the last one that was painted.

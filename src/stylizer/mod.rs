@@ -165,6 +165,11 @@ impl Stylizer {
         })
     }
 
+    /// Whether frames do not wait to be painted.
+    pub fn is_live(&self) -> bool {
+        self.is_live
+    }
+
     /// Why the CPU works although a card was looked for, told once.
     pub fn take_fallback(&mut self) -> Option<Fallback> {
         self.fallback.take()
