@@ -5,7 +5,9 @@
 //!     cargo run --release --example live_benchmark
 //!
 //! A clip is read into memory and then played like a camera: 30 frames a second, back and forth, each on time. A sink
-//! that behaves like a window drops what comes later than announced.
+//! that behaves like a window drops what comes later than announced. Then the scene is cut a few times, to a picture that
+//! stands still: how long is it until what is shown is no longer only the frame in the style's colours? And the style is
+//! changed in the same way.
 
 mod common;
 #[path = "common/values.rs"]
@@ -15,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -63,6 +66,13 @@ struct Arguments {
 }
 
 const WARM_UP: Duration = Duration::from_secs(2);
+/// How often the scene is cut, and the style changed, and how long what follows is looked at.
+const CHANGES: usize = 5;
+const LOOK: Duration = Duration::from_secs(3);
+/// The style that takes turns with the one that was asked for.
+const OTHER_STYLE: &str = "media/night_cafe.jpg";
+/// A mean difference between two frames, in steps of a byte, that is no ordinary painting on.
+const ANOTHER: f64 = 3.0;
 
 fn main() -> ExitCode {
     finish("live_benchmark", run(&Arguments::parse()))
@@ -73,8 +83,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     gstneuralstyle::plugin_register_static()?;
     let frames = decode(arguments)?;
     println!(
-        "| network | frames/s | dropped | streaming thread, ms/frame | wall, ms/frame | painting, ms/s | keyframes/s | latency, ms | first painting, ms |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+        "| network | frames/s | dropped | streaming thread, ms/frame | wall, ms/frame | painting, ms/s | keyframes/s | latency, ms | first painting, ms \
+         | painted after a cut, ms | style changed, ms |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     );
     for network in &arguments.networks {
         measure(arguments, network, &frames)?;
@@ -112,71 +123,48 @@ fn parsed(line: &str) -> Result<gst::Pipeline, Failure> {
 }
 
 fn measure(arguments: &Arguments, network: &str, frames: &[gst::Buffer]) -> Result<(), Failure> {
-    let line = format!(
-        "appsrc name=camera is-live=true format=time block=false leaky-type=downstream max-buffers=2 \
-         caps=video/x-raw,format=RGB,width={},height={},framerate={}/1 \
-         ! neuralstyle name=painter network={network} {} \
-         ! fakesink name=window sync=true qos=true max-lateness=5000000 async=false",
-        arguments.width, arguments.height, arguments.rate, arguments.more
-    );
-    let pipeline = parsed(&line)?;
-    let painter = pipeline
-        .by_name("painter")
-        .ok_or("the painter has lost its name")?;
-    painter.set_property("style", arguments.style.to_str());
-    let camera = pipeline.by_name("camera").and_downcast::<gst_app::AppSrc>();
-    let camera = camera.ok_or("the camera has lost its name")?;
-    let window = pipeline.by_name("window").ok_or("the window has lost its name")?;
-    let bus = pipeline.bus().ok_or("the pipeline has no bus")?;
-    pipeline.set_state(gst::State::Playing)?;
-
-    let began = Instant::now();
+    let mut player = Player::start(arguments, network)?;
     let mut first_painting = None;
     let mut before = None;
-    let (mut drops, mut latency) = (0, gst::ClockTime::ZERO);
     for number in 0.. {
-        let due = Duration::from_secs_f64(number as f64 / arguments.rate as f64);
-        thread::sleep(due.saturating_sub(began.elapsed()));
-        if before.is_none() && due >= WARM_UP {
-            before = Some(Reading::take(&painter, &window));
+        let elapsed = player.wait();
+        if before.is_none() && elapsed >= WARM_UP {
+            player.drops = 0;
+            before = Some(Reading::take(&player));
         }
-        if due >= WARM_UP + Duration::from_secs(arguments.seconds as u64) {
+        if elapsed >= WARM_UP + Duration::from_secs(arguments.seconds as u64) {
             break;
         }
-        let clock_time = pipeline
-            .current_running_time()
-            .ok_or("the pipeline has no clock")?;
-        let mut buffer = frames[there_and_back(number, frames.len())].copy();
-        let buffer_ref = buffer.make_mut();
-        buffer_ref.set_pts(clock_time);
-        buffer_ref.set_duration(gst::ClockTime::from_nseconds(
-            1_000_000_000 / arguments.rate as u64,
-        ));
-        camera.push_buffer(buffer)?;
-        if first_painting.is_none() && keyframes(&painter) > 0 {
-            first_painting = Some(began.elapsed());
-        }
-        while let Some(message) = bus.pop() {
-            match message.view() {
-                gst::MessageView::Latency(_) => {
-                    pipeline.recalculate_latency()?;
-                    latency = pipeline.latency().unwrap_or(latency);
-                }
-                gst::MessageView::Qos(_) if before.is_some() => drops += 1,
-                gst::MessageView::Error(error) => return Err(error.error().to_string().into()),
-                _ => (),
-            }
+        player.push(&frames[there_and_back(number, frames.len())])?;
+        if first_painting.is_none() && player.figure("keyframes") > 0 {
+            first_painting = Some(player.began.elapsed());
         }
     }
-    let after = Reading::take(&painter, &window);
+    let after = Reading::take(&player);
     let before = before.ok_or("the clip is too short")?;
+    let drops = player.drops.max(after.dropped - before.dropped);
     let mut query = gst::query::Latency::new();
-    let own = if painter.query(&mut query) {
+    let latency = if player.painter.query(&mut query) {
         query.result().1
     } else {
-        latency
+        gst::ClockTime::ZERO
     };
-    pipeline.set_state(gst::State::Null)?;
+
+    let (mut cuts, mut styles) = (Vec::new(), Vec::new());
+    // The two ends of the clip stand for two scenes: one as it is, one upside down.
+    let scenes = [frames[0].clone(), upside_down(&frames[frames.len() - 1])?];
+    for number in 0..CHANGES {
+        cuts.push(player.look(&scenes[number % 2])?);
+    }
+    for number in 0..CHANGES {
+        let style = match number % 2 {
+            0 => OTHER_STYLE.into(),
+            _ => arguments.style.clone(),
+        };
+        player.painter.set_property("style", style.to_str());
+        styles.push(player.look(&scenes[(CHANGES + 1) % 2])?);
+    }
+    player.pipeline.set_state(gst::State::Null)?;
 
     let frames = (after.frames - before.frames) as f64;
     let seconds = (after.at - before.at).as_secs_f64();
@@ -185,17 +173,171 @@ fn measure(arguments: &Arguments, network: &str, frames: &[gst::Buffer]) -> Resu
         of(&after) - of(&before)
     };
     println!(
-        "| {network} | {:.1} | {} | {:.1} | {:.1} | {:.0} | {:.1} | {:.0} | {:.0} |",
+        "| {network} | {:.1} | {} | {:.1} | {:.1} | {:.0} | {:.1} | {:.0} | {:.0} | {} | {} |",
         (after.rendered - before.rendered) as f64 / seconds,
-        drops.max(after.dropped - before.dropped),
+        drops,
         (ms("camera:src") + ms("neuralstyle-sho")) / frames,
         after.wall_ms,
         (ms("neuralstyle-liv") + ms("neuralstyle-n")) / seconds,
         (after.keyframes - before.keyframes) as f64 / seconds,
-        own.nseconds() as f64 / 1e6,
+        latency.nseconds() as f64 / 1e6,
         first_painting.unwrap_or_default().as_secs_f64() * 1e3,
+        median_ms(cuts),
+        median_ms(styles),
     );
     Ok(())
+}
+
+/// The median, or that there is none.
+fn median_ms(mut times: Vec<Option<Duration>>) -> String {
+    // What never came took the longest.
+    times.sort_by_key(|time| time.unwrap_or(Duration::MAX));
+    match times[times.len() / 2] {
+        Some(time) => format!("{:.0}", time.as_secs_f64() * 1e3),
+        None => format!("over {}", LOOK.as_millis()),
+    }
+}
+
+fn upside_down(frame: &gst::Buffer) -> Result<gst::Buffer, Failure> {
+    let mut bytes = frame.map_readable()?.to_vec();
+    bytes.reverse();
+    Ok(gst::Buffer::from_mut_slice(bytes))
+}
+
+/// A camera, the painter and a window.
+struct Player {
+    pipeline: gst::Pipeline,
+    painter: gst::Element,
+    camera: gst_app::AppSrc,
+    window: gst::Element,
+    bus: gst::Bus,
+    began: Instant,
+    frame_time: Duration,
+    /// Of the next frame.
+    number: u32,
+    /// Frames that came too late, as the window says.
+    drops: u64,
+    shown: Arc<Mutex<Shown>>,
+}
+
+/// What the window got last.
+#[derive(Default)]
+struct Shown {
+    /// Every so many bytes.
+    sample: Vec<u8>,
+    number: u64,
+}
+
+impl Player {
+    fn start(arguments: &Arguments, network: &str) -> Result<Self, Failure> {
+        let line = format!(
+            "appsrc name=camera is-live=true format=time block=false leaky-type=downstream max-buffers=2 \
+             caps=video/x-raw,format=RGB,width={},height={},framerate={}/1 \
+             ! neuralstyle name=painter network={network} {} \
+             ! fakesink name=window sync=true qos=true max-lateness=5000000 async=false",
+            arguments.width, arguments.height, arguments.rate, arguments.more
+        );
+        let pipeline = parsed(&line)?;
+        let named = |name: &str| pipeline.by_name(name).ok_or("an element has lost its name");
+        let (painter, window) = (named("painter")?, named("window")?);
+        painter.set_property("style", arguments.style.to_str());
+        let camera = named("camera")?.downcast::<gst_app::AppSrc>();
+        let camera = camera.map_err(|_| "the camera is none")?;
+        let shown = Arc::new(Mutex::new(Shown::default()));
+        let for_probe = shown.clone();
+        let pad = painter.static_pad("src").ok_or("the painter has no output")?;
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            if let (Some(buffer), Ok(mut shown)) = (info.buffer(), for_probe.lock())
+                && let Ok(bytes) = buffer.map_readable()
+            {
+                shown.sample.clear();
+                shown.sample.extend(bytes.iter().step_by(61));
+                shown.number += 1;
+            }
+            gst::PadProbeReturn::Ok
+        });
+        let bus = pipeline.bus().ok_or("the pipeline has no bus")?;
+        pipeline.set_state(gst::State::Playing)?;
+        Ok(Self {
+            pipeline,
+            painter,
+            camera,
+            window,
+            bus,
+            began: Instant::now(),
+            frame_time: Duration::from_secs(1) / arguments.rate as u32,
+            number: 0,
+            drops: 0,
+            shown,
+        })
+    }
+
+    /// Waits until it is time for the next frame, and says when that is.
+    fn wait(&self) -> Duration {
+        let due = self.frame_time * self.number;
+        thread::sleep(due.saturating_sub(self.began.elapsed()));
+        due
+    }
+
+    fn push(&mut self, frame: &gst::Buffer) -> Result<(), Failure> {
+        let clock_time = self.pipeline.current_running_time();
+        let mut buffer = frame.copy();
+        let buffer_ref = buffer.make_mut();
+        buffer_ref.set_pts(clock_time.ok_or("the pipeline has no clock")?);
+        buffer_ref.set_duration(gst::ClockTime::from_nseconds(self.frame_time.as_nanos() as u64));
+        self.camera.push_buffer(buffer)?;
+        self.number += 1;
+        while let Some(message) = self.bus.pop() {
+            match message.view() {
+                gst::MessageView::Latency(_) => self.pipeline.recalculate_latency()?,
+                gst::MessageView::Qos(_) => self.drops += 1,
+                gst::MessageView::Error(error) => return Err(error.error().to_string().into()),
+                _ => (),
+            }
+        }
+        Ok(())
+    }
+
+    fn figure(&self, name: &str) -> u64 {
+        let stats: gst::Structure = self.painter.property("stats");
+        stats.get(name).unwrap_or(0)
+    }
+
+    /// Shows a frame again and again for a while. Two things will change what is shown, at once the colours and then the
+    /// painting: how long is it until the second?
+    fn look(&mut self, frame: &gst::Buffer) -> Result<Option<Duration>, Failure> {
+        let began = Instant::now();
+        let mut last = self.sample();
+        let mut changes = 0;
+        let mut answer = None;
+        while began.elapsed() < LOOK {
+            self.wait();
+            self.push(frame)?;
+            let now = self.sample();
+            if now.number != last.number && apart(&now.sample, &last.sample) > ANOTHER {
+                changes += 1;
+                if changes == 2 {
+                    answer = answer.or(Some(began.elapsed()));
+                }
+            }
+            last = now;
+        }
+        Ok(answer)
+    }
+
+    fn sample(&self) -> Shown {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        Shown {
+            sample: shown.sample.clone(),
+            number: shown.number,
+        }
+    }
+}
+
+/// Mean difference of two pictures' bytes.
+fn apart(a: &[u8], b: &[u8]) -> f64 {
+    let sum: f64 = a.iter().zip(b).map(|(&a, &b)| f64::from(a.abs_diff(b))).sum();
+    sum / a.len().max(1) as f64
 }
 
 /// Forth and back, so that nothing jumps.
@@ -217,9 +359,9 @@ struct Reading {
 }
 
 impl Reading {
-    fn take(painter: &gst::Element, window: &gst::Element) -> Self {
-        let stats: gst::Structure = painter.property("stats");
-        let window: gst::Structure = window.property("stats");
+    fn take(player: &Player) -> Self {
+        let stats: gst::Structure = player.painter.property("stats");
+        let window: gst::Structure = player.window.property("stats");
         Self {
             at: Instant::now(),
             frames: stats.get("frames").unwrap_or(0),
@@ -230,11 +372,6 @@ impl Reading {
             busy_ms: busy_ms(),
         }
     }
-}
-
-fn keyframes(painter: &gst::Element) -> u64 {
-    let stats: gst::Structure = painter.property("stats");
-    stats.get("keyframes").unwrap_or(0)
 }
 
 /// Milliseconds that the threads of each name have been running, as Linux says.
