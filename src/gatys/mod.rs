@@ -8,6 +8,7 @@
 //! optimiser from coarse to fine.
 
 mod canvas;
+mod carry;
 mod colour;
 mod continuation;
 pub mod extractor;
@@ -17,12 +18,13 @@ pub mod objective;
 mod optimizer;
 mod options;
 mod painter;
+mod run;
 mod schedule;
 pub mod weights;
 
 pub use canvas::{Canvas, Step};
+pub use carry::Carry;
 pub use colour::{follow, matching};
-pub use continuation::Carry;
 pub use network::{Defaults, Network, Stage};
 pub use objective::{Losses, Weights};
 pub use optimizer::{Optimizer, OptimizerSettings};
@@ -31,7 +33,8 @@ pub use options::{
     Init, LayerWeights, LayerWeightsError, NetworkChoice, Normalization, OptimizerKind, PoolingChoice,
     UnknownName,
 };
-pub use painter::{GUIDANCE, Painter, Preview, Recipe, Rgb, Run, Watch};
+pub use painter::{GUIDANCE, Painter};
+pub use run::{Preview, Recipe, Rgb, Run, Watch};
 
 /// Why a picture cannot be painted.
 #[derive(Debug, thiserror::Error)]
