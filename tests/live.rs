@@ -7,6 +7,7 @@ mod scene;
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use gstneuralstyle::backend::CancelToken;
 use gstneuralstyle::gatys::{NetworkChoice, Step};
@@ -179,6 +180,28 @@ fn half_a_painting_is_shown_before_the_whole() {
     let (out, report) = show(&mut stylizer, &scene(1));
     assert!(!report.keyframe);
     let (before, after) = (unpainted(&scene(1), style()), painted(&scene(1), style()));
+    assert!(apart(&out, &after) < apart(&before, &after), "it is on the way");
+}
+
+/// On a slow machine even half of it takes long.
+#[test]
+fn a_painting_that_takes_long_is_shown_while_it_is_made() {
+    let (mut stylizer, _) = stylizer();
+    let gate = Gate::on(&mut stylizer);
+    let (before, _) = show(&mut stylizer, &scene(1));
+    let first = gate.step();
+    assert!(show(&mut stylizer, &scene(1)).0 == before);
+    // As if this step had taken so long.
+    std::thread::sleep(Duration::from_millis(250));
+    gate.pass();
+    let second = gate.step();
+    assert!(
+        first.scale > 0 && second.scale == first.scale,
+        "it is small still"
+    );
+    let (out, report) = show(&mut stylizer, &scene(1));
+    assert!(!report.keyframe);
+    let after = painted(&scene(1), style());
     assert!(apart(&out, &after) < apart(&before, &after), "it is on the way");
 }
 

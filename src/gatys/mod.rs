@@ -34,7 +34,7 @@ pub use options::{
     UnknownName,
 };
 pub use painter::{GUIDANCE, Painter};
-pub use run::{Preview, Recipe, Rgb, Run, Watch};
+pub use run::{Onlooker, Recipe, Rgb, Run, Watch};
 
 /// Why a picture cannot be painted.
 #[derive(Debug, thiserror::Error)]

@@ -230,14 +230,22 @@ impl<B: Backend> Painter<B> {
             if scale + 1 == self.canvases.len() {
                 self.begin(scale, painted)?;
             } else {
-                self.step_up(scale)?;
-                if let (0, Some(preview)) = (scale, &mut run.preview) {
-                    preview(self.picture()?);
+                self.step_up(scale + 1, scale)?;
+                if let (0, Some(onlooker)) = (scale, &mut run.onlooker) {
+                    onlooker.see(self.picture()?);
                 }
             }
             let Self { ops, canvases, .. } = self;
             canvases[scale].optimizer.restart(ops)?;
-            self.run(scale, steps[scale], (done, total), &mut run)?;
+            for index in 0..steps[scale] {
+                self.step(scale, (index, steps[scale]), (done, total), &mut run)?;
+                if let Some(onlooker) = &mut run.onlooker
+                    && onlooker.wants_a_look()
+                {
+                    onlooker.see(self.glance(scale, frame)?);
+                }
+            }
+            self.read_losses(scale, steps[scale])?;
             done += steps[scale];
         }
         if let (Some(continuation), Some(canvas)) = (&mut self.continuation, self.canvases.first_mut()) {
@@ -268,7 +276,10 @@ impl<B: Backend> Painter<B> {
         if steps > 0 {
             canvas.measure_content(ops, extractor)?;
         }
-        self.run(0, steps, (0, steps), &mut run)?;
+        for index in 0..steps {
+            self.step(0, (index, steps), (0, steps), &mut run)?;
+        }
+        self.read_losses(0, steps)?;
         if let (Some(continuation), Some(canvas)) = (&mut self.continuation, self.canvases.first_mut()) {
             continuation.settle(&mut self.ops, canvas)?;
         }
@@ -406,16 +417,25 @@ impl<B: Backend> Painter<B> {
         Ok(())
     }
 
-    /// Brings the result of the next coarser scale onto this canvas, with the detail of the content that the coarser
-    /// one could not hold.
-    fn step_up(&mut self, scale: usize) -> Result<()> {
+    /// The picture at full size, as far as it has come at `scale`. That of the full size makes room for it.
+    fn glance(&mut self, scale: usize, frame: Rgb) -> Result<Vec<f32>> {
+        if scale > 0 {
+            self.canvases[0].show(&mut self.ops, frame.bytes, frame.width, frame.height)?;
+            self.step_up(scale, 0)?;
+        }
+        self.picture()
+    }
+
+    /// Brings the result of the scale `from` onto the canvas of a finer one, with the detail of the content that the
+    /// coarser one could not hold.
+    fn step_up(&mut self, from: usize, to: usize) -> Result<()> {
         let Self {
             ops,
             canvases,
             recipe,
             ..
         } = self;
-        let Ok([canvas, coarser]) = canvases.get_disjoint_mut([scale, scale + 1]) else {
+        let Ok([canvas, coarser]) = canvases.get_disjoint_mut([to, from]) else {
             return Ok(());
         };
         let border = recipe.border;
@@ -430,37 +450,44 @@ impl<B: Backend> Painter<B> {
         Ok(())
     }
 
-    /// `steps` steps on one canvas, as the part of a run that begins after `done` of `of` steps.
-    fn run(&mut self, scale: usize, steps: usize, (done, of): (usize, usize), run: &mut Run) -> Result<()> {
+    /// Step `index` of `steps` on one canvas, in a run that began with `done` of `of` steps.
+    fn step(
+        &mut self,
+        scale: usize,
+        (index, steps): (usize, usize),
+        (done, of): (usize, usize),
+        run: &mut Run,
+    ) -> Result<()> {
         let Self {
             ops,
             extractor,
             canvases,
             recipe,
-            losses,
             iterations,
             ..
         } = self;
         let canvas = &mut canvases[scale];
-        let (width, height) = canvas.size();
-        for index in 0..steps {
-            let rate = schedule::rate(run.rate, index, steps, recipe.rate_decay);
-            canvas.step(ops, extractor, run.weights, rate)?;
-            *iterations += 1;
-            if let Some(watch) = &mut run.watch {
-                let losses = canvas.objective.losses(ops)?;
-                watch(&Step {
-                    scale,
-                    width,
-                    height,
-                    done: done + index + 1,
-                    of,
-                    losses,
-                });
-            }
+        let rate = schedule::rate(run.rate, index, steps, recipe.rate_decay);
+        canvas.step(ops, extractor, run.weights, rate)?;
+        *iterations += 1;
+        if let Some(watch) = &mut run.watch {
+            let (width, height) = canvas.size();
+            watch(&Step {
+                scale,
+                width,
+                height,
+                done: done + index + 1,
+                of,
+                losses: canvas.objective.losses(ops)?,
+            });
         }
+        Ok(())
+    }
+
+    /// Remembers the losses of the last of `steps` steps on a canvas, if there was one.
+    fn read_losses(&mut self, scale: usize, steps: usize) -> Result<()> {
         if steps > 0 {
-            *losses = canvas.objective.losses(ops)?;
+            self.losses = self.canvases[scale].objective.losses(&mut self.ops)?;
         }
         Ok(())
     }
@@ -495,7 +522,7 @@ fn scaled_to_area(width: usize, height: usize, size: (usize, usize)) -> (usize, 
 mod tests {
     use super::*;
     use crate::backend::{CancelToken, cpu::Cpu};
-    use crate::gatys::{NetworkChoice, OptimizerKind};
+    use crate::gatys::{NetworkChoice, Normalization, OptimizerKind, OptimizerSettings};
 
     #[test]
     fn what_is_planned_is_what_is_then_in_use() {

@@ -48,9 +48,15 @@ pub struct Run<'a> {
     pub iterations: usize,
     /// Is told of every step; that costs a look at the machine's losses each time.
     pub watch: Option<&'a mut Watch>,
-    /// Gets what a fresh start has reached when it comes to the full size, see [`Painter::picture`].
-    pub preview: Option<Preview<'a>>,
+    /// Sees a fresh start before it is finished.
+    pub onlooker: Option<&'a mut dyn Onlooker>,
 }
 
-/// Somebody who wants to see a painting that is half done.
-pub type Preview<'a> = &'a mut dyn FnMut(Vec<f32>);
+/// Somebody who wants to see a painting before it is finished.
+pub trait Onlooker {
+    /// Whether it is time for a look. Asked after every step; when a painting comes to its full size, that is looked at
+    /// without asking.
+    fn wants_a_look(&mut self) -> bool;
+    /// Gets what there is of the picture, [3, H, W] at the full size.
+    fn see(&mut self, picture: Vec<f32>);
+}

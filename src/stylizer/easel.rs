@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::style_picture::StylePicture;
 use super::{Controls, Error, Frame};
 use crate::backend::{self, Backend};
-use crate::gatys::{self, Carry, Network, OptimizerKind, Painter, Preview, Recipe, Rgb, Run, Watch, Weights};
+use crate::gatys::{
+    self, Carry, Network, Onlooker, OptimizerKind, Painter, Recipe, Rgb, Run, Watch, Weights,
+};
 
 /// A painter, and what any driver has to see to: the size, the style, rates, and numbers that go bad.
 pub struct Easel<B: Backend> {
@@ -116,13 +118,14 @@ impl<B: Backend> Easel<B> {
         self.painter.size().unwrap_or_default()
     }
 
-    /// Starts afresh, with a smaller rate if the numbers go bad. `preview` gets the painting when it is half done.
+    /// Starts afresh, with a smaller rate if the numbers go bad. `onlooker` sees the painting before it is
+    /// finished.
     pub fn start(
         &mut self,
         frame: &Frame,
         controls: &Controls,
         mut watch: Option<&mut Watch>,
-        mut preview: Option<Preview>,
+        mut onlooker: Option<&mut dyn Onlooker>,
     ) -> Result<(), Error> {
         let rate = controls.learning_rate.unwrap_or(self.rates.0);
         for rate in [rate, rate / 10.0] {
@@ -133,8 +136,8 @@ impl<B: Backend> Easel<B> {
                     rate,
                     iterations: controls.first_iterations,
                     watch: watch.as_deref_mut(),
-                    preview: match &mut preview {
-                        Some(preview) => Some(&mut **preview),
+                    onlooker: match &mut onlooker {
+                        Some(onlooker) => Some(&mut **onlooker),
                         None => None,
                     },
                 },
@@ -161,7 +164,7 @@ impl<B: Backend> Easel<B> {
             rate: controls.learning_rate.unwrap_or(self.rates.1),
             iterations,
             watch: watch.as_deref_mut(),
-            preview: None,
+            onlooker: None,
         };
         self.painter.proceed(rgb(frame), carry, run)?;
         if self.painter.is_finite()? {

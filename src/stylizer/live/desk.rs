@@ -29,7 +29,7 @@ pub struct Keyframe {
     pub number: u64,
     /// [3, H, W] at the working size.
     pub picture: Vec<f32>,
-    /// `None` while the painting is half done.
+    /// `None` while the painting is not finished.
     pub progress: Option<Progress>,
 }
 
@@ -178,7 +178,7 @@ impl Desk {
         }
     }
 
-    /// Puts down a painting that is half done, if its scene is still there.
+    /// Puts down a painting that is not finished, if its scene is still there.
     pub fn preview(&self, scene: u64, keyframe: Keyframe) {
         let mut state = self.state();
         if scene == state.scene {

@@ -212,7 +212,8 @@ impl Live {
         };
         let ways = [&self.begun, &self.waiting].into_iter().flatten();
         if let Some(way) = ways.into_iter().find(|way| way.to == keyframe.number) {
-            self.shown.absorb(&keyframe.picture, &way.motion)?;
+            let finished = keyframe.progress.is_some();
+            self.shown.absorb(&keyframe.picture, finished, &way.motion)?;
         }
         let Some(progress) = keyframe.progress else {
             return Ok(None);

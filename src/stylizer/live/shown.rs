@@ -46,6 +46,8 @@ struct Recolouring {
 
 /// The share by which a new keyframe moves what was painted before.
 const NEWS: f32 = 0.35;
+/// How far something counts as painted that is not finished: more of the next keyframe is taken in there.
+const UNFINISHED: f32 = 0.4;
 
 impl Shown {
     pub fn new(ops: Cpu) -> Self {
@@ -156,8 +158,8 @@ impl Shown {
     }
 
     /// Takes in a keyframe [3, H, W], to which `motion` of any size leads: a little of it where something painted is shown, all of
-    /// it elsewhere, and nothing where the motion cannot be trusted.
-    pub fn absorb(&mut self, keyframe: &[f32], motion: &Chain) -> Result<(), Error> {
+    /// it elsewhere, and nothing where the motion cannot be trusted. `finished`: whether it is.
+    pub fn absorb(&mut self, keyframe: &[f32], finished: bool, motion: &Chain) -> Result<(), Error> {
         let Self {
             ops,
             on: Some(on),
@@ -174,9 +176,10 @@ impl Shown {
         moved.stretch(motion, size.0, size.1);
         upload_flow(ops, &moved.backward, &mut on.flow)?;
         ops.warp(&on.spare, &on.flow, Interpolation::CatmullRom, &mut on.other)?;
+        let limit = if finished { 1.0 } else { UNFINISHED };
         for ((kept, painted), trust) in share.iter_mut().zip(painted).zip(&moved.trust) {
             *kept = 1.0 - trust * NEWS.max(1.0 - *painted);
-            *painted += trust * (1.0 - *painted);
+            *painted += trust * (limit - *painted).max(0.0);
         }
         ops.upload(share, &mut on.share)?;
         ops.blend(&on.other, &on.share, &mut on.picture)?;

@@ -6,11 +6,11 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::desk::{Desk, Job, Keyframe, Progress, Taken};
 use crate::backend::{Backend, CancelToken};
-use crate::gatys::{Carry, Preview, Watch};
+use crate::gatys::{Carry, Onlooker, Watch};
 use crate::motion::Chain;
 use crate::stylizer::Error;
 use crate::stylizer::easel::Easel;
@@ -58,25 +58,18 @@ fn work<B: Backend>(mut easel: Easel<B>, desk: &Desk) {
         let mut moved = Chain::default();
         while let Some(mut taken) = desk.take() {
             let Taken { job, observer, scene } = &mut taken;
-            let mut preview = |picture: Vec<f32>| {
-                if picture.iter().all(|value| value.is_finite()) {
-                    let number = job.number;
-                    desk.preview(
-                        *scene,
-                        Keyframe {
-                            number,
-                            picture,
-                            progress: None,
-                        },
-                    );
-                }
+            let mut audience = Audience {
+                desk,
+                scene: *scene,
+                number: job.number,
+                next_look: Instant::now() + FIRST_LOOK,
             };
             let answer = paint(
                 &mut easel,
                 job,
                 begun,
                 observer.as_mut(),
-                &mut preview,
+                &mut audience,
                 &mut moved,
                 &mut progress,
             );
@@ -89,13 +82,44 @@ fn work<B: Backend>(mut easel: Easel<B>, desk: &Desk) {
     }
 }
 
+/// How soon after the beginning of a scene its painting is shown, and how often until it is finished.
+const FIRST_LOOK: Duration = Duration::from_millis(200);
+const NEXT_LOOK: Duration = Duration::from_millis(150);
+
+/// Those who see what is shown.
+struct Audience<'a> {
+    desk: &'a Desk,
+    scene: u64,
+    /// Of the frame.
+    number: u64,
+    next_look: Instant,
+}
+
+impl Onlooker for Audience<'_> {
+    fn wants_a_look(&mut self) -> bool {
+        Instant::now() >= self.next_look
+    }
+
+    fn see(&mut self, picture: Vec<f32>) {
+        self.next_look = Instant::now() + NEXT_LOOK;
+        if picture.iter().all(|value| value.is_finite()) {
+            let keyframe = Keyframe {
+                number: self.number,
+                picture,
+                progress: None,
+            };
+            self.desk.preview(self.scene, keyframe);
+        }
+    }
+}
+
 /// Paints a frame. `before` is the keyframe that is on the easel, `moved` is room.
 fn paint<B: Backend>(
     easel: &mut Easel<B>,
     job: &Job,
     before: Option<u64>,
     observer: Option<&mut Watch>,
-    preview: Preview,
+    audience: &mut Audience,
     moved: &mut Chain,
     progress: &mut Progress,
 ) -> Result<Keyframe, Error> {
@@ -121,7 +145,7 @@ fn paint<B: Backend>(
                 observer,
             )?;
         } else {
-            easel.start(&job.frame, &job.controls, observer, Some(preview))?;
+            easel.start(&job.frame, &job.controls, observer, Some(audience))?;
         }
         let painter = easel.painter();
         let steps = (painter.iterations() - steps_before) as usize;
