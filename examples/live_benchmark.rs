@@ -7,7 +7,8 @@
 //! A clip is read into memory and then played like a camera: 30 frames a second, back and forth, each on time. A sink
 //! that behaves like a window drops what comes later than announced. Then the scene is cut a few times, to a picture that
 //! stands still: how long is it until what is shown is no longer only the frame in the style's colours? And the style is
-//! changed in the same way.
+//! changed in the same way. Memory is what the process has halfway and at the end; with `--seconds 600` it shows whether
+//! anything is lost.
 
 mod common;
 #[path = "common/values.rs"]
@@ -84,8 +85,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let frames = decode(arguments)?;
     println!(
         "| network | frames/s | dropped | streaming thread, ms/frame | wall, ms/frame | painting, ms/s | keyframes/s | latency, ms | first painting, ms \
-         | painted after a cut, ms | style changed, ms |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+         | painted after a cut, ms | style changed, ms | memory, MB |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     );
     for network in &arguments.networks {
         measure(arguments, network, &frames)?;
@@ -125,14 +126,18 @@ fn parsed(line: &str) -> Result<gst::Pipeline, Failure> {
 fn measure(arguments: &Arguments, network: &str, frames: &[gst::Buffer]) -> Result<(), Failure> {
     let mut player = Player::start(arguments, network)?;
     let mut first_painting = None;
-    let mut before = None;
+    let (mut before, mut halfway_mb) = (None, None);
     for number in 0.. {
         let elapsed = player.wait();
         if before.is_none() && elapsed >= WARM_UP {
             player.drops = 0;
             before = Some(Reading::take(&player));
         }
-        if elapsed >= WARM_UP + Duration::from_secs(arguments.seconds as u64) {
+        let measured = elapsed.saturating_sub(WARM_UP);
+        if halfway_mb.is_none() && 2 * measured >= Duration::from_secs(arguments.seconds as u64) {
+            halfway_mb = Some(resident_mb());
+        }
+        if measured >= Duration::from_secs(arguments.seconds as u64) {
             break;
         }
         player.push(&frames[there_and_back(number, frames.len())])?;
@@ -141,6 +146,7 @@ fn measure(arguments: &Arguments, network: &str, frames: &[gst::Buffer]) -> Resu
         }
     }
     let after = Reading::take(&player);
+    let resident_after_mb = resident_mb();
     let before = before.ok_or("the clip is too short")?;
     let drops = player.drops.max(after.dropped - before.dropped);
     let mut query = gst::query::Latency::new();
@@ -173,7 +179,7 @@ fn measure(arguments: &Arguments, network: &str, frames: &[gst::Buffer]) -> Resu
         of(&after) - of(&before)
     };
     println!(
-        "| {network} | {:.1} | {} | {:.1} | {:.1} | {:.0} | {:.1} | {:.0} | {:.0} | {} | {} |",
+        "| {network} | {:.1} | {} | {:.1} | {:.1} | {:.0} | {:.1} | {:.0} | {:.0} | {} | {} | {:.0} to {:.0} |",
         (after.rendered - before.rendered) as f64 / seconds,
         drops,
         (ms("camera:src") + ms("neuralstyle-sho")) / frames,
@@ -184,6 +190,8 @@ fn measure(arguments: &Arguments, network: &str, frames: &[gst::Buffer]) -> Resu
         first_painting.unwrap_or_default().as_secs_f64() * 1e3,
         median_ms(cuts),
         median_ms(styles),
+        halfway_mb.unwrap_or(0.0),
+        resident_after_mb,
     );
     Ok(())
 }
@@ -372,6 +380,14 @@ impl Reading {
             busy_ms: busy_ms(),
         }
     }
+}
+
+/// Megabytes that the process has in memory, as Linux says.
+fn resident_mb() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or(0.0) * 1024.0 / 1e6
 }
 
 /// Milliseconds that the threads of each name have been running, as Linux says.
