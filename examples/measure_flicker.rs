@@ -93,7 +93,7 @@ struct Arguments {
     #[arg(long, value_name = "N", value_parser = count(1..=1_000_000))]
     first_iterations: Option<usize>,
 
-    /// Frames from keyframe to keyframe; those between get fewer steps [default: the element's]
+    /// Frames from keyframe to keyframe; those between are put together from both [default: the element's]
     #[arg(long, value_name = "N", value_parser = count(1..=100_000))]
     keyframe_interval: Option<usize>,
 
@@ -199,11 +199,17 @@ fn paint(arguments: &Arguments, clip: &Clip, style: &Arc<StylePicture>) -> Resul
     let mut stylizer = Stylizer::new(&options, CancelToken::new())?;
     stylizer.set_style(style.clone());
     let mut painted = Painted::at(places);
-    for frame in &clip.frames {
+    for (index, frame) in clip.frames.iter().enumerate() {
         let began = Instant::now();
+        stylizer.push(frame, &controls)?;
+        if index + 1 == clip.frames.len() {
+            stylizer.finish()?;
+        }
+        painted.add_time(began.elapsed());
         let mut out = Frame::default();
-        let report = stylizer.process(frame, &mut out, &controls)?;
-        painted.add(out, report, began.elapsed());
+        while let Some(report) = stylizer.pull(&mut out) {
+            painted.add(std::mem::take(&mut out), report);
+        }
         bar.inc(1);
     }
     let mut stylizer = Stylizer::new(&options, CancelToken::new())?;

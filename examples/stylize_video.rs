@@ -60,7 +60,7 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value = "40", value_parser = count(1..=1_000_000))]
     first_iterations: usize,
 
-    /// Frames from keyframe to keyframe; those between get fewer steps
+    /// Frames from keyframe to keyframe; those between are put together from both
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(1..=100_000))]
     keyframe_interval: usize,
 

@@ -48,6 +48,16 @@ fn paint(stylizer: &mut Stylizer, frame: &Frame, controls: &Controls) -> (Frame,
     (out, report)
 }
 
+/// What is finished.
+fn pull(stylizer: &mut Stylizer) -> Vec<(Frame, Report)> {
+    let mut out = Frame::default();
+    std::iter::from_fn(|| {
+        let report = stylizer.pull(&mut out)?;
+        Some((std::mem::take(&mut out), report))
+    })
+    .collect()
+}
+
 /// What a frame becomes when it is the first.
 fn as_first(frame: &Frame) -> Frame {
     paint(&mut stylizer(&options()).0, frame, &controls()).0
@@ -127,13 +137,19 @@ fn a_new_style_shows_in_the_next_frame() {
         keyframe_interval: 8,
         ..controls()
     };
-    paint(&mut stylizer, &scene(1), &controls);
-    let (before, report) = paint(&mut stylizer, &scene(1), &controls);
-    assert!(!report.keyframe);
+    stylizer.push(&scene(1), &controls).unwrap();
+    stylizer.push(&scene(1), &controls).unwrap();
     let noise = || scene::style(30, 30, Show::Noise(4));
     stylizer.set_style(noise());
-    let (after, report) = paint(&mut stylizer, &scene(1), &controls);
-    assert!(report.keyframe, "it does not wait for the next keyframe");
+    stylizer.push(&scene(1), &controls).unwrap();
+    let outs = pull(&mut stylizer);
+    let reports: Vec<_> = outs.iter().map(|(_, report)| report.keyframe).collect();
+    assert_eq!(
+        reports,
+        [true, false, true],
+        "it does not wait for the next keyframe"
+    );
+    let [_, (before, _), (after, _)] = outs.try_into().unwrap();
     assert!(apart(&before, &after) > 4.0, "{}", apart(&before, &after));
     // Nothing is left of the old style.
     let mut fresh = Stylizer::new(&options(), CancelToken::new()).unwrap();
@@ -258,8 +274,6 @@ fn frames_between_keyframes_move_along_and_only_keyframes_take_steps() {
         cut_threshold: 1.0,
         ..controls()
     };
-    let mut keyframes = Vec::new();
-    let mut last: Option<Frame> = None;
     for index in 0..7 {
         // The same scene, two pixels further to the left each time.
         let mut frame = Frame::new(SIZE.0, SIZE.1);
@@ -268,18 +282,17 @@ fn frames_between_keyframes_move_along_and_only_keyframes_take_steps() {
         for (row, wide) in frame.rgb_mut().chunks_exact_mut(SIZE.0 * 3).zip(rows) {
             row.copy_from_slice(&wide[2 * index * 3..][..SIZE.0 * 3]);
         }
-        let (out, report) = paint(&mut stylizer, &frame, &controls);
-        keyframes.push(report.keyframe);
-        assert_eq!(report.iterations > 0, report.keyframe);
-        if let Some(last) = &last {
-            assert!(
-                apart(last, &out) > 0.5,
-                "frame {index} is frozen: {}",
-                apart(last, &out)
-            );
-        }
-        last = Some(out);
+        stylizer.push(&frame, &controls).unwrap();
     }
+    let outs = pull(&mut stylizer);
+    for (_, report) in &outs {
+        assert_eq!(report.iterations > 0, report.keyframe);
+    }
+    for (index, pair) in outs.windows(2).enumerate() {
+        let change = apart(&pair[0].0, &pair[1].0);
+        assert!(change > 0.5, "frame {} is frozen: {change}", index + 1);
+    }
+    let keyframes: Vec<_> = outs.iter().map(|(_, report)| report.keyframe).collect();
     assert_eq!(keyframes, [true, false, false, true, false, false, true]);
 }
 
@@ -322,10 +335,11 @@ fn the_figures_add_up() {
         keyframe_interval: 2,
         ..controls()
     };
-    let mut iterations = 0;
     for _ in 0..3 {
-        iterations += paint(&mut stylizer, &scene(1), &controls).1.iterations;
+        stylizer.push(&scene(1), &controls).unwrap();
     }
+    let outs = pull(&mut stylizer);
+    let iterations: usize = outs.iter().map(|(_, report)| report.iterations).sum();
     let stats = stylizer.stats();
     assert_eq!((stats.frames, stats.keyframes), (3, 2));
     assert_eq!(stats.iterations, iterations as u64);

@@ -46,9 +46,13 @@ impl Painted {
         }
     }
 
-    pub fn add(&mut self, frame: Frame, report: Report, time: Duration) {
+    pub fn add(&mut self, frame: Frame, report: Report) {
         self.ours.push(frame);
         self.reports.push(report);
+    }
+
+    /// What was spent while a frame was the newest.
+    pub fn add_time(&mut self, time: Duration) {
         self.times.push(time);
     }
 

@@ -7,6 +7,7 @@
 //! [`Backend`](crate::backend::Backend); an [`Objective`](objective) is J(G) and its gradient; a [`Painter`] runs the
 //! optimiser from coarse to fine.
 
+mod between;
 mod canvas;
 mod carry;
 mod colour;
@@ -22,6 +23,7 @@ mod run;
 mod schedule;
 pub mod weights;
 
+pub use between::Sides;
 pub use canvas::{Canvas, Step};
 pub use carry::Carry;
 pub use colour::{follow, matching};

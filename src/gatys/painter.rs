@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use super::between::{Between, Sides};
 use super::canvas::{Canvas, Plan, Step};
 use super::carry::Carry;
 use super::colour::matching;
@@ -29,6 +30,8 @@ pub struct Painter<B: Backend> {
     style_colours: ColourStatistics,
     /// Of the full size; `None` before `plan`.
     continuation: Option<Continuation<B>>,
+    /// Of the full size, once there are frames between keyframes.
+    between: Option<Between<B>>,
     /// A number to look at.
     probe: B::Tensor,
     painted: bool,
@@ -72,6 +75,7 @@ impl<B: Backend> Painter<B> {
             canvases: Vec::new(),
             style_colours: ColourStatistics::default(),
             continuation: None,
+            between: None,
             probe,
             painted: false,
             losses: Losses::default(),
@@ -124,6 +128,7 @@ impl<B: Backend> Painter<B> {
     pub fn discard_plan(&mut self) {
         self.canvases.clear();
         self.continuation = None;
+        self.between = None;
         self.painted = false;
     }
 
@@ -300,15 +305,7 @@ impl<B: Backend> Painter<B> {
         let (Some(canvas), Some(continuation)) = (canvases.first(), continuation.as_ref()) else {
             return Ok(());
         };
-        let detail = if canvas.size() == (frame.width, frame.height) {
-            0.0
-        } else {
-            GUIDANCE * recipe.detail
-        };
-        let mix = Mix {
-            strength: strength as f32,
-            detail: detail as f32,
-        };
+        let mix = mix(recipe, canvas.size(), frame, strength);
         ops.export(
             continuation.shown(),
             &canvas.content,
@@ -320,6 +317,33 @@ impl<B: Backend> Painter<B> {
             out,
         )?;
         Ok(())
+    }
+
+    /// What [`compose`](Self::compose) lays onto a frame, with its margin, for
+    /// [`compose_between`](Self::compose_between); empty if there is none.
+    pub fn shown(&mut self) -> Result<Vec<f32>> {
+        let Some(continuation) = &self.continuation else {
+            return Ok(Vec::new());
+        };
+        let mut shown = vec![0.0; self.ops.shape(continuation.shown()).elements()];
+        self.ops.download(continuation.shown(), &mut shown)?;
+        Ok(shown)
+    }
+
+    /// As [`compose`](Self::compose), of a frame that came before the result, which is the keyframe after it if its sides
+    /// know one.
+    pub fn compose_between(&mut self, frame: Rgb, sides: Sides, strength: f64, out: &mut [u8]) -> Result<()> {
+        let (Some(canvas), Some(continuation)) = (self.canvases.first(), &self.continuation) else {
+            return Ok(());
+        };
+        let ops = &mut self.ops;
+        let mix = mix(&self.recipe, canvas.size(), frame, strength);
+        let after = continuation.shown();
+        let between = match &mut self.between {
+            Some(between) => between,
+            none => none.insert(Between::new(ops, ops.shape(after), self.recipe.border)?),
+        };
+        between.compose(ops, frame, sides, after, mix, out)
     }
 
     /// The result, [3, H, W] at the size at which it was painted; empty if there is none.
@@ -490,6 +514,19 @@ impl<B: Backend> Painter<B> {
             self.losses = self.canvases[scale].objective.losses(&mut self.ops)?;
         }
         Ok(())
+    }
+}
+
+/// How a picture painted at `size` is laid onto a frame.
+fn mix(recipe: &Recipe, size: (usize, usize), frame: Rgb, strength: f64) -> Mix {
+    let detail = if size == (frame.width, frame.height) {
+        0.0
+    } else {
+        GUIDANCE * recipe.detail
+    };
+    Mix {
+        strength: strength as f32,
+        detail: detail as f32,
     }
 }
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use super::gray::Gray;
+use super::trust;
+
 /// A displacement for each pixel, in pixels, rows after one another.
 ///
 /// From one picture to another: what the pixel (x, y) of the first shows is at (x + u, y + v) in the second.
@@ -135,6 +138,17 @@ pub struct Motion {
     /// The share of the frame's structure that is not found in the frame before, 0..1. Light does not count: a flash
     /// leaves it small, a cut makes it large. 0 if the frame has no structure.
     pub unexplained: f64,
+}
+
+impl Motion {
+    /// [H, W] of the frame `before`, 0..1: whether the frame `now` looks the same where [`forward`](Self::forward) leads. As
+    /// [`resemblance`](Self::resemblance), the other way round.
+    pub fn onward_resemblance(&self, before: &Gray, now: &Gray) -> Vec<f32> {
+        let (mut trust, mut alike) = (Vec::new(), Vec::new());
+        trust::consistency(&self.forward, &self.backward, &mut trust);
+        trust::resemblance((before, now), &self.forward, &trust, &mut Vec::new(), &mut alike);
+        alike
+    }
 }
 
 #[cfg(test)]

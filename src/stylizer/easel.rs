@@ -85,6 +85,11 @@ impl<B: Backend> Easel<B> {
         self.planned_bytes
     }
 
+    /// Whether there is a plan for frames of `size`.
+    pub fn is_ready_for(&self, size: (usize, usize)) -> bool {
+        self.planned == Some(size)
+    }
+
     /// Plans for frames of `size` and measures the style, if either is new; whether the style was.
     pub fn prepare(
         &mut self,

@@ -17,7 +17,7 @@ pub enum Error {
         value: String,
         reason: String,
     },
-    /// `process` was called before `set_style`.
+    /// A frame came before `set_style`.
     #[error("no style picture is set; set `style` to the path of a picture")]
     NoStyle,
     #[error("there is no style picture at {}", path.display())]

@@ -5,9 +5,11 @@
 mod easel;
 mod error;
 mod frame;
+mod interval;
 mod live;
 mod offline;
 pub mod options;
+mod outbox;
 mod style_picture;
 
 use std::sync::Arc;
@@ -24,10 +26,14 @@ use crate::gatys::{
 };
 use easel::{Easel, WorkingSizes};
 use offline::Offline;
+use outbox::Outbox;
 
-/// Paints a stream of frames.
+/// Paints a stream of frames: they are [pushed](Self::push) in and [pulled](Self::pull) out, in their order. With
+/// [`Controls::keyframe_interval`] N > 1 a frame between two keyframes waits for the second, so that N − 1 frames are held
+/// back at most; [`finish`](Self::finish) lets them go. Live none is.
 pub struct Stylizer {
     driver: Box<dyn Drive>,
+    outbox: Outbox,
     options: Options,
     cancel: CancelToken,
     /// Stops what is being painted, and only that.
@@ -93,13 +99,18 @@ trait Drive: Send {
     fn restart(&mut self);
     fn set_observer(&mut self, observer: Option<Watch>);
     fn take_observer(&mut self) -> Option<Watch>;
-    fn process(&mut self, frame: &Frame, out: &mut Frame, controls: &Controls) -> Result<Report, Error>;
+    /// Takes a frame, and puts into `outbox` what is finished by it.
+    fn push(&mut self, frame: &Frame, controls: &Controls, outbox: &mut Outbox) -> Result<(), Error>;
+    /// Finishes all frames that are held back.
+    fn finish(&mut self, outbox: &mut Outbox) -> Result<(), Error>;
+    /// Gives up the frames that are held back, to somebody else.
+    fn take_held(&mut self) -> Vec<(Frame, Controls)>;
     fn stats(&self) -> &Stats;
 }
 
 impl Stylizer {
     /// Checks the options, opens the network and starts the backend. `cancel` stops whatever runs, within
-    /// milliseconds; [`process`](Self::process) then answers [`Error::Cancelled`].
+    /// milliseconds; [`push`](Self::push) then answers [`Error::Cancelled`].
     ///
     /// # Errors
     /// Names the property that asks for something which does not exist or cannot work.
@@ -135,6 +146,7 @@ impl Stylizer {
         let stylizer = Self {
             replaceable: options.backend == BackendChoice::Auto && fallback.is_none(),
             driver,
+            outbox: Outbox::default(),
             options: options.clone(),
             cancel,
             painting,
@@ -181,20 +193,59 @@ impl Stylizer {
         self.driver.set_style(style);
     }
 
-    /// Paints `frame` into `out`, which is given the frame's size.
+    /// Takes the next frame. What is finished by it can be [pulled](Self::pull): the frame itself or, if it is the keyframe
+    /// that others waited for, all of them and it.
     ///
     /// # Errors
     /// [`Error::Cancelled`] soon after the token was cancelled; everything else is a real failure, after which the
-    /// stylizer can still be used. With `backend=auto` a card that fails is none: the frame is begun anew on the CPU,
-    /// and [`take_fallback`](Self::take_fallback) says why.
-    pub fn process(&mut self, frame: &Frame, out: &mut Frame, controls: &Controls) -> Result<Report, Error> {
-        match self.driver.process(frame, out, controls) {
+    /// stylizer can still be used. The frame is lost then, those that were held back are not. With `backend=auto` a card
+    /// that fails is none: what is not finished is begun anew on the CPU, and [`take_fallback`](Self::take_fallback) says
+    /// why.
+    pub fn push(&mut self, frame: &Frame, controls: &Controls) -> Result<(), Error> {
+        match self.driver.push(frame, controls, &mut self.outbox) {
             Err(error) if self.replaceable && error.is_the_machines() => {
                 self.replace(&error)?;
-                self.driver.process(frame, out, controls)
+                self.driver.push(frame, controls, &mut self.outbox)
             }
             answer => answer,
         }
+    }
+
+    /// Fetches the next finished frame into `out`, which is given its size; `None` if more have to be pushed first.
+    pub fn pull(&mut self, out: &mut Frame) -> Option<Report> {
+        self.outbox.fetch(out)
+    }
+
+    /// Finishes the frames that are held back, without a keyframe after them: the stream ends or stops for a while. The
+    /// next frame is a keyframe.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn finish(&mut self) -> Result<(), Error> {
+        match self.driver.finish(&mut self.outbox) {
+            Err(error) if self.replaceable && error.is_the_machines() => {
+                self.replace(&error)?;
+                self.driver.finish(&mut self.outbox)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Paints a frame that waits for no other into `out`: [`push`](Self::push), [`finish`](Self::finish) and
+    /// [`pull`](Self::pull) in one, for pictures and for streams in which each frame is a keyframe. What else could have
+    /// been pulled is lost.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn process(&mut self, frame: &Frame, out: &mut Frame, controls: &Controls) -> Result<Report, Error> {
+        self.push(frame, controls)?;
+        self.finish()?;
+        let mut last = None;
+        while let Some(report) = self.pull(out) {
+            last = Some(report);
+        }
+        // A frame that was pushed is finished by now, or an error has said why not.
+        last.ok_or(Error::Cancelled)
     }
 
     /// Has the CPU take over.
@@ -208,15 +259,19 @@ impl Stylizer {
         if let Some(style) = &self.style {
             cpu.set_style(style.clone());
         }
-        self.driver = cpu;
+        let held = std::mem::replace(&mut self.driver, cpu).take_held();
         self.painting = painting;
         self.replaceable = false;
         self.fallback = Some(Fallback::of(error));
+        for (frame, controls) in held {
+            self.driver.push(&frame, &controls, &mut self.outbox)?;
+        }
         Ok(())
     }
 
-    /// Forgets the frames before: the next one starts afresh.
+    /// Forgets the frames before, also those that are held back or were not pulled: the next one starts afresh.
     pub fn restart(&mut self) {
+        self.outbox.clear();
         self.driver.restart();
     }
 

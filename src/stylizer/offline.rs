@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::easel::{Easel, rgb};
+use super::interval::Interval;
 use super::live::Live;
+use super::outbox::Outbox;
 use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
 use crate::backend::{Backend, CancelToken};
 use crate::gatys::{Carry, Watch};
 use crate::motion::{CutDetector, Gray, Tracker};
 
-/// The driver in which each frame waits for its steps.
+/// The driver in which each keyframe waits for its steps, and the frames between two keyframes for the second.
 pub struct Offline<B: Backend> {
     easel: Easel<B>,
     style: Option<Arc<StylePicture>>,
@@ -19,10 +21,12 @@ pub struct Offline<B: Backend> {
     tracker: Tracker,
     /// The frame before, at the size at which it was painted.
     before: Option<Gray>,
+    /// What came since the last keyframe.
+    interval: Interval,
     /// Whether the next frame starts afresh although there is a result to go on from.
     afresh: bool,
-    /// Frames until the next keyframe.
-    until_keyframe: usize,
+    /// Spent since a frame was finished last.
+    busy: Duration,
     stats: Stats,
     observer: Option<Watch>,
 }
@@ -35,8 +39,9 @@ impl<B: Backend> Offline<B> {
             cuts: CutDetector::default(),
             tracker: Tracker::new(),
             before: None,
+            interval: Interval::default(),
             afresh: false,
-            until_keyframe: 0,
+            busy: Duration::ZERO,
             stats,
             observer: None,
         }
@@ -54,7 +59,7 @@ impl<B: Backend + 'static> Drive for Offline<B> {
         self.easel.painter().forget();
         self.cuts.forget();
         self.before = None;
-        self.until_keyframe = 0;
+        self.interval.begin();
     }
 
     fn set_observer(&mut self, observer: Option<Watch>) {
@@ -65,9 +70,20 @@ impl<B: Backend + 'static> Drive for Offline<B> {
         self.observer.take()
     }
 
-    fn process(&mut self, frame: &Frame, out: &mut Frame, controls: &Controls) -> Result<Report, Error> {
-        let answer = self.paint(frame, out, controls);
+    fn push(&mut self, frame: &Frame, controls: &Controls, outbox: &mut Outbox) -> Result<(), Error> {
+        let answer = self.take(frame, controls, outbox);
         answer.map_err(|error| self.easel.with_advice(error, (frame.width(), frame.height())))
+    }
+
+    fn finish(&mut self, outbox: &mut Outbox) -> Result<(), Error> {
+        self.interval.end();
+        self.let_go(outbox)
+    }
+
+    fn take_held(&mut self) -> Vec<(Frame, Controls)> {
+        std::iter::from_fn(|| self.interval.take())
+            .map(|held| (held.frame, held.controls))
+            .collect()
     }
 
     fn stats(&self) -> &Stats {
@@ -90,21 +106,24 @@ impl<B: Backend + 'static> Drive for Offline<B> {
 }
 
 impl<B: Backend> Offline<B> {
-    fn paint(&mut self, frame: &Frame, out: &mut Frame, controls: &Controls) -> Result<Report, Error> {
+    fn take(&mut self, frame: &Frame, controls: &Controls, outbox: &mut Outbox) -> Result<(), Error> {
         let began = Instant::now();
         let steps_before = self.easel.painter().iterations();
-        out.resize(frame.width(), frame.height());
-        let style = self.style.as_ref().ok_or(Error::NoStyle)?;
-        if self
-            .easel
-            .prepare((frame.width(), frame.height()), style, controls.style_crop)?
-        {
-            // The new style shows at once.
-            self.until_keyframe = 0;
-        }
+        let style = self.style.clone().ok_or(Error::NoStyle)?;
+        let size = (frame.width(), frame.height());
         let is_cut = self.cuts.is_cut(frame, controls.cut_threshold);
-        let restarted = is_cut || self.afresh || !self.easel.painter().has_painted() || self.before.is_none();
-        let keyframe = restarted || self.until_keyframe == 0;
+        // Stays so until a fresh start has come to its end.
+        self.afresh |= is_cut
+            || !self.easel.is_ready_for(size)
+            || !self.easel.painter().has_painted()
+            || self.before.is_none();
+        let restarted = self.afresh;
+        if restarted {
+            self.let_go(outbox)?;
+        }
+        let is_new_style = self.easel.prepare(size, &style, controls.style_crop)?;
+        // A new style shows at once.
+        let keyframe = restarted || is_new_style || self.interval.is_over(controls.keyframe_interval);
         let optimising = Instant::now();
         let observer = self.observer.as_mut();
         let (width, height) = self.easel.working();
@@ -119,6 +138,15 @@ impl<B: Backend> Offline<B> {
                 // Between keyframes the painting only moves along.
                 let steps = if keyframe { controls.iterations } else { 0 };
                 self.easel.go_on(frame, carry, controls, steps, observer)?;
+                if keyframe {
+                    self.interval.meet(motion, [&before, &now]);
+                } else {
+                    let mut copy = outbox.room(frame);
+                    copy.copy_from(frame);
+                    let shown = self.easel.painter().shown()?;
+                    self.interval
+                        .hold((copy, *controls), shown, motion, [&before, &now]);
+                }
             }
             _ => {
                 self.tracker.forget();
@@ -126,33 +154,82 @@ impl<B: Backend> Offline<B> {
                 self.afresh = false;
             }
         }
+        let iterations = (self.easel.painter().iterations() - steps_before) as usize;
+        if iterations > 0 {
+            self.stats.ms_per_step = optimising.elapsed().as_secs_f64() * 1e3 / iterations as f64;
+        }
+        let finished = self.stats.frames;
+        if keyframe {
+            let report = Report {
+                keyframe,
+                restarted,
+                iterations,
+            };
+            self.let_go_with(frame, controls.strength, report, outbox)?;
+        }
         self.before = Some(now);
-        let optimised_ms = optimising.elapsed().as_secs_f64() * 1e3;
+        self.busy += began.elapsed();
+        let finished = self.stats.frames - finished;
+        if finished > 0 {
+            self.stats.ms_per_frame = std::mem::take(&mut self.busy).as_secs_f64() * 1e3 / finished as f64;
+        }
+        self.take_stock();
+        Ok(())
+    }
+
+    /// Finishes a keyframe that is painted, and before it those that waited for it.
+    fn let_go_with(
+        &mut self,
+        frame: &Frame,
+        strength: f64,
+        report: Report,
+        outbox: &mut Outbox,
+    ) -> Result<(), Error> {
+        self.let_go(outbox)?;
+        let mut out = outbox.room(frame);
+        let painter = self.easel.painter();
+        painter.compose(rgb(frame), strength, out.rgb_mut())?;
+        self.interval.begin();
+        outbox.put(out, report);
+        self.stats.frames += 1;
+        self.stats.keyframes += 1;
+        Ok(())
+    }
+
+    /// Finishes the frames that are held back: from the keyframe before them alone, unless the interval has met the one
+    /// after.
+    fn let_go(&mut self, outbox: &mut Outbox) -> Result<(), Error> {
+        while let Some(held) = self.interval.first() {
+            if !self.easel.is_ready_for((held.frame.width(), held.frame.height())) {
+                // A plan that had to be given up took what was painted with it.
+                self.interval.begin();
+                return Ok(());
+            }
+            let mut out = outbox.room(&held.frame);
+            let strength = held.controls.strength;
+            self.easel
+                .painter()
+                .compose_between(rgb(&held.frame), held.sides(), strength, out.rgb_mut())?;
+            let report = Report {
+                keyframe: false,
+                restarted: false,
+                iterations: 0,
+            };
+            outbox.put(out, report);
+            self.stats.frames += 1;
+            if let Some(held) = self.interval.take() {
+                outbox.recycle(held.frame);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_stock(&mut self) {
         self.stats.planned_bytes = self.easel.planned_bytes();
         (self.stats.working_width, self.stats.working_height) = self.easel.working();
         let painter = self.easel.painter();
-        painter.compose(rgb(frame), controls.strength, out.rgb_mut())?;
-
-        let interval = controls.keyframe_interval.max(1);
-        self.until_keyframe = if keyframe {
-            interval - 1
-        } else {
-            self.until_keyframe.saturating_sub(1)
-        };
-        let iterations = (painter.iterations() - steps_before) as usize;
-        self.stats.frames += 1;
-        self.stats.keyframes += u64::from(keyframe);
         self.stats.iterations = painter.iterations();
         self.stats.losses = painter.losses();
-        if iterations > 0 {
-            self.stats.ms_per_step = optimised_ms / iterations as f64;
-        }
-        self.stats.ms_per_frame = began.elapsed().as_secs_f64() * 1e3;
         self.stats.bytes_in_use = painter.backend().bytes_in_use();
-        Ok(Report {
-            keyframe,
-            restarted,
-            iterations,
-        })
     }
 }

@@ -116,7 +116,7 @@ pub struct Controls {
     pub iterations: usize,
     /// Steps on the first frame and after a cut, in full-size equivalents.
     pub first_iterations: usize,
-    /// Frames from keyframe to keyframe, ≥ 1; live at least so many.
+    /// Frames from keyframe to keyframe, ≥ 1; live at least so many. Offline a frame between waits for the second one.
     pub keyframe_interval: usize,
     /// Mix with the original, 0..1.
     pub strength: f64,

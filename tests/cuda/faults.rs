@@ -126,6 +126,47 @@ fn failures_of_the_driver_are_told() {
     assert!(paint(BackendChoice::Cuda).is_ok(), "nothing of all that stays");
 }
 
+/// The CPU finishes what the card had begun: no frame is lost, none comes twice.
+#[test]
+fn a_card_that_is_lost_while_frames_wait_loses_none_of_them() {
+    let Some(gpu) = SoftGpu::take() else { return };
+    let _user = start::cuda(CancelToken::new());
+    let controls = Controls {
+        first_iterations: 1,
+        iterations: 1,
+        keyframe_interval: 4,
+        // Each frame is itself.
+        strength: 0.0,
+        cut_threshold: 1.0,
+        ..Controls::default()
+    };
+    let clip: Vec<Frame> = (0..6)
+        .map(|seed| scene::frame(16, 16, Show::Shapes(seed)))
+        .collect();
+    let mut stylizer = Stylizer::new(&options(BackendChoice::Auto), CancelToken::new()).unwrap();
+    stylizer.set_style(scene::style(16, 16, Show::Shapes(2)));
+    let mut outs = Vec::new();
+    for (index, frame) in clip.iter().enumerate() {
+        if index == 4 {
+            assert_eq!(stylizer.stats().backend, "cuda");
+            gpu.faults("lost:1");
+        }
+        stylizer.push(frame, &controls).unwrap();
+        let mut out = Frame::default();
+        while stylizer.pull(&mut out).is_some() {
+            outs.push(std::mem::take(&mut out));
+        }
+    }
+    gpu.faults("");
+    stylizer.finish().unwrap();
+    let mut out = Frame::default();
+    while stylizer.pull(&mut out).is_some() {
+        outs.push(std::mem::take(&mut out));
+    }
+    assert_eq!(stylizer.stats().backend, "cpu");
+    assert!(outs == clip);
+}
+
 #[test]
 fn a_module_that_is_refused_is_named() {
     let Some(gpu) = SoftGpu::take() else { return };

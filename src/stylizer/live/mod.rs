@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::easel::Easel;
+use super::outbox::Outbox;
 use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
 use crate::backend::{Backend, CancelToken, cpu::Cpu};
@@ -119,16 +120,26 @@ impl Drive for Live {
         self.worker.desk().take_observer()
     }
 
-    fn process(&mut self, frame: &Frame, out: &mut Frame, controls: &Controls) -> Result<Report, Error> {
+    fn push(&mut self, frame: &Frame, controls: &Controls, outbox: &mut Outbox) -> Result<(), Error> {
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let answer = self.show(frame, out, controls);
+        let mut out = outbox.room(frame);
+        let answer = self.show(frame, &mut out, controls);
         if answer.is_err() {
             // What is shown may belong to this frame or to the one before.
             self.afresh = true;
         }
-        answer
+        outbox.put(out, answer?);
+        Ok(())
+    }
+
+    fn finish(&mut self, _outbox: &mut Outbox) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn take_held(&mut self) -> Vec<(Frame, Controls)> {
+        Vec::new()
     }
 
     fn stats(&self) -> &Stats {
