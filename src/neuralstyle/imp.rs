@@ -7,18 +7,17 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
+use gst_base::subclass::base_transform::{GenerateOutputSuccess, InputBuffer, PrepareOutputBufferSuccess};
 use gst_base::subclass::prelude::*;
-use gst_video::VideoFrameRef;
-use gst_video::prelude::*;
 use gst_video::subclass::prelude::*;
 
 use super::error::Error;
 use super::interrupt::Interrupt;
 use super::settings::Settings;
-use super::state::State;
+use super::state::{Next, State};
 use super::style_source::StyleSource;
 use super::{figures, lock, pixels, properties};
-use crate::stylizer::{self, Stats};
+use crate::stylizer::{self, Controls, Stats};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -38,8 +37,12 @@ pub struct NeuralStyle {
     interrupt: Interrupt,
     /// As of the last frame, so that asking for them never waits for one.
     figures: Mutex<Option<gst::Structure>>,
-    /// Nanoseconds that a frame stays in here, as announced to the pipeline.
+    /// Nanoseconds that it takes to paint a frame, as announced to the pipeline.
     latency_ns: AtomicU64,
+    /// Nanoseconds by which frames are held back.
+    delay_ns: AtomicU64,
+    /// Where the last frame ended that was not sent on by the base class, which would know.
+    sent: Mutex<Option<gst::ClockTime>>,
 }
 
 impl NeuralStyle {
@@ -103,18 +106,38 @@ impl NeuralStyle {
     }
 
     /// Lets frames pass at no strength, and paints them otherwise.
-    fn follow_strength(&self) {
+    fn follow_strength(&self) -> Result<(), gst::FlowError> {
         let passthrough = lock(&self.settings).controls.strength == 0.0;
         let obj = self.obj();
         if obj.is_passthrough() == passthrough {
-            return;
+            return Ok(());
         }
         gst::debug!(CAT, imp = self, "passthrough: {}", passthrough);
+        // No frame overtakes another.
+        self.drain()?;
         obj.set_passthrough(passthrough);
         // Upstream talks about memory with us or, in passthrough, with downstream.
         obj.reconfigure_sink();
         obj.reconfigure_src();
         self.announce_latency();
+        Ok(())
+    }
+
+    /// Starts afresh if the frame in `buffer` does not go on from the last one.
+    fn follow_stream(&self, buffer: &gst::BufferRef) -> Result<(), gst::FlowError> {
+        let goes_on = match lock(&self.state).as_mut() {
+            Some(state) if self.obj().is_passthrough() => {
+                state.continuity.interrupted();
+                true
+            }
+            Some(state) => state.goes_on(buffer),
+            None => true,
+        };
+        if !goes_on {
+            self.drain()?;
+            self.restart("this frame goes on from nothing");
+        }
+        Ok(())
     }
 
     /// Starts afresh.
@@ -122,6 +145,122 @@ impl NeuralStyle {
         if let Some(state) = lock(&self.state).as_mut() {
             gst::debug!(CAT, imp = self, "starting afresh: {}", reason);
             state.restart();
+        }
+    }
+
+    /// Does something with the state, while it is nobody else's and nothing is locked.
+    fn with_state<T>(&self, act: impl FnOnce(&mut State) -> T) -> Result<T, gst::FlowError> {
+        let mut state = lock(&self.state).take().ok_or(gst::FlowError::Flushing)?;
+        let answer = act(&mut state);
+        *lock(&self.state) = Some(state);
+        Ok(answer)
+    }
+
+    /// Takes a frame in; what is finished by it can be sent on.
+    fn paint(&self, input: gst::Buffer) -> Result<(), gst::FlowError> {
+        let controls = lock(&self.settings).controls;
+        let styles = lock(&self.styles).clone().ok_or(gst::FlowError::Flushing)?;
+        let state = lock(&self.state).take().ok_or(gst::FlowError::Flushing)?;
+        let mut state = self.choose_mode(state).map_err(|error| self.flow(&error))?;
+        gst::log!(CAT, imp = self, "painting the frame at {}", input.pts().display());
+        let painted = state.push(&styles, &controls, input);
+        self.keep(state);
+        self.hold_back(&controls);
+        painted.map_err(|error| self.flow(&error))
+    }
+
+    /// Puts the state back after something was painted.
+    fn keep(&self, mut state: State) {
+        self.tell_of_fallback(&mut state);
+        *lock(&self.figures) = Some(state.figures());
+        *lock(&self.state) = Some(state);
+    }
+
+    /// The next finished frame in a buffer for downstream. Events that waited for those before it go on.
+    fn next_output(&self) -> Result<Option<gst::Buffer>, gst::FlowError> {
+        while let Some(next) = self.with_state(State::next)? {
+            let (input, report) = match next {
+                Next::Frame(input, report) => (input, report),
+                Next::Event(event) => {
+                    self.parent_sink_event(event);
+                    continue;
+                }
+            };
+            let prepared = self.parent_prepare_output_buffer(InputBuffer::Readable(&input))?;
+            let PrepareOutputBufferSuccess::Buffer(mut output) = prepared else {
+                return Ok(Some(input));
+            };
+            let (written, latency) = self.with_state(|state| {
+                let written = state.write(&input, output.make_mut());
+                (written, state.measure(&report))
+            })?;
+            written.map_err(|error| self.flow(&error))?;
+            gst::log!(
+                CAT,
+                imp = self,
+                "painted the frame at {}: {:?}",
+                input.pts().display(),
+                report
+            );
+            if let Some(latency) = latency {
+                self.latency_ns.store(latency.nseconds(), Ordering::Relaxed);
+                self.announce_latency();
+            }
+            if report.keyframe && lock(&self.settings).post_messages {
+                let obj = self.obj();
+                let message = gst::message::Element::builder(self.stats());
+                let _ = obj.post_message(message.src(&*obj).build());
+            }
+            return Ok(Some(output));
+        }
+        Ok(None)
+    }
+
+    /// Sends on what is finished.
+    fn send(&self) -> Result<(), gst::FlowError> {
+        while let Some(output) = self.next_output()? {
+            let end = output
+                .pts()
+                .map(|pts| pts + output.duration().unwrap_or_default());
+            *lock(&self.sent) = end;
+            self.obj().src_pad().push(output)?;
+        }
+        Ok(())
+    }
+
+    /// Sends on whatever is held back: nothing that it waits for will come.
+    fn drain(&self) -> Result<(), gst::FlowError> {
+        let waiting = lock(&self.state).as_ref().map_or(0, State::waiting);
+        if waiting == 0 {
+            return Ok(());
+        }
+        gst::debug!(CAT, imp = self, "{} frames and events wait no longer", waiting);
+        let mut state = lock(&self.state).take().ok_or(gst::FlowError::Flushing)?;
+        let finished = state.finish();
+        self.keep(state);
+        finished.map_err(|error| self.flow(&error))?;
+        self.send()
+    }
+
+    /// Has an event wait behind the frames that came before it; gives it back if there are none.
+    fn line_up(&self, event: gst::Event) -> Option<gst::Event> {
+        match lock(&self.state).as_mut() {
+            Some(state) if state.waiting() > 0 => {
+                state.line_up(event);
+                None
+            }
+            _ => Some(event),
+        }
+    }
+
+    /// Notes by how much frames are held back.
+    fn hold_back(&self, controls: &Controls) {
+        let delay = lock(&self.state)
+            .as_ref()
+            .map_or(gst::ClockTime::ZERO, |state| state.delay(controls));
+        let before = self.delay_ns.swap(delay.nseconds(), Ordering::Relaxed);
+        if before != delay.nseconds() {
+            self.announce_latency();
         }
     }
 
@@ -162,7 +301,15 @@ impl NeuralStyle {
         if self.obj().is_passthrough() {
             return gst::ClockTime::ZERO;
         }
-        gst::ClockTime::from_nseconds(self.latency_ns.load(Ordering::Relaxed))
+        let painting = gst::ClockTime::from_nseconds(self.latency_ns.load(Ordering::Relaxed));
+        let held_back = gst::ClockTime::from_nseconds(self.delay_ns.load(Ordering::Relaxed));
+        painting.saturating_add(held_back)
+    }
+
+    /// Whether these are the caps of the frames before.
+    fn are_known(&self, caps: &gst::CapsRef) -> bool {
+        let info = gst_video::VideoInfo::from_caps(caps).ok();
+        info.is_some() && lock(&self.state).as_ref().and_then(State::info) == info.as_ref()
     }
 
     /// The flow that an error means; what the user has to know is posted.
@@ -289,6 +436,8 @@ impl BaseTransformImpl for NeuralStyle {
         *lock(&self.state) = Some(state);
         *lock(&self.styles) = Some(styles);
         self.latency_ns.store(0, Ordering::Relaxed);
+        self.delay_ns.store(0, Ordering::Relaxed);
+        *lock(&self.sent) = None;
         self.obj().set_passthrough(settings.controls.strength == 0.0);
         gst::info!(CAT, imp = self, "started with {:?}", settings);
         Ok(())
@@ -302,27 +451,69 @@ impl BaseTransformImpl for NeuralStyle {
     }
 
     fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        if let (gst::PadDirection::Sink, gst::QueryView::Drain(_)) = (direction, query.view()) {
+            let _ = self.drain();
+        }
         let answered = BaseTransformImplExt::parent_query(self, direction, query);
-        if let (gst::PadDirection::Src, true, gst::QueryViewMut::Latency(query)) =
-            (direction, answered, query.view_mut())
-        {
-            let (live, min, max) = query.result();
-            let own = self.latency();
-            query.set(live, min + own, max.map(|max| max + own));
+        if direction == gst::PadDirection::Src && answered {
+            match query.view_mut() {
+                gst::QueryViewMut::Latency(query) => {
+                    let (live, min, max) = query.result();
+                    let own = self.latency();
+                    query.set(
+                        live,
+                        min.saturating_add(own),
+                        max.map(|max| max.saturating_add(own)),
+                    );
+                }
+                gst::QueryViewMut::Position(query) if query.format() == gst::Format::Time => {
+                    let segment = self.obj().segment();
+                    let segment = segment.downcast_ref::<gst::ClockTime>();
+                    let sent = *lock(&self.sent);
+                    if let (Some(segment), Some(sent)) = (segment, sent) {
+                        query.set(segment.to_stream_time(sent));
+                    }
+                }
+                _ => (),
+            }
         }
         answered
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
+        use gst::EventView as E;
         match event.view() {
             // Comes on another thread than the frame that it stops.
-            gst::EventView::FlushStart(_) => self.interrupt.begin_flush(),
-            gst::EventView::FlushStop(_) => {
+            E::FlushStart(_) => self.interrupt.begin_flush(),
+            E::FlushStop(_) => {
                 self.interrupt.end_flush();
                 self.restart("flush");
+                *lock(&self.sent) = None;
             }
-            gst::EventView::StreamStart(_) => self.restart("stream start"),
-            gst::EventView::Segment(_) => {
+            E::Caps(caps) if self.are_known(caps.caps()) => (),
+            // What follows has nothing to do with the frames before it. Whatever keeps these from going on, the event does.
+            E::StreamStart(_)
+            | E::Caps(_)
+            | E::Segment(_)
+            | E::SegmentDone(_)
+            | E::Gap(_)
+            | E::StreamGroupDone(_)
+            | E::Eos(_) => {
+                let _ = self.drain();
+            }
+            // What holds for the whole stream may overtake a frame.
+            _ if event.is_serialized() && !event.is_sticky() => {
+                return match self.line_up(event) {
+                    Some(event) => self.parent_sink_event(event),
+                    None => true,
+                };
+            }
+            _ => (),
+        }
+        match event.view() {
+            E::StreamStart(_) => self.restart("stream start"),
+            E::Segment(_) => {
+                *lock(&self.sent) = None;
                 if let Some(state) = lock(&self.state).as_mut() {
                     state.continuity.segment_changed();
                 }
@@ -343,40 +534,52 @@ impl BaseTransformImpl for NeuralStyle {
         true
     }
 
-    fn before_transform(&self, buffer: &gst::BufferRef) {
-        self.follow_controllers(buffer);
-        self.follow_strength();
-        let passthrough = self.obj().is_passthrough();
-        if let Some(state) = lock(&self.state).as_mut() {
-            if passthrough {
-                state.continuity.interrupted();
-            } else if !state.follow(buffer) {
-                gst::debug!(
-                    CAT,
-                    imp = self,
-                    "starting afresh: nothing goes on at {}",
-                    buffer.pts().display()
-                );
-            }
-        }
-    }
-
     fn submit_input_buffer(
         &self,
         is_discont: bool,
         buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        self.follow_controllers(&buffer);
+        self.follow_strength()?;
+        self.follow_stream(&buffer)?;
         let fits = lock(&self.state)
             .as_ref()
             .map_or(Ok(()), |state| state.fits(&buffer));
-        if let (false, Err(error)) = (self.obj().is_passthrough(), fits) {
+        let answer = if let (false, Err(error)) = (self.obj().is_passthrough(), fits) {
             // The base class would send uninitialised memory in its place. A buffer that marks a gap may be empty.
             if !buffer.flags().contains(gst::BufferFlags::GAP) {
                 error.warn(&self.obj());
             }
-            return Ok(gst_base::BASE_TRANSFORM_FLOW_DROPPED);
+            Ok(gst_base::BASE_TRANSFORM_FLOW_DROPPED)
+        } else {
+            self.parent_submit_input_buffer(is_discont, buffer)
+        };
+        if let (Ok(gst_base::BASE_TRANSFORM_FLOW_DROPPED), Some(state)) = (answer, lock(&self.state).as_mut())
+        {
+            state.dropped = true;
         }
-        self.parent_submit_input_buffer(is_discont, buffer)
+        answer
+    }
+
+    fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
+        if self.obj().is_passthrough() {
+            return self.parent_generate_output();
+        }
+        let Some(input) = self.take_queued_buffer() else {
+            return Ok(GenerateOutputSuccess::NoOutput);
+        };
+        self.paint(input)?;
+        // A frame that waited for no other goes the usual way.
+        if self.with_state(|state| state.waiting() == 1 && !state.marks)?
+            && let Some(output) = self.next_output()?
+        {
+            *lock(&self.sent) = None;
+            return Ok(GenerateOutputSuccess::Buffer(output));
+        }
+        // Of several the base class would mark the first as a discontinuity, whichever of them is one.
+        self.send()?;
+        self.with_state(State::settle)?;
+        Ok(GenerateOutputSuccess::NoOutput)
     }
 }
 
@@ -392,51 +595,8 @@ impl VideoFilterImpl for NeuralStyle {
         if let Some(state) = lock(&self.state).as_mut() {
             state.set_info(info);
         }
+        let controls = lock(&self.settings).controls;
+        self.hold_back(&controls);
         Ok(())
-    }
-
-    fn transform_frame(
-        &self,
-        input: &VideoFrameRef<&gst::BufferRef>,
-        output: &mut VideoFrameRef<&mut gst::BufferRef>,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        // Nothing stays locked while the frame is painted.
-        let (controls, post_messages) = {
-            let settings = lock(&self.settings);
-            (settings.controls, settings.post_messages)
-        };
-        let styles = lock(&self.styles).clone().ok_or(gst::FlowError::Flushing)?;
-        let state = lock(&self.state).take().ok_or(gst::FlowError::Flushing)?;
-        let mut state = self.choose_mode(state).map_err(|error| self.flow(&error))?;
-        gst::log!(
-            CAT,
-            imp = self,
-            "painting the frame at {}",
-            input.buffer().pts().display()
-        );
-        let painted = state.paint(&styles, &controls, input, output);
-        self.tell_of_fallback(&mut state);
-        let figures = state.figures();
-        let latency = painted.as_ref().ok().and_then(|painted| state.measure(painted));
-        *lock(&self.state) = Some(state);
-        *lock(&self.figures) = Some(figures.clone());
-
-        let painted = painted.map_err(|error| self.flow(&error))?;
-        gst::log!(
-            CAT,
-            imp = self,
-            "painted in {:?}: {:?}",
-            painted.took,
-            painted.report
-        );
-        if let Some(latency) = latency {
-            self.latency_ns.store(latency.nseconds(), Ordering::Relaxed);
-            self.announce_latency();
-        }
-        if post_messages && painted.report.keyframe {
-            let obj = self.obj();
-            let _ = obj.post_message(gst::message::Element::builder(figures).src(&*obj).build());
-        }
-        Ok(gst::FlowSuccess::Ok)
     }
 }

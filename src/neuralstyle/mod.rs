@@ -25,6 +25,11 @@
  * the style's colours. Elsewhere each frame waits until it is painted. #GstNeuralStyle:mode chooses otherwise. What a
  * frame needs in here is reported as latency.
  *
+ * With a #GstNeuralStyle:keyframe-interval N above 1 a frame between two keyframes waits for the second one, except in
+ * live mode: up to N - 1 frames are held back, copied, and come out together with the keyframe. The end of the stream,
+ * new caps, a cut and whatever else ends what belongs together let them go, a flush discards them. That delay, too, is
+ * reported as latency.
+ *
  * With #GstNeuralStyle:post-messages the element posts an element message `neuralstyle` per keyframe. Its fields, and
  * those of #GstNeuralStyle:stats, are `frames`, `keyframes`, `iterations` (#guint64, since the start), `content-loss`,
  * `style-loss`, `tv-loss`, `temporal-loss`, `total-loss` (#gdouble), `ms-per-step`, `ms-per-frame` (#gdouble),

@@ -139,6 +139,15 @@ pub struct Unreachable {
 }
 
 impl Unreachable {
+    /// A frame of the given caps, as far as they are known.
+    pub fn of(info: Option<&gst_video::VideoInfo>) -> Self {
+        Self {
+            format: info.map_or(VideoFormat::Unknown, gst_video::VideoInfo::format),
+            width: info.map_or(0, gst_video::VideoInfo::width),
+            height: info.map_or(0, gst_video::VideoInfo::height),
+        }
+    }
+
     fn new(frame: &impl VideoFrameExt) -> Self {
         Self {
             format: frame.format(),
@@ -153,11 +162,7 @@ pub fn fits(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<(), 
     if buffer.size() >= info.size() || buffer.meta::<gst_video::VideoMeta>().is_some() {
         return Ok(());
     }
-    Err(Unreachable {
-        format: info.format(),
-        width: info.width(),
-        height: info.height(),
-    })
+    Err(Unreachable::of(Some(info)))
 }
 
 /// Copies a video frame's colours.

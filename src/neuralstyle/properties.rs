@@ -297,7 +297,7 @@ fn how_it_is_computed() -> Vec<Property> {
             1..=100_000,
             [mutable_playing],
             "Keyframe interval",
-            "Frames from keyframe to keyframe; those between only move along",
+            "Frames from keyframe to keyframe; those between are put together from both, for which up to N - 1 frames are held back (live: moved along, and none is)",
             controls.keyframe_interval
         ),
         count!(

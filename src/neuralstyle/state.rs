@@ -2,9 +2,10 @@
 
 //! What the element holds from start to stop, for the streaming thread alone.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use gst_video::prelude::*;
+use gst::prelude::MulDiv;
 use gst_video::{VideoFrameRef, VideoInfo};
 
 use super::continuity::Continuity;
@@ -27,15 +28,29 @@ pub struct State {
     style: Option<String>,
     /// What the caps say.
     info: Option<VideoInfo>,
+    /// What came in and was not sent on yet.
+    line: VecDeque<Waiting>,
+    /// Whether a frame was left out since the last one.
+    pub dropped: bool,
+    /// Whether a discontinuity waits or waited in line, of which the base class thinks that it has yet to be marked.
+    pub marks: bool,
     pub continuity: Continuity,
     processing_time: ProcessingTime,
+    /// For the last frame that came in.
+    took: Duration,
 }
 
-/// A frame that was painted.
-pub struct Painted {
-    pub report: Report,
-    /// Processor and waiting time together: what the frame stayed in the element.
-    pub took: Duration,
+/// What waits for its turn.
+enum Waiting {
+    Frame(gst::Buffer),
+    Event(gst::Event),
+}
+
+/// What can be sent on.
+pub enum Next {
+    /// The frame as it came in; its painting is there to be [written](State::write).
+    Frame(gst::Buffer, Report),
+    Event(gst::Event),
 }
 
 impl State {
@@ -48,8 +63,12 @@ impl State {
             painting: Frame::default(),
             style: None,
             info: None,
+            line: VecDeque::new(),
+            dropped: false,
+            marks: false,
             continuity: Continuity::default(),
             processing_time: ProcessingTime::default(),
+            took: Duration::ZERO,
         })
     }
 
@@ -71,25 +90,82 @@ impl State {
         self.stylizer.set_observer(Some(watch));
     }
 
-    /// Paints one frame into another of the same format and size.
-    pub fn paint(
+    /// Takes a frame. What is finished by it is [next](Self::next).
+    pub fn push(
         &mut self,
         styles: &StyleSource,
         controls: &Controls,
-        input: &VideoFrameRef<&gst::BufferRef>,
-        output: &mut VideoFrameRef<&mut gst::BufferRef>,
-    ) -> Result<Painted, Error> {
+        mut buffer: gst::Buffer,
+    ) -> Result<(), Error> {
         let begun = Instant::now();
         self.change_style(styles)?;
-        pixels::read(input, &mut self.content)?;
-        let report = self
-            .stylizer
-            .process(&self.content, &mut self.painting, controls)?;
-        pixels::write(&self.painting, input, output)?;
-        let took = begun.elapsed();
-        let buffer = input.buffer();
+        pixels::read(&mapped(&buffer, self.info.as_ref())?, &mut self.content)?;
+        self.stylizer.push(&self.content, controls)?;
         self.continuity.painted(buffer.pts(), buffer.duration());
-        Ok(Painted { report, took })
+        if std::mem::take(&mut self.dropped) {
+            buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
+        }
+        self.line.push_back(Waiting::Frame(buffer));
+        self.took = begun.elapsed();
+        Ok(())
+    }
+
+    /// Finishes what is held back.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        Ok(self.stylizer.finish()?)
+    }
+
+    /// Puts an event in line, behind the frames that came before it.
+    pub fn line_up(&mut self, event: gst::Event) {
+        self.line.push_back(Waiting::Event(event));
+    }
+
+    /// How many frames and events wait.
+    pub fn waiting(&self) -> usize {
+        self.line.len()
+    }
+
+    /// Takes what can be sent on next out of the line.
+    pub fn next(&mut self) -> Option<Next> {
+        match self.line.pop_front()? {
+            Waiting::Event(event) => Some(Next::Event(event)),
+            Waiting::Frame(buffer) => match self.stylizer.pull(&mut self.painting) {
+                Some(report) => Some(Next::Frame(buffer, report)),
+                None => {
+                    self.line.push_front(Waiting::Frame(buffer));
+                    None
+                }
+            },
+        }
+    }
+
+    /// Writes the painting of the frame that came out of the line last into a buffer like `input`.
+    pub fn write(&self, input: &gst::BufferRef, output: &mut gst::BufferRef) -> Result<(), Error> {
+        let info = self.info.as_ref();
+        let original = mapped(input, info)?;
+        let mut video = info
+            .and_then(|info| VideoFrameRef::from_buffer_ref_writable(output, info).ok())
+            .ok_or_else(|| pixels::Unreachable::of(info))?;
+        Ok(pixels::write(&self.painting, &original, &mut video)?)
+    }
+
+    /// Has the frame that came last wait as a copy, so that upstream gets its memory back: it may have little of it.
+    pub fn settle(&mut self) {
+        if let Some(Waiting::Frame(buffer)) = self.line.back_mut()
+            && let Ok(copy) = buffer.copy_deep()
+        {
+            self.marks |= copy.flags().contains(gst::BufferFlags::DISCONT);
+            *buffer = copy;
+        }
+    }
+
+    /// The time by which frames are held back until the next keyframe is there, if the caps say it.
+    pub fn delay(&self, controls: &Controls) -> gst::ClockTime {
+        if self.stylizer.is_live() || self.awaits_mode {
+            return gst::ClockTime::ZERO;
+        }
+        let frames = controls.keyframe_interval.saturating_sub(1) as u64;
+        self.frame_time().unwrap_or_default().saturating_mul(frames)
     }
 
     /// Takes over a new style if there is one. Only the first is waited for.
@@ -113,6 +189,11 @@ impl State {
         }
     }
 
+    /// What the caps say.
+    pub fn info(&self) -> Option<&VideoInfo> {
+        self.info.as_ref()
+    }
+
     /// Whether a buffer holds a frame of the current caps.
     pub fn fits(&self, buffer: &gst::BufferRef) -> Result<(), Error> {
         self.info
@@ -121,16 +202,16 @@ impl State {
     }
 
     /// The latency to announce, if the last one has become untrue. A fresh start takes longer than the frames that
-    /// follow, and no pipeline should be late for ever because of it.
+    /// follow, and no pipeline should be late for ever because of it. A frame that waits for others is not what counts.
     ///
     /// Where no frame waits to be painted it is one frame at most. What takes longer cannot keep up anyway, and a sink that
     /// waits longer than from frame to frame keeps the next ones waiting in a source that may have no room for them.
-    pub fn measure(&mut self, painted: &Painted) -> Option<gst::ClockTime> {
-        if painted.report.restarted {
+    pub fn measure(&mut self, report: &Report) -> Option<gst::ClockTime> {
+        if report.restarted || !self.line.is_empty() {
             None
         } else {
             let limit = self.stylizer.is_live().then(|| self.frame_time()).flatten();
-            self.processing_time.measure(painted.took, limit)
+            self.processing_time.measure(self.took, limit)
         }
     }
 
@@ -142,26 +223,31 @@ impl State {
         (frames > 0).then(|| gst::ClockTime::SECOND.mul_div_floor(seconds, frames))?
     }
 
-    /// Starts afresh if the frame does not go on from the last one that was painted.
-    pub fn follow(&mut self, buffer: &gst::BufferRef) -> bool {
+    /// Whether a frame goes on from the last one that was painted.
+    pub fn goes_on(&self, buffer: &gst::BufferRef) -> bool {
         let discont = buffer.flags().contains(gst::BufferFlags::DISCONT);
-        let goes_on = self
-            .continuity
-            .goes_on(buffer.pts(), discont, self.processing_time.estimate());
-        if !goes_on {
-            self.restart();
-        }
-        goes_on
+        self.continuity
+            .goes_on(buffer.pts(), discont, self.processing_time.estimate())
     }
 
-    /// Forgets the last result.
+    /// Forgets the last result, and what waits.
     pub fn restart(&mut self) {
         self.stylizer.restart();
         self.continuity.forget();
+        self.line.clear();
     }
 
     /// The figures, as the application gets to see them.
     pub fn figures(&self) -> gst::Structure {
         super::figures::structure(self.stylizer.stats(), self.style.as_deref())
     }
+}
+
+/// The frame in a buffer.
+fn mapped<'a>(
+    buffer: &'a gst::BufferRef,
+    info: Option<&'a VideoInfo>,
+) -> Result<VideoFrameRef<&'a gst::BufferRef>, pixels::Unreachable> {
+    info.and_then(|info| VideoFrameRef::from_buffer_ref_readable(buffer, info).ok())
+        .ok_or_else(|| pixels::Unreachable::of(info))
 }
