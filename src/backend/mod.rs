@@ -11,6 +11,7 @@
 pub mod cancel;
 pub mod cpu;
 pub mod cuda;
+pub mod flow;
 #[allow(unsafe_code)]
 pub mod mapped_file;
 pub mod reference;

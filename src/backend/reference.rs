@@ -3,6 +3,7 @@
 //! The slow, obvious implementation in f64. Every loop is the formula of [`Backend`]'s documentation and nothing
 //! else; whatever is faster is measured against it.
 
+mod flow;
 mod guided;
 
 use super::resample::{Taps, catmull_rom, mirrored};

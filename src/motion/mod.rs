@@ -10,6 +10,7 @@ mod gray;
 mod pyramid;
 mod refine;
 mod search;
+mod stepped;
 mod tracker;
 mod trust;
 
@@ -17,4 +18,5 @@ pub use chain::Chain;
 pub use cut::CutDetector;
 pub use flow::{Flow, Motion};
 pub use gray::Gray;
+pub use stepped::Stepped;
 pub use tracker::Tracker;

@@ -5,7 +5,7 @@ use super::gray::Gray;
 /// Pixels around a level that repeat its border: how far something may be looked for beyond it.
 pub const MARGIN: usize = 16;
 /// No side of a level is smaller, unless the picture itself is.
-const SMALLEST_SIDE: usize = 12;
+pub(super) const SMALLEST_SIDE: usize = 12;
 
 /// A picture at half its size, half of that, and so on.
 #[derive(Debug, Default)]

@@ -26,8 +26,8 @@ pub struct Tracker {
 }
 
 /// How often each size is refined, and with how many sweeps.
-const ROUNDS: usize = 2;
-const SWEEPS: usize = 6;
+pub(super) const ROUNDS: usize = 2;
+pub(super) const SWEEPS: usize = 6;
 
 impl Tracker {
     /// A tracker that has seen nothing yet.

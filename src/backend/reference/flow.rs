@@ -1,0 +1,534 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The steps of optical flow, see [`FlowSteps`].
+
+use super::{Reference, Tensor, positions};
+use crate::backend::flow::{self, Equations, FlowSteps, SIDE, STEP, Search, halved};
+use crate::backend::{Result, Shape};
+
+/// Pixels of a patch.
+const PIXELS: f64 = (SIDE * SIDE) as f64;
+
+/// A pixel, or the outermost one where there is none.
+fn clamped(of: &Tensor, channel: usize, y: isize, x: isize) -> f64 {
+    let inside = |at: isize, length: usize| at.clamp(0, length as isize - 1) as usize;
+    of.at(channel, inside(y, of.shape.height), inside(x, of.shape.width))
+}
+
+/// Between four pixels.
+fn between(of: &Tensor, channel: usize, y: f64, x: f64) -> f64 {
+    let (row, column) = (y.floor(), x.floor());
+    let (down, right) = (y - row, x - column);
+    let at =
+        |below: isize, beside: isize| clamped(of, channel, row as isize + below, column as isize + beside);
+    (1.0 - down) * ((1.0 - right) * at(0, 0) + right * at(0, 1))
+        + down * ((1.0 - right) * at(1, 0) + right * at(1, 1))
+}
+
+/// Half the difference of the pixels beside one.
+fn across(of: &Tensor, channel: usize, y: isize, x: isize) -> f64 {
+    0.5 * (clamped(of, channel, y, x + 1) - clamped(of, channel, y, x - 1))
+}
+
+fn down(of: &Tensor, channel: usize, y: isize, x: isize) -> f64 {
+    0.5 * (clamped(of, channel, y + 1, x) - clamped(of, channel, y - 1, x))
+}
+
+fn apart(a: [f64; 2], b: [f64; 2]) -> f64 {
+    (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)
+}
+
+/// The square of a flow's slopes.
+fn slopes(flow: &Tensor, way: usize, y: isize, x: isize) -> f64 {
+    (2 * way..2 * way + 2)
+        .map(|plane| across(flow, plane, y, x).powi(2) + down(flow, plane, y, x).powi(2))
+        .sum()
+}
+
+/// Where the patch of a row or column begins.
+fn begins(index: usize, length: usize) -> usize {
+    (index * STEP).min(length - SIDE)
+}
+
+/// A patch of a picture that is looked for in the other one.
+struct Patch<'a> {
+    pictures: &'a Tensor,
+    /// The picture it is of: 0 or 1.
+    of: usize,
+    x: usize,
+    y: usize,
+    /// The derivatives of its pixels, each less their mean, rows after one another.
+    dx: Vec<f64>,
+    dy: Vec<f64>,
+    start: [f64; 2],
+    way: f64,
+}
+
+/// A place of a patch, and how it looks there.
+#[derive(Clone, Copy)]
+struct Found {
+    flow: [f64; 2],
+    error: f64,
+    /// Half the error's derivatives.
+    slope: [f64; 2],
+    mean: f64,
+}
+
+impl<'a> Patch<'a> {
+    fn new(pictures: &'a Tensor, of: usize, (x, y): (usize, usize), start: [f64; 2], way: f64) -> Self {
+        let derivatives = |derivative: fn(&Tensor, usize, isize, isize) -> f64| {
+            let values: Vec<f64> = pixels()
+                .map(|(row, column)| derivative(pictures, of, (y + row) as isize, (x + column) as isize))
+                .collect();
+            let mean = values.iter().sum::<f64>() / PIXELS;
+            values.iter().map(|value| value - mean).collect()
+        };
+        let mut patch = Self {
+            pictures,
+            of,
+            x,
+            y,
+            dx: derivatives(across),
+            dy: derivatives(down),
+            start,
+            way,
+        };
+        patch.start = patch.kept_in(start);
+        patch
+    }
+
+    /// A flow that leads the patch no further than [`flow::REACH`] beyond the picture.
+    fn kept_in(&self, [u, v]: [f64; 2]) -> [f64; 2] {
+        let keep = |at: usize, by: f64, length: usize| {
+            let reach = flow::REACH as f64;
+            (at as f64 + by).clamp(-reach, (length - SIDE) as f64 + reach) - at as f64
+        };
+        let Shape { height, width, .. } = self.pictures.shape;
+        [keep(self.x, u, width), keep(self.y, v, height)]
+    }
+
+    fn differences(&self, [u, v]: [f64; 2]) -> Vec<f64> {
+        let difference = |(row, column)| {
+            let (y, x) = (self.y + row, self.x + column);
+            between(self.pictures, 1 - self.of, y as f64 + v, x as f64 + u) - self.pictures.at(self.of, y, x)
+        };
+        pixels().map(difference).collect()
+    }
+
+    fn at(&self, flow: [f64; 2]) -> Found {
+        let flow = self.kept_in(flow);
+        let differences = self.differences(flow);
+        let mean = differences.iter().sum::<f64>() / PIXELS;
+        let dot = |plane: &[f64]| plane.iter().zip(&differences).map(|(a, b)| a * b).sum::<f64>();
+        let start = self.start;
+        Found {
+            flow,
+            error: differences.iter().map(|d| (d - mean).powi(2)).sum::<f64>()
+                + self.way * apart(flow, start),
+            slope: [
+                dot(&self.dx) + self.way * (flow[0] - start[0]),
+                dot(&self.dy) + self.way * (flow[1] - start[1]),
+            ],
+            mean,
+        }
+    }
+
+    fn best(&self, candidates: &[[f64; 2]]) -> Found {
+        let same = f64::from(flow::SAME);
+        let mut best = self.at(self.start);
+        let mut tried = vec![self.start];
+        for &candidate in candidates {
+            if tried.iter().all(|&tried| apart(tried, candidate) > same * same) {
+                let found = self.at(candidate);
+                if found.error < best.error {
+                    best = found;
+                }
+            }
+            tried.push(candidate);
+        }
+        best
+    }
+
+    /// Gauss and Newton's steps.
+    fn descend(&self, from: Found) -> Found {
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let (xx, yy) = (
+            dot(&self.dx, &self.dx) + self.way,
+            dot(&self.dy, &self.dy) + self.way,
+        );
+        let xy = dot(&self.dx, &self.dy);
+        let determinant = xx * yy - xy * xy;
+        let mut best = from;
+        for _ in 0..flow::STEPS {
+            let [a, b] = best.slope;
+            let step = [(yy * a - xy * b) / determinant, (xx * b - xy * a) / determinant];
+            let next = self.at([best.flow[0] - step[0], best.flow[1] - step[1]]);
+            if next.error >= best.error {
+                break;
+            }
+            best = next;
+            if step[0].hypot(step[1]) < f64::from(flow::STILL) {
+                break;
+            }
+        }
+        if apart(best.flow, from.flow) > PIXELS {
+            from
+        } else {
+            best
+        }
+    }
+}
+
+/// (row, column) within a patch.
+fn pixels() -> impl Iterator<Item = (usize, usize)> {
+    (0..SIDE).flat_map(|row| (0..SIDE).map(move |column| (row, column)))
+}
+
+/// The places of a patch's candidates: those of `around` about it, then the guess.
+fn candidates(
+    search: &Search<Tensor>,
+    way: usize,
+    (row, column): (usize, usize),
+    middle: (usize, usize),
+) -> Vec<[f64; 2]> {
+    let mut candidates = Vec::new();
+    if let Some(around) = search.around {
+        let Shape { height, width, .. } = around.shape;
+        for (below, beside) in [(0, 0), (0, -1), (0, 1), (-1, 0), (1, 0)] {
+            let (y, x) = (row as isize + below, column as isize + beside);
+            if (0..height as isize).contains(&y) && (0..width as isize).contains(&x) {
+                candidates.push([0, 1].map(|i| around.at(2 * way + i, y as usize, x as usize)));
+            }
+        }
+    }
+    if let Some((guess, halvings)) = search.guess {
+        let Shape { height, width, .. } = guess.shape;
+        let (x, y) = (
+            (middle.0 << halvings).min(width - 1),
+            (middle.1 << halvings).min(height - 1),
+        );
+        candidates.push([0, 1].map(|i| guess.at(2 * way + i, y, x) / (1 << halvings) as f64));
+    }
+    candidates
+}
+
+/// The other picture where the flow leads from a pixel, and whether that is more than half a pixel beyond its edge.
+fn led_to(pictures: &Tensor, flow: &Tensor, y: usize, x: usize) -> (f64, bool) {
+    let (there_x, there_y) = (x as f64 + flow.at(0, y, x), y as f64 + flow.at(1, y, x));
+    let inside_x = there_x.clamp(0.0, (pictures.shape.width - 1) as f64);
+    let inside_y = there_y.clamp(0.0, (pictures.shape.height - 1) as f64);
+    let beyond = (there_x - inside_x).abs().max((there_y - inside_y).abs());
+    (between(pictures, 1, inside_y, inside_x), beyond > 0.5)
+}
+
+impl FlowSteps for Reference {
+    fn halve(&mut self, from: &Tensor, to: &mut Tensor) -> Result<()> {
+        self.poll()?;
+        assert_eq!(to.shape, halved(from.shape));
+        const WEIGHTS: [f64; 4] = [0.125, 0.375, 0.375, 0.125];
+        for (c, y, x) in positions(to.shape) {
+            let mut sum = 0.0;
+            for (j, below) in WEIGHTS.iter().enumerate() {
+                for (i, beside) in WEIGHTS.iter().enumerate() {
+                    let (y, x) = (2 * y + j, 2 * x + i);
+                    sum += below * beside * clamped(from, c, y as isize - 1, x as isize - 1);
+                }
+            }
+            to.set(c, y, x, sum);
+        }
+        Ok(())
+    }
+
+    fn noise(&mut self, pictures: &Tensor, _room: &mut Tensor, noise: &mut Tensor) -> Result<()> {
+        self.poll()?;
+        let Shape { height, width, .. } = pictures.shape;
+        for picture in 0..2 {
+            let bend = |y: isize, x: isize| {
+                let at = |x| clamped(pictures, picture, y, x);
+                at(x - 1) - 2.0 * at(x) + at(x + 1)
+            };
+            let mut responses = Vec::new();
+            for y in (0..height as isize).step_by(4) {
+                responses.extend(
+                    (0..width as isize).map(|x| (bend(y - 1, x) - 2.0 * bend(y, x) + bend(y + 1, x)).abs()),
+                );
+            }
+            responses.sort_by(f64::total_cmp);
+            let median = responses[responses.len() / 2];
+            noise.values[picture] = (median / (6.0 * 0.6745)).powi(2);
+        }
+        Ok(())
+    }
+
+    fn enlarge_flow(&mut self, half: &Tensor, to: &mut Tensor) -> Result<()> {
+        self.poll()?;
+        assert_eq!(half.shape, halved(to.shape));
+        for (c, y, x) in positions(to.shape) {
+            let near = |at: usize| (at / 2) as isize;
+            let far = |at: usize| near(at) + if at.is_multiple_of(2) { -1 } else { 1 };
+            let row =
+                |row: isize| 0.75 * clamped(half, c, row, near(x)) + 0.25 * clamped(half, c, row, far(x));
+            to.set(c, y, x, 2.0 * (0.75 * row(near(y)) + 0.25 * row(far(y))));
+        }
+        Ok(())
+    }
+
+    fn search(&mut self, search: Search<Tensor>, patches: &mut Tensor, means: &mut Tensor) -> Result<()> {
+        self.poll()?;
+        let Shape { height, width, .. } = search.pictures.shape;
+        assert_eq!(Some(patches.shape), flow::patches(search.pictures.shape));
+        let noise = search.noise.values[0].max(search.noise.values[1]);
+        let way =
+            f64::from(flow::WAY) + f64::from(flow::WAY_PER_NOISE) * noise * f64::from(search.noise_share);
+        for (of, row, column) in positions(means.shape) {
+            let (x, y) = (begins(column, width), begins(row, height));
+            let middle = (x + SIDE / 2, y + SIDE / 2);
+            let start = [0, 1].map(|i| search.flow.at(2 * of + i, middle.1, middle.0));
+            let patch = Patch::new(search.pictures, of, (x, y), start, way);
+            let best = patch.best(&candidates(&search, of, (row, column), middle));
+            let found = patch.descend(best);
+            patches.set(2 * of, row, column, found.flow[0]);
+            patches.set(2 * of + 1, row, column, found.flow[1]);
+            means.set(of, row, column, found.mean);
+        }
+        Ok(())
+    }
+
+    fn densify(
+        &mut self,
+        pictures: &Tensor,
+        patches: &Tensor,
+        means: &Tensor,
+        flow: &mut Tensor,
+    ) -> Result<()> {
+        self.poll()?;
+        let Shape { height, width, .. } = pictures.shape;
+        let mut weights = Tensor {
+            shape: pictures.shape,
+            values: vec![0.0; pictures.shape.elements()],
+        };
+        flow.values.fill(0.0);
+        for (of, row, column) in positions(means.shape) {
+            let (left, top) = (begins(column, width), begins(row, height));
+            let [u, v] = [0, 1].map(|i| patches.at(2 * of + i, row, column));
+            for (row_in, column_in) in pixels() {
+                let (y, x) = (top + row_in, left + column_in);
+                let there = between(pictures, 1 - of, y as f64 + v, x as f64 + u);
+                let difference = there - pictures.at(of, y, x) - means.at(of, row, column);
+                let weight = 1.0 / difference.abs().max(1.0);
+                flow.set(2 * of, y, x, flow.at(2 * of, y, x) + weight * u);
+                flow.set(2 * of + 1, y, x, flow.at(2 * of + 1, y, x) + weight * v);
+                weights.set(of, y, x, weights.at(of, y, x) + weight);
+            }
+        }
+        for (c, y, x) in positions(flow.shape) {
+            flow.set(c, y, x, flow.at(c, y, x) / weights.at(c / 2, y, x));
+        }
+        Ok(())
+    }
+
+    fn linearise(
+        &mut self,
+        pictures: &Tensor,
+        flow: &Tensor,
+        there: &mut Tensor,
+        light: &mut Tensor,
+        equations: &mut Equations<Tensor>,
+    ) -> Result<()> {
+        self.poll()?;
+        let shape = pictures.shape;
+        let reach = flow::REACH as f64;
+        let kept = |at: f64, length: usize| at.clamp(-reach, (length - 1) as f64 + reach);
+        for (way, y, x) in positions(shape) {
+            let there_x = kept(x as f64 + flow.at(2 * way, y, x), shape.width);
+            let there_y = kept(y as f64 + flow.at(2 * way + 1, y, x), shape.height);
+            there.set(way, y, x, between(pictures, 1 - way, there_y, there_x));
+        }
+        let planes = || Tensor {
+            shape,
+            values: vec![0.0; shape.elements()],
+        };
+        let (mut mean, mut change) = (planes(), planes());
+        for way in 0..2 {
+            let (gain, lift) = gain_and_lift(pictures, there, way);
+            (light.values[2 * way], light.values[2 * way + 1]) = (gain, lift);
+            for (_, y, x) in positions(shape.with_channels(1)) {
+                let (here, there) = (pictures.at(way, y, x), gain * there.at(way, y, x) + lift);
+                mean.set(way, y, x, 0.5 * (here + there));
+                change.set(way, y, x, there - here);
+            }
+        }
+        let (mut dx, mut dy) = (planes(), planes());
+        for (way, y, x) in positions(shape) {
+            dx.set(way, y, x, across(&mean, way, y as isize, x as isize));
+            dy.set(way, y, x, down(&mean, way, y as isize, x as isize));
+        }
+        let [delta, gamma, alpha] = [flow::BRIGHTNESS, flow::DERIVATIVES, flow::SMOOTHNESS].map(f64::from);
+        let [round, flat] = [flow::ROUND, flow::FLAT].map(f64::from);
+        for (way, y, x) in positions(shape) {
+            let (row, column) = (y as isize, x as isize);
+            let (ix, iy, it) = (dx.at(way, y, x), dy.at(way, y, x), change.at(way, y, x));
+            let (ixx, ixy) = (across(&dx, way, row, column), down(&dx, way, row, column));
+            let iyy = down(&dy, way, row, column);
+            let (ixt, iyt) = (across(&change, way, row, column), down(&change, way, row, column));
+            let brightness = 1.0 / (ix * ix + iy * iy + flat);
+            let sideways = 1.0 / (ixx * ixx + ixy * ixy + flat);
+            let upright = 1.0 / (ixy * ixy + iyy * iyy + flat);
+            let b = delta * brightness / (it * it * brightness + round).sqrt();
+            let robust = gamma / (ixt * ixt * sideways + iyt * iyt * upright + round).sqrt();
+            let (c, d) = (robust * sideways, robust * upright);
+            let xx = b * ix * ix + c * ixx * ixx + d * ixy * ixy;
+            let xy = b * ix * iy + c * ixx * ixy + d * ixy * iyy;
+            let yy = b * iy * iy + c * ixy * ixy + d * iyy * iyy;
+            let sx = b * ix * it + c * ixx * ixt + d * ixy * iyt;
+            let sy = b * iy * it + c * ixy * ixt + d * iyy * iyt;
+            let (u, v) = (flow.at(2 * way, y, x), flow.at(2 * way + 1, y, x));
+            equations.xx.set(way, y, x, xx);
+            equations.xy.set(way, y, x, xy);
+            equations.yy.set(way, y, x, yy);
+            equations.x.set(way, y, x, xx * u + xy * v - sx);
+            equations.y.set(way, y, x, xy * u + yy * v - sy);
+            let tie = alpha / (slopes(flow, way, row, column) + round).sqrt();
+            equations.ties.set(way, y, x, tie);
+        }
+        Ok(())
+    }
+
+    fn relax(&mut self, equations: &Equations<Tensor>, flow: &mut Tensor) -> Result<()> {
+        self.poll()?;
+        let shape = equations.xx.shape;
+        for odd in [0, 1] {
+            for (way, y, x) in positions(shape).filter(|(_, y, x)| (x + y) % 2 == odd) {
+                let (mut all, mut around) = (0.0, [0.0; 2]);
+                for (below, beside) in [(0, -1), (0, 1), (-1, 0), (1, 0)] {
+                    let (row, column) = (y as isize + below, x as isize + beside);
+                    if row < 0 || column < 0 || row >= shape.height as isize || column >= shape.width as isize
+                    {
+                        continue;
+                    }
+                    let (row, column) = (row as usize, column as usize);
+                    let tie = 0.5 * (equations.ties.at(way, y, x) + equations.ties.at(way, row, column));
+                    all += tie;
+                    for (i, around) in around.iter_mut().enumerate() {
+                        *around += tie * flow.at(2 * way + i, row, column);
+                    }
+                }
+                // A pixel without neighbours and data stays finite, and stands still.
+                let (xx, yy) = (
+                    equations.xx.at(way, y, x) + all + 1e-6,
+                    equations.yy.at(way, y, x) + all + 1e-6,
+                );
+                let xy = equations.xy.at(way, y, x);
+                let (a, b) = (
+                    equations.x.at(way, y, x) + around[0],
+                    equations.y.at(way, y, x) + around[1],
+                );
+                let determinant = xx * yy - xy * xy;
+                let solved = [(yy * a - xy * b) / determinant, (xx * b - xy * a) / determinant];
+                for (i, solved) in solved.into_iter().enumerate() {
+                    let value = flow.at(2 * way + i, y, x);
+                    let value = value + f64::from(flow::OVER_RELAXATION) * (solved - value);
+                    flow.set(2 * way + i, y, x, value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn consistency(&mut self, flow: &Tensor, trust: &mut Tensor) -> Result<()> {
+        self.poll()?;
+        let (right, bottom) = ((flow.shape.width - 1) as f64, (flow.shape.height - 1) as f64);
+        for (c, y, x) in positions(trust.shape) {
+            let (u, v) = (flow.at(0, y, x), flow.at(1, y, x));
+            let (there_x, there_y) = (x as f64 + u, y as f64 + v);
+            // Half a pixel beyond the border is seen by the border's pixels.
+            let inside = (-0.5..=right + 0.5).contains(&there_x) && (-0.5..=bottom + 0.5).contains(&there_y);
+            let (place_x, place_y) = (there_x.clamp(0.0, right), there_y.clamp(0.0, bottom));
+            let [back_u, back_v] = [2, 3].map(|plane| between(flow, plane, place_y, place_x));
+            let length = u * u + v * v;
+            let lost = ((u + back_u).powi(2) + (v + back_v).powi(2))
+                / (0.01 * (length + back_u * back_u + back_v * back_v) + 0.5);
+            let edge = slopes(flow, 0, y as isize, x as isize) / (0.01 * length + f64::from(flow::EDGE));
+            // From 1 to 0 on the second half of the way to Ruder's limits, so that a mask does not flicker itself.
+            let agrees = (2.0 - 2.0 * lost.max(edge)).clamp(0.0, 1.0);
+            trust.set(c, y, x, if inside { agrees } else { 0.0 });
+        }
+        Ok(())
+    }
+
+    fn resemblance(
+        &mut self,
+        pictures: &Tensor,
+        flow: &Tensor,
+        trust: &Tensor,
+        resemblance: &mut Tensor,
+    ) -> Result<()> {
+        self.poll()?;
+        let Shape { height, width, .. } = pictures.shape;
+        let difference = |y: usize, x: usize| {
+            let (there, beyond) = led_to(pictures, flow, y, x);
+            // Beyond the border there is nothing to be alike.
+            (pictures.at(0, y, x) - there).abs() + if beyond { 255.0 } else { 0.0 }
+        };
+        for (c, y, x) in positions(trust.shape) {
+            let rows = y.saturating_sub(1)..(y + 2).min(height);
+            let columns = x.saturating_sub(1)..(x + 2).min(width);
+            let count = (rows.len() * columns.len()) as f64;
+            let sum: f64 = rows
+                .flat_map(|row| columns.clone().map(move |column| (row, column)))
+                .map(|(row, column)| difference(row, column))
+                .sum();
+            let (alike, unlike) = (f64::from(flow::ALIKE), f64::from(flow::UNLIKE));
+            let alike = ((unlike - sum / count) / (unlike - alike)).clamp(0.0, 1.0);
+            resemblance.set(c, y, x, trust.at(c, y, x).max(alike));
+        }
+        Ok(())
+    }
+
+    fn unexplained(&mut self, pictures: &Tensor, flow: &Tensor, sums: &mut Tensor) -> Result<()> {
+        self.poll()?;
+        let Shape { height, width, .. } = pictures.shape;
+        sums.values.fill(0.0);
+        for top in (0..height).step_by(flow::CELL) {
+            for left in (0..width).step_by(flow::CELL) {
+                let rows = top..(top + flow::CELL).min(height);
+                let columns = left..(left + flow::CELL).min(width);
+                let pairs: Vec<(f64, f64)> = rows
+                    .flat_map(|y| columns.clone().map(move |x| (y, x)))
+                    .map(|(y, x)| (pictures.at(0, y, x), led_to(pictures, flow, y, x).0))
+                    .collect();
+                let (variance, explained) = explained(&pairs);
+                sums.values[0] += variance - explained;
+                sums.values[1] += variance;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What gives `there` the mean and the spread of the picture `way`: the ratio of the spreads and not the slope of the one
+/// against the other, which a flow that is not right yet would make too small.
+fn gain_and_lift(pictures: &Tensor, there: &Tensor, way: usize) -> (f64, f64) {
+    let pixels = pictures.shape.pixels();
+    let moments = |of: &Tensor| {
+        let values = &of.values[way * pixels..][..pixels];
+        let mean = values.iter().sum::<f64>() / pixels as f64;
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / pixels as f64;
+        (mean, variance.max(1.0))
+    };
+    let ((mean, variance), (other_mean, other_variance)) = (moments(pictures), moments(there));
+    let most = f64::from(flow::MOST_GAIN);
+    let gain = (variance / other_variance).sqrt().clamp(1.0 / most, most);
+    (gain, mean - gain * other_mean)
+}
+
+/// Of pairs (a, b) the variance of a beyond noise, and how much of it b explains.
+fn explained(pairs: &[(f64, f64)]) -> (f64, f64) {
+    let count = pairs.len() as f64;
+    let mean = |of: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / count;
+    let (a, b) = (mean(&|pair| pair.0), mean(&|pair| pair.1));
+    let variance = (mean(&|pair| (pair.0 - a).powi(2)) - f64::from(flow::CELL_NOISE)).max(0.0);
+    let other = mean(&|pair| (pair.1 - b).powi(2)).max(1e-3);
+    let common = mean(&|pair| (pair.0 - a) * (pair.1 - b)).max(0.0);
+    (variance, (common * common / other).min(variance))
+}

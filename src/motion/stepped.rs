@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use super::flow::{Flow, Motion};
+use super::gray::Gray;
+use super::pyramid::SMALLEST_SIDE;
+use super::tracker::{ROUNDS, SWEEPS};
+use crate::backend::flow::{Equations, FlowSteps, Search, halved, patches};
+use crate::backend::{Capture, Error, Result, Shape};
+
+/// Estimates the motion between frames as a [`Tracker`](super::Tracker) does, by the steps of a backend: pictures and flows
+/// stay where the backend has its memory until the motion is known.
+///
+/// Two things are in another order, which many processors can follow at once. Patches do not hear of their neighbours one after
+/// the other, but all at once and again; and the pixels' equations are solved in the order of a draughtboard.
+pub struct Stepped<B: FlowSteps> {
+    ops: B,
+    plan: Option<Plan<B>>,
+    motion: Motion,
+    /// Room for what goes to the backend and comes from it.
+    values: Vec<f32>,
+    /// Whether `motion` says something about the frames to come.
+    has_tracked: bool,
+}
+
+/// How often the patches of each size are looked for, the second time among what their neighbours have found.
+const SEARCHES: usize = 2;
+
+impl<B: FlowSteps> Stepped<B> {
+    /// A tracker that has seen nothing yet.
+    pub fn new(ops: B) -> Self {
+        Self {
+            ops,
+            plan: None,
+            motion: Motion::default(),
+            values: Vec::new(),
+            has_tracked: false,
+        }
+    }
+
+    pub fn backend(&self) -> &B {
+        &self.ops
+    }
+
+    /// Bytes that tracking pictures of `size`, width and height, takes.
+    pub fn planned_bytes(size: (usize, usize)) -> usize {
+        shapes(size).iter().map(|shape| B::tensor_bytes(*shape)).sum()
+    }
+
+    /// Makes ready for pictures of `size`, width and height; tracking does so too.
+    pub fn plan(&mut self, size: (usize, usize)) -> Result<()> {
+        if self.plan.as_ref().is_some_and(|plan| plan.size == size) {
+            return Ok(());
+        }
+        self.has_tracked = false;
+        // What was planned goes first: the two together may be too much.
+        self.plan = None;
+        let needed = Self::planned_bytes(size);
+        if self
+            .ops
+            .available_bytes()
+            .is_some_and(|available| needed > available)
+        {
+            return Err(Error::OutOfMemory { bytes: needed });
+        }
+        self.plan = Some(Plan::new(&mut self.ops, size)?);
+        Ok(())
+    }
+
+    /// How `now` came from `before`, two pictures of the same size. The motion found last, if it was of this size, is
+    /// looked at as a start: frames after one another move alike.
+    ///
+    /// # Panics
+    /// If the pictures' sizes differ.
+    pub fn track(&mut self, before: &Gray, now: &Gray) -> Result<&Motion> {
+        let size = (now.width, now.height);
+        assert_eq!(size, (before.width, before.height), "sizes of the two pictures");
+        self.plan(size)?;
+        let has_tracked = std::mem::take(&mut self.has_tracked);
+        let Self {
+            ops,
+            plan: Some(plan),
+            motion,
+            values,
+            ..
+        } = self
+        else {
+            return Ok(&self.motion);
+        };
+        values.clear();
+        values.extend_from_slice(&now.pixels);
+        values.extend_from_slice(&before.pixels);
+        ops.upload(values, &mut plan.levels[0].pictures)?;
+        plan.find(ops, has_tracked)?;
+        plan.fetch(ops, values, motion)?;
+        self.has_tracked = true;
+        Ok(&self.motion)
+    }
+
+    /// Takes no start from the last motion: the next frames are of another scene.
+    pub fn forget(&mut self) {
+        self.has_tracked = false;
+    }
+}
+
+/// Tensors for pictures of a size, and the steps on them.
+struct Plan<B: FlowSteps> {
+    /// Width and height.
+    size: (usize, usize),
+    tensors: Tensors<B::Tensor>,
+    levels: Vec<Level<B::Tensor>>,
+    /// The steps without a motion before, and with one.
+    first: Capture,
+    following: Capture,
+}
+
+/// The two pictures at one size.
+struct Level<T> {
+    /// [2, H, W]: now and before.
+    pictures: T,
+    /// [4, H, W]: backward and forward.
+    flow: T,
+}
+
+/// What all sizes share, but for the last four with room for the largest.
+struct Tensors<T> {
+    /// [4, rows, columns] and [2, rows, columns]: what two searches have found, unless the pictures are smaller than a patch.
+    patches: Option<[T; 2]>,
+    means: Option<T>,
+    /// [2, H, W] each.
+    there: T,
+    equations: Equations<T>,
+    /// [1, 1, 4] and [1, 1, 2].
+    light: T,
+    noise: T,
+    /// [4, H, W]: the flow of the frame before.
+    last: T,
+    /// [1, H, W] each.
+    trust: T,
+    resemblance: T,
+    /// [1, 1, 2]: what is unexplained, and of how much.
+    sums: T,
+}
+
+/// Shapes of two pictures of `size` and of what they are halved to, the largest first.
+fn sizes((width, height): (usize, usize)) -> Vec<Shape> {
+    let mut sizes = vec![Shape::new(2, height, width)];
+    loop {
+        let half = halved(sizes[sizes.len() - 1]);
+        if half.width.min(half.height) < SMALLEST_SIDE {
+            return sizes;
+        }
+        sizes.push(half);
+    }
+}
+
+const LIGHT: Shape = Shape::vector(4);
+const NOISE: Shape = Shape::vector(2);
+
+/// Of all tensors.
+fn shapes(size: (usize, usize)) -> Vec<Shape> {
+    let sizes = sizes(size);
+    let largest = sizes[0];
+    let levels = sizes.iter().flat_map(|&shape| [shape, shape.with_channels(4)]);
+    let found = patches(largest)
+        .into_iter()
+        .flat_map(|shape| [shape, shape, shape.with_channels(2)]);
+    let shared = [largest; 7].into_iter().chain([
+        LIGHT,
+        NOISE,
+        largest.with_channels(4),
+        largest.with_channels(1),
+        largest.with_channels(1),
+        NOISE,
+    ]);
+    levels.chain(found).chain(shared).collect()
+}
+
+impl<B: FlowSteps> Plan<B> {
+    fn new(ops: &mut B, size: (usize, usize)) -> Result<Self> {
+        let sizes = sizes(size);
+        let largest = sizes[0];
+        let (patches, means) = match patches(largest) {
+            Some(shape) => (
+                Some([ops.tensor(shape)?, ops.tensor(shape)?]),
+                Some(ops.tensor(shape.with_channels(2))?),
+            ),
+            None => (None, None),
+        };
+        let tensors = Tensors {
+            patches,
+            means,
+            there: ops.tensor(largest)?,
+            equations: Equations::new(|| ops.tensor(largest))?,
+            light: ops.tensor(LIGHT)?,
+            noise: ops.tensor(NOISE)?,
+            last: ops.tensor(largest.with_channels(4))?,
+            trust: ops.tensor(largest.with_channels(1))?,
+            resemblance: ops.tensor(largest.with_channels(1))?,
+            sums: ops.tensor(NOISE)?,
+        };
+        let mut levels = Vec::with_capacity(sizes.len());
+        for shape in sizes {
+            levels.push(Level {
+                pictures: ops.tensor(shape)?,
+                flow: ops.tensor(shape.with_channels(4))?,
+            });
+        }
+        Ok(Self {
+            size,
+            tensors,
+            levels,
+            first: Capture::default(),
+            following: Capture::default(),
+        })
+    }
+
+    /// The motion between the pictures of the largest size.
+    fn find(&mut self, ops: &mut B, has_tracked: bool) -> Result<()> {
+        let Self {
+            tensors,
+            levels,
+            first,
+            following,
+            ..
+        } = self;
+        let capture = if has_tracked { following } else { first };
+        ops.capture(capture, |ops| find(ops, levels, tensors, has_tracked))
+    }
+
+    fn fetch(&self, ops: &mut B, values: &mut Vec<f32>, motion: &mut Motion) -> Result<()> {
+        let (width, height) = self.size;
+        let pixels = width * height;
+        values.resize(4 * pixels, 0.0);
+        ops.download(&self.tensors.last, values)?;
+        for (way, flow) in [&mut motion.backward, &mut motion.forward]
+            .into_iter()
+            .enumerate()
+        {
+            let Flow { u, v, .. } = flow;
+            for (plane, to) in [u, v].into_iter().enumerate() {
+                to.clear();
+                to.extend_from_slice(&values[(2 * way + plane) * pixels..][..pixels]);
+            }
+            (flow.width, flow.height) = (width, height);
+        }
+        for (tensor, to) in [
+            (&self.tensors.trust, &mut motion.trust),
+            (&self.tensors.resemblance, &mut motion.resemblance),
+        ] {
+            to.resize(pixels, 0.0);
+            ops.download(tensor, to)?;
+        }
+        let mut sums = [0.0; 2];
+        ops.download(&self.tensors.sums, &mut sums)?;
+        let [left_over, all] = sums.map(f64::from);
+        motion.unexplained = if all > 0.0 { left_over / all } else { 0.0 };
+        Ok(())
+    }
+}
+
+fn find<B: FlowSteps>(
+    ops: &mut B,
+    levels: &mut [Level<B::Tensor>],
+    tensors: &mut Tensors<B::Tensor>,
+    has_tracked: bool,
+) -> Result<()> {
+    for index in 1..levels.len() {
+        let (finer, coarser) = levels.split_at_mut(index);
+        ops.halve(&finer[index - 1].pictures, &mut coarser[0].pictures)?;
+    }
+    let largest = ops.shape(&levels[0].pictures);
+    ops.reshape(&mut tensors.there, largest);
+    ops.noise(&levels[0].pictures, &mut tensors.there, &mut tensors.noise)?;
+    for index in (0..levels.len()).rev() {
+        let (finer, coarser) = levels.split_at_mut(index + 1);
+        let Level { pictures, flow } = &mut finer[index];
+        match coarser.first() {
+            Some(coarser) => ops.enlarge_flow(&coarser.flow, flow)?,
+            None => ops.fill(0.0, flow)?,
+        }
+        search(ops, pictures, index, has_tracked, tensors, flow)?;
+        refine(ops, pictures, tensors, flow)?;
+    }
+    let Level { pictures, flow } = &levels[0];
+    ops.copy(flow, &mut tensors.last)?;
+    ops.consistency(flow, &mut tensors.trust)?;
+    ops.resemblance(pictures, flow, &tensors.trust, &mut tensors.resemblance)?;
+    ops.unexplained(pictures, flow, &mut tensors.sums)
+}
+
+/// Replaces `flow` by what the patches say, of pictures halved `halvings` times.
+fn search<B: FlowSteps>(
+    ops: &mut B,
+    pictures: &B::Tensor,
+    halvings: usize,
+    has_tracked: bool,
+    tensors: &mut Tensors<B::Tensor>,
+    flow: &mut B::Tensor,
+) -> Result<()> {
+    let (Some(shape), Some([old, new]), Some(means)) = (
+        patches(ops.shape(pictures)),
+        &mut tensors.patches,
+        &mut tensors.means,
+    ) else {
+        return Ok(());
+    };
+    ops.reshape(means, shape.with_channels(2));
+    for time in 0..SEARCHES {
+        ops.reshape(new, shape);
+        let search = Search {
+            pictures,
+            noise: &tensors.noise,
+            // Four pixels become one.
+            noise_share: 0.25f32.powi(halvings as i32),
+            flow,
+            guess: (has_tracked && time == 0).then_some((&tensors.last, halvings)),
+            around: (time > 0).then_some(&*old),
+        };
+        ops.search(search, new, means)?;
+        std::mem::swap(old, new);
+    }
+    ops.densify(pictures, old, means, flow)
+}
+
+fn refine<B: FlowSteps>(
+    ops: &mut B,
+    pictures: &B::Tensor,
+    tensors: &mut Tensors<B::Tensor>,
+    flow: &mut B::Tensor,
+) -> Result<()> {
+    let Tensors {
+        there,
+        light,
+        equations,
+        ..
+    } = tensors;
+    let shape = ops.shape(pictures);
+    ops.reshape(there, shape);
+    for plane in equations.planes_mut() {
+        ops.reshape(plane, shape);
+    }
+    for _ in 0..ROUNDS {
+        ops.linearise(pictures, flow, there, light, equations)?;
+        for _ in 0..SWEEPS {
+            ops.relax(equations, flow)?;
+        }
+    }
+    Ok(())
+}
