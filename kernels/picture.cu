@@ -157,25 +157,6 @@ KERNEL __launch_bounds__(BLOCK_THREADS) mirror_border(float *picture, int channe
 // Σ r, g, b, rr, rg, rb, gg, gb, bb over the pixels of [3, H, W], in f64, since the host takes differences of them.
 constexpr int COLOUR_SUMS = 9;
 
-INLINE void add_up(double (&sums)[COLOUR_SUMS], double *to) {
-    __shared__ double threads[BLOCK_THREADS];
-#pragma unroll
-    for (int i = 0; i < COLOUR_SUMS; ++i) {
-        threads[threadIdx.x] = sums[i];
-        __syncthreads();
-        for (int distance = BLOCK_THREADS / 2; distance > 0; distance /= 2) {
-            if (threadIdx.x < distance) {
-                threads[threadIdx.x] += threads[threadIdx.x + distance];
-            }
-            __syncthreads();
-        }
-        if (threadIdx.x == 0) {
-            to[i] = threads[0];
-        }
-        __syncthreads();
-    }
-}
-
 // partials [blocks, 9].
 KERNEL __launch_bounds__(BLOCK_THREADS) colour_sums(const float *picture, int pixels, double *partials) {
     double sums[COLOUR_SUMS] = {};
@@ -187,7 +168,7 @@ KERNEL __launch_bounds__(BLOCK_THREADS) colour_sums(const float *picture, int pi
             sums[i] += terms[i];
         }
     }
-    add_up(sums, partials + blockIdx.x * COLOUR_SUMS);
+    block_sums(sums, partials + blockIdx.x * COLOUR_SUMS);
 }
 
 // sums [9] of partials [blocks, 9]. One block.
@@ -199,7 +180,7 @@ KERNEL __launch_bounds__(BLOCK_THREADS) colour_sums_finish(const double *partial
             mine[i] += partials[block * COLOUR_SUMS + i];
         }
     }
-    add_up(mine, sums);
+    block_sums(mine, sums);
 }
 
 // to[:, p] = M · from[:, p] + t; an item is a pixel.

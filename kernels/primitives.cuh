@@ -253,6 +253,27 @@ INLINE float block_greatest(float value) {
     return greatest;
 }
 
+// The sums over a block of 256 threads of each of N numbers: a tree of eight levels.
+template <int N>
+INLINE void block_sums(const double (&values)[N], double *to) {
+    __shared__ double threads[BLOCK_THREADS];
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+        threads[threadIdx.x] = values[i];
+        __syncthreads();
+        for (int distance = BLOCK_THREADS / 2; distance > 0; distance /= 2) {
+            if (threadIdx.x < distance) {
+                threads[threadIdx.x] += threads[threadIdx.x + distance];
+            }
+            __syncthreads();
+        }
+        if (threadIdx.x == 0) {
+            to[i] = threads[0];
+        }
+        __syncthreads();
+    }
+}
+
 // ---- loops over items ----
 
 // Each thread takes every (threads of the launch)-th item; threads that are neighbours take items that are.

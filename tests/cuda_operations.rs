@@ -5,6 +5,8 @@
 #[macro_use]
 #[path = "operations/bodies.rs"]
 mod bodies;
+#[path = "operations/flow.rs"]
+mod flow;
 #[path = "operations/losses.rs"]
 mod losses;
 #[path = "operations/network.rs"]
@@ -25,3 +27,4 @@ mod vectors;
 use gstneuralstyle::backend::CancelToken;
 
 backend!(cuda, crate::start::cuda);
+flow_steps!(flow_on_cuda, crate::start::cuda);

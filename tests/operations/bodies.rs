@@ -41,3 +41,27 @@ macro_rules! backend {
         }
     };
 }
+
+/// One test for each step of optical flow on the machine that `$start` makes of a [`CancelToken`], if it is there.
+#[allow(unused_macros, reason = "the CPU follows motion by means of its own")]
+macro_rules! flow_steps {
+    ($name:ident, $start:expr) => {
+        flow_steps!(@each $name, $start, [
+            halving, noise, enlarging_a_flow, searching, densifying, linearising, relaxing, consistency, resemblance,
+            unexplained
+        ]);
+    };
+    (@each $name:ident, $start:expr, [$($step:ident),*]) => {
+        mod $name {
+            $(
+                #[test]
+                fn $step() {
+                    let start = $start;
+                    if let Some(mut ops) = start(super::CancelToken::new()) {
+                        super::flow::$step(&mut ops);
+                    }
+                }
+            )*
+        }
+    };
+}

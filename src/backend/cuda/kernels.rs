@@ -245,6 +245,10 @@ kernels! {
         import_rows, resample_rows, resample_columns, guides, export_columns, mirror_border, colour_sums,
         colour_sums_finish, colour_map, warp_bilinear, warp_cubic, centre,
     ];
+    flow_pyramid: [flow_halve, flow_bends, flow_noise, flow_enlarge];
+    flow_search: [flow_search, flow_densify];
+    flow_refine: [flow_there, flow_light, flow_equations, flow_relax];
+    flow_trust: [flow_consistency, flow_resemblance, flow_unexplained, flow_unexplained_finish];
     pool: [pool_f16, pool_backward_f16, pool_f32, pool_backward_f32];
     losses: [
         finish_sum, squared_norm_f32, squared_norm_f16, squared_error_f32, squared_error_f16,

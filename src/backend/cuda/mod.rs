@@ -14,6 +14,7 @@ mod device;
 mod error;
 mod exponents;
 mod filter;
+mod flow;
 mod kernels;
 mod layout;
 mod losses;

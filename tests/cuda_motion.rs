@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a card finds out about the motion of clips whose motion is known, and what that takes.
+
+#[path = "motion/facts.rs"]
+mod facts;
+#[path = "../examples/common/scenes.rs"]
+mod scenes;
+#[path = "cuda/softgpu.rs"]
+mod softgpu;
+#[path = "cuda/start.rs"]
+mod start;
+
+use gstneuralstyle::backend::cuda::Cuda;
+use gstneuralstyle::backend::{Backend, CancelToken, Error};
+use gstneuralstyle::motion::Stepped;
+
+use facts::{flat, gray, scene};
+use softgpu::SoftGpu;
+
+const SIZE: (usize, usize) = (96, 56);
+
+/// A card's tracker, or `None` where there is no card.
+fn stepped() -> Option<Stepped<Cuda>> {
+    start::cuda(CancelToken::new()).map(Stepped::new)
+}
+
+/// Runs `body` with what starts a tracker, where there is a card, alone.
+fn on_a_card(body: impl FnOnce(fn() -> Stepped<Cuda>)) {
+    let _alone = softgpu::alone();
+    if stepped().is_some() {
+        body(|| stepped().expect("cannot fail: there is a card"));
+    }
+}
+
+#[test]
+fn what_is_visible_is_followed_to_a_quarter_of_a_pixel() {
+    on_a_card(|start| {
+        let names = ["pan", "zoom", "rotation", "object", "light", "object-photo"];
+        facts::following(start, SIZE, &names[..5]);
+    });
+}
+
+#[test]
+fn a_still_scene_stands_still_and_noise_hardly_moves_it() {
+    on_a_card(|start| facts::standing_still(start, SIZE));
+}
+
+#[test]
+fn what_an_object_uncovers_is_marked_and_what_stays_is_not() {
+    on_a_card(|start| facts::uncovering(start, SIZE, &["object"], (0.5, 0.85)));
+}
+
+#[test]
+fn light_does_not_count_as_another_picture_but_a_cut_does() {
+    on_a_card(|start| facts::explaining(start, (64, 48)));
+}
+
+#[test]
+fn pictures_of_any_size_may_come_after_one_another() {
+    on_a_card(|start| facts::changing_size(start, &[(40, 24), (16, 16), (33, 21), (5, 3), (1, 1), (40, 24)]));
+}
+
+#[test]
+fn pictures_without_structure_do_not_move() {
+    on_a_card(|start| facts::seeing_nothing(start, &[(16, 16), (40, 24)]));
+}
+
+#[test]
+fn the_same_frames_give_the_same_numbers() {
+    on_a_card(|start| facts::repeating(start, (48, 32)));
+}
+
+/// After two frames of each kind what is to be done is written down: a frame is one replay, one copy to the card and four
+/// from it, and takes no memory.
+#[test]
+fn a_frame_is_one_replay_and_waits_for_its_result_alone() {
+    let Some(gpu) = SoftGpu::take() else { return };
+    let Some(mut tracker) = stepped() else { return };
+    let scene = scene("pan", (33, 25));
+    let frames: Vec<_> = (0..6).map(|index| gray(&scene, index)).collect();
+    for now in 1..4 {
+        tracker.track(&frames[now - 1], &frames[now]).unwrap();
+    }
+    gpu.faults("");
+    let waited = gpu.count("sync");
+    for now in 4..6 {
+        tracker.track(&frames[now - 1], &frames[now]).unwrap();
+    }
+    let counts = ["replay", "launch", "alloc", "copy"].map(|occasion| gpu.count(occasion));
+    assert_eq!(counts, [2, 0, 0, 2 * 5]);
+    assert!(gpu.count("sync") - waited <= 2 * 5, "{} waits", gpu.count("sync"));
+}
+
+#[test]
+fn what_is_planned_is_what_is_then_in_use() {
+    on_a_card(|start| {
+        let mut tracker = start();
+        let before = tracker.backend().bytes_in_use();
+        let mut taken = |size: (usize, usize)| {
+            let picture = flat(size.0, size.1, 9.0);
+            tracker.track(&picture, &picture).unwrap();
+            (
+                tracker.backend().bytes_in_use() - before,
+                Stepped::<Cuda>::planned_bytes(size),
+            )
+        };
+        for size in [(40, 30), (64, 48)] {
+            let (taken, planned) = taken(size);
+            // The state of a step, and the least that a piece of memory is.
+            assert!(taken >= planned && taken - planned < 256, "{taken} {planned}");
+        }
+    });
+}
+
+#[test]
+fn a_card_without_room_says_so_and_a_wish_to_stop_is_heard() {
+    let Some(gpu) = SoftGpu::take() else { return };
+    let picture = flat(48, 32, 9.0);
+    let cancel = CancelToken::new();
+    let Some(mut tracker) = start::cuda(cancel.clone()).map(Stepped::new) else {
+        return;
+    };
+    gpu.faults("alloc:5");
+    let answer = tracker.track(&picture, &picture).map(drop);
+    assert!(matches!(answer, Err(Error::OutOfMemory { .. })), "{answer:?}");
+    gpu.faults("");
+    tracker.track(&picture, &picture).unwrap();
+    cancel.cancel();
+    let answer = tracker.track(&picture, &picture).map(drop);
+    assert!(matches!(answer, Err(Error::Cancelled)), "{answer:?}");
+}
