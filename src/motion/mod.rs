@@ -6,6 +6,7 @@
 mod chain;
 mod cut;
 mod flow;
+mod follow;
 mod gray;
 mod pyramid;
 mod refine;
@@ -17,6 +18,7 @@ mod trust;
 pub use chain::Chain;
 pub use cut::CutDetector;
 pub use flow::{Flow, Motion};
+pub use follow::Follow;
 pub use gray::Gray;
 pub use stepped::Stepped;
 pub use tracker::Tracker;

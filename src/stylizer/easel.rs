@@ -13,6 +13,8 @@ use crate::gatys::{
 pub struct Easel<B: Backend> {
     painter: Painter<B>,
     sizes: WorkingSizes,
+    /// What finding the motion takes of the painter's memory, for frames painted at a width and height.
+    following_bytes: fn((usize, usize)) -> usize,
     detail: f64,
     /// Longer side at which frames are painted.
     working_size: usize,
@@ -31,6 +33,8 @@ pub struct Easel<B: Backend> {
 pub struct WorkingSizes {
     pub offline: usize,
     pub live: usize,
+    /// Live, motion is looked for in pictures that are no larger.
+    pub tracked: usize,
 }
 
 /// Sizes that are proposed are multiples of this.
@@ -45,13 +49,20 @@ fn rates(optimizer: OptimizerKind) -> (f64, f64) {
 }
 
 impl<B: Backend> Easel<B> {
-    pub fn new(ops: B, network: Network, recipe: Recipe, sizes: WorkingSizes) -> Result<Self, Error> {
+    pub fn new(
+        ops: B,
+        network: Network,
+        recipe: Recipe,
+        sizes: WorkingSizes,
+        following_bytes: fn((usize, usize)) -> usize,
+    ) -> Result<Self, Error> {
         Ok(Self {
             detail: recipe.detail,
             default_style_weight: network.defaults().style_weight,
             rates: rates(recipe.optimizer.kind),
             painter: Painter::new(ops, network, recipe)?,
             sizes,
+            following_bytes,
             working_size: sizes.offline,
             planned: None,
             planned_bytes: 0,
@@ -73,6 +84,11 @@ impl<B: Backend> Easel<B> {
     /// Longer side at which frames are painted.
     pub fn working_size(&self) -> usize {
         self.working_size
+    }
+
+    /// Longer side of the pictures in which motion is looked for, beside a stream that does not wait.
+    pub fn tracked_size(&self) -> usize {
+        self.working_size.min(self.sizes.tracked)
     }
 
     /// The share of a frame's own detail that its painting gets back.
@@ -101,7 +117,8 @@ impl<B: Backend> Easel<B> {
             self.planned = None;
             let working = super::working_size(size, self.working_size);
             if self.painter.size() != Some(working) {
-                self.planned_bytes = self.painter.planned_bytes(working, size);
+                self.planned_bytes =
+                    self.painter.planned_bytes(working, size) + (self.following_bytes)(working);
                 self.painter.plan(working, size)?;
                 self.measured = None;
             }
@@ -200,7 +217,7 @@ impl<B: Backend> Easel<B> {
         };
         let (width, height) = super::working_size(size, self.working_size);
         // The piece that was one too many, or all of it.
-        let needed = bytes.max(self.painter.peak_bytes((width, height), size));
+        let needed = bytes.max(self.peak_bytes((width, height), size));
         // Of no use any more, and in the way of whatever comes instead.
         self.painter.discard_plan();
         self.planned = None;
@@ -227,8 +244,13 @@ impl<B: Backend> Easel<B> {
         let mut sizes = (least..=most / ROUND).rev().map(|n| n * ROUND);
         sizes.find(|&longer| {
             let working = super::working_size(size, longer);
-            self.painter.peak_bytes(working, size) <= available
+            self.peak_bytes(working, size) <= available
         })
+    }
+
+    /// The most that painting at a width and height takes at a time, for frames of `size`.
+    fn peak_bytes(&self, working: (usize, usize), size: (usize, usize)) -> usize {
+        self.painter.peak_bytes(working, size) + (self.following_bytes)(working)
     }
 }
 

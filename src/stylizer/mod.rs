@@ -24,6 +24,7 @@ use crate::backend::{Backend, CancelToken, cpu::Cpu, reference::Reference};
 use crate::gatys::{
     Losses, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Recipe, Watch,
 };
+use crate::motion::{Follow, Stepped, Tracker};
 use easel::{Easel, WorkingSizes};
 use offline::Offline;
 use outbox::Outbox;
@@ -119,7 +120,7 @@ impl Stylizer {
         let painting = cancel.child();
         let (driver, fallback) = match options.backend {
             BackendChoice::Auto => match Cuda::new(options.cuda_device_id, painting.clone()) {
-                Ok(cuda) => match cuda_driver(options, cuda) {
+                Ok(cuda) => match cuda_driver(options, cuda, &cancel) {
                     Err(error) if error.is_the_machines() => {
                         (cpu_driver(options, &painting)?, Some(Fallback::of(&error)))
                     }
@@ -136,11 +137,11 @@ impl Stylizer {
             BackendChoice::Cpu => (cpu_driver(options, &painting)?, None),
             BackendChoice::Cuda => {
                 let cuda = Cuda::new(options.cuda_device_id, painting.clone()).map_err(no_cuda)?;
-                (cuda_driver(options, cuda)?, None)
+                (cuda_driver(options, cuda, &cancel)?, None)
             }
             BackendChoice::Reference => {
                 let reference = Reference::new(painting.clone());
-                (driver(options, reference, ON_THE_CPU)?, None)
+                (driver(options, reference, on_the_cpu(), ON_THE_CPU)?, None)
             }
         };
         let stylizer = Self {
@@ -307,6 +308,8 @@ const ON_THE_CPU: Defaults = Defaults {
     working_sizes: WorkingSizes {
         offline: 256,
         live: 192,
+        // What is shown must move thirty times a second or more, on one core that has other things to do.
+        tracked: 128,
     },
 };
 
@@ -314,19 +317,26 @@ const ON_A_CARD: Defaults = Defaults {
     network: NetworkChoice::Vgg16,
     working_sizes: WorkingSizes {
         offline: 512,
-        // What is shown moves along a flow that is found on the CPU.
         live: 256,
+        // The card finds the motion too.
+        tracked: usize::MAX,
     },
 };
 
 fn cpu_driver(options: &Options, cancel: &CancelToken) -> Result<Box<dyn Drive>, Error> {
     let cpu = Cpu::new(options.threads, cancel.clone())
         .map_err(|error| Error::BackendUnavailable(format!("backend=cpu: {error}")))?;
-    driver(options, cpu, ON_THE_CPU)
+    driver(options, cpu, on_the_cpu(), ON_THE_CPU)
 }
 
-fn cuda_driver(options: &Options, cuda: Cuda) -> Result<Box<dyn Drive>, Error> {
-    driver(options, cuda, ON_A_CARD)
+/// `cancel` stops everything, not only what is being painted.
+fn cuda_driver(options: &Options, cuda: Cuda, cancel: &CancelToken) -> Result<Box<dyn Drive>, Error> {
+    let beside = cuda.beside(cancel.clone())?;
+    let following = Following {
+        tracker: Box::new(Stepped::new(beside)),
+        bytes: Stepped::<Cuda>::planned_bytes,
+    };
+    driver(options, cuda, following, ON_A_CARD)
 }
 
 fn no_cuda(unavailable: Unavailable) -> Error {
@@ -335,10 +345,26 @@ fn no_cuda(unavailable: Unavailable) -> Error {
     ))
 }
 
+/// Who finds the motion of a stream, and what that takes of the memory of the machine that paints.
+struct Following {
+    tracker: Box<dyn Follow>,
+    /// For pictures of a width and height.
+    bytes: fn((usize, usize)) -> usize,
+}
+
+/// The CPU's memory for it is not the painter's.
+fn on_the_cpu() -> Following {
+    Following {
+        tracker: Box::new(Tracker::new()),
+        bytes: |_| 0,
+    }
+}
+
 /// Opens the network and drives `ops` with it.
 fn driver<B: Backend + 'static>(
     options: &Options,
     ops: B,
+    following: Following,
     defaults: Defaults,
 ) -> Result<Box<dyn Drive>, Error> {
     let choice = match options.network {
@@ -359,6 +385,7 @@ fn driver<B: Backend + 'static>(
         chosen => WorkingSizes {
             offline: chosen,
             live: chosen,
+            ..defaults.working_sizes
         },
     };
     let stats = Stats {
@@ -367,8 +394,9 @@ fn driver<B: Backend + 'static>(
         network: network.name().to_owned(),
         ..Stats::default()
     };
-    let easel = Easel::new(ops, network, recipe(options), working_sizes)?;
-    Ok(Box::new(Offline::new(easel, stats)))
+    let Following { tracker, bytes } = following;
+    let easel = Easel::new(ops, network, recipe(options), working_sizes, bytes)?;
+    Ok(Box::new(Offline::new(easel, tracker, stats)))
 }
 
 /// The margin of a coarse-to-fine start: what the zeros beyond the frame's edge visibly disturb.

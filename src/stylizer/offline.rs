@@ -11,14 +11,14 @@ use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
 use crate::backend::{Backend, CancelToken};
 use crate::gatys::{Carry, Watch};
-use crate::motion::{CutDetector, Gray, Tracker};
+use crate::motion::{CutDetector, Follow, Gray};
 
 /// The driver in which each keyframe waits for its steps, and the frames between two keyframes for the second.
 pub struct Offline<B: Backend> {
     easel: Easel<B>,
     style: Option<Arc<StylePicture>>,
     cuts: CutDetector,
-    tracker: Tracker,
+    tracker: Box<dyn Follow>,
     /// The frame before, at the size at which it was painted.
     before: Option<Gray>,
     /// What came since the last keyframe.
@@ -32,12 +32,12 @@ pub struct Offline<B: Backend> {
 }
 
 impl<B: Backend> Offline<B> {
-    pub fn new(easel: Easel<B>, stats: Stats) -> Self {
+    pub fn new(easel: Easel<B>, tracker: Box<dyn Follow>, stats: Stats) -> Self {
         Self {
             easel,
             style: None,
             cuts: CutDetector::default(),
-            tracker: Tracker::new(),
+            tracker,
             before: None,
             interval: Interval::default(),
             afresh: false,
@@ -96,7 +96,7 @@ impl<B: Backend + 'static> Drive for Offline<B> {
         cancel: CancelToken,
     ) -> Result<Box<dyn Drive>, Error> {
         self.easel.go_live()?;
-        let mut live = Live::new(self.easel, painting, cancel, self.stats)?;
+        let mut live = Live::new(self.easel, self.tracker, painting, cancel, self.stats)?;
         live.set_observer(self.observer);
         if let Some(style) = self.style {
             live.set_style(style);
@@ -122,6 +122,7 @@ impl<B: Backend> Offline<B> {
             self.let_go(outbox)?;
         }
         let is_new_style = self.easel.prepare(size, &style, controls.style_crop)?;
+        self.tracker.plan(self.easel.working())?;
         // A new style shows at once.
         let keyframe = restarted || is_new_style || self.interval.is_over(controls.keyframe_interval);
         let optimising = Instant::now();
@@ -130,7 +131,7 @@ impl<B: Backend> Offline<B> {
         let now = Gray::of(frame, width, height);
         match self.before.take() {
             Some(before) if !restarted => {
-                let motion = self.tracker.track(&before, &now);
+                let motion = self.tracker.track(&before, &now)?;
                 let carry = Carry {
                     flow: [&motion.backward.u, &motion.backward.v],
                     trust: &motion.resemblance,
@@ -230,6 +231,6 @@ impl<B: Backend> Offline<B> {
         let painter = self.easel.painter();
         self.stats.iterations = painter.iterations();
         self.stats.losses = painter.losses();
-        self.stats.bytes_in_use = painter.backend().bytes_in_use();
+        self.stats.bytes_in_use = painter.backend().bytes_in_use() + self.tracker.bytes_in_use();
     }
 }

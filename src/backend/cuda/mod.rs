@@ -30,6 +30,7 @@ mod vectors;
 use std::sync::Arc;
 
 use cudarc::driver::CudaStream;
+use cudarc::driver::result::stream::get_priority_range;
 
 use super::{
     AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Interpolation,
@@ -134,6 +135,24 @@ impl Cuda {
 
     fn on(device: Arc<Device>) -> Result<Self> {
         let stream = device.checked("stream", device.context.new_stream())?;
+        Self::with(device, stream)
+    }
+
+    /// The same card for small work that must not wait for what this one has been given: where there is work of both, that
+    /// of the other goes first.
+    ///
+    /// # Errors
+    /// The driver gives no more.
+    pub fn beside(&self, cancel: CancelToken) -> Result<Self> {
+        let device = self.device.clone();
+        device.bind()?;
+        let (_least, greatest) = device.checked("stream", get_priority_range())?;
+        let stream = device.checked("stream", device.context.new_stream_with_priority(greatest))?;
+        let beside = Self::with(device, stream)?;
+        Ok(Self { cancel, ..beside })
+    }
+
+    fn with(device: Arc<Device>, stream: Arc<CudaStream>) -> Result<Self> {
         let memory = Memory::new(device.clone(), stream.clone());
         Ok(Self {
             transfers: Transfers::new(&device, &memory)?,

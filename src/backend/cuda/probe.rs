@@ -13,7 +13,7 @@ use cudarc::driver::sys::{self, CUdevice_attribute, CUresult};
 use super::error::{Unavailable, words};
 
 /// The functions that this backend calls, by itself or through cudarc.
-const FUNCTIONS: [&str; 42] = [
+const FUNCTIONS: [&str; 44] = [
     "cuInit",
     "cuDriverGetVersion",
     "cuGetErrorName",
@@ -27,7 +27,9 @@ const FUNCTIONS: [&str; 42] = [
     "cuDevicePrimaryCtxRelease_v2",
     "cuCtxGetCurrent",
     "cuCtxSetCurrent",
+    "cuCtxGetStreamPriorityRange",
     "cuStreamCreate",
+    "cuStreamCreateWithPriority",
     "cuStreamDestroy_v2",
     "cuStreamWaitEvent",
     "cuStreamSynchronize",

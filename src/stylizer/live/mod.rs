@@ -16,7 +16,7 @@ use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
 use crate::backend::{Backend, CancelToken, cpu::Cpu};
 use crate::gatys::Watch;
-use crate::motion::{Chain, CutDetector, Gray, Motion, Tracker};
+use crate::motion::{Chain, CutDetector, Follow, Gray, Motion};
 use desk::{Found, Keyframe};
 use shown::Shown;
 use worker::Worker;
@@ -27,6 +27,7 @@ pub struct Live {
     shown: Shown,
     cancel: CancelToken,
     working_size: usize,
+    tracked_size: usize,
     detail: f64,
     style: Option<Arc<StylePicture>>,
     /// Width and height of the frames, at which they are painted and shown, and at which their motion is found.
@@ -34,7 +35,7 @@ pub struct Live {
     working: (usize, usize),
     tracked: (usize, usize),
     cuts: CutDetector,
-    tracker: Tracker,
+    tracker: Box<dyn Follow>,
     /// The frame before and the frame now, as the tracker sees them.
     before: Gray,
     now: Gray,
@@ -48,10 +49,6 @@ pub struct Live {
     stats: Stats,
 }
 
-/// Longer side of the pictures in which motion is looked for, in pixels, if they are painted at a larger size: what is
-/// shown must move thirty times a second or more, on one core that has other things to do.
-const TRACKED_SIZE: usize = 128;
-
 /// The motion from the newest frame back to an older one.
 struct Way {
     to: u64,
@@ -62,6 +59,7 @@ impl Live {
     /// `cancel` stops the frame that is being shown; `painting` is the token of the easel's backend, and of nobody else.
     pub fn new<B: Backend + 'static>(
         easel: Easel<B>,
+        tracker: Box<dyn Follow>,
         painting: CancelToken,
         cancel: CancelToken,
         stats: Stats,
@@ -69,6 +67,7 @@ impl Live {
         let ops = Cpu::aside(cancel.clone())?;
         Ok(Self {
             working_size: easel.working_size(),
+            tracked_size: easel.tracked_size(),
             detail: easel.detail(),
             worker: Worker::spawn(easel, painting)?,
             shown: Shown::new(ops),
@@ -78,7 +77,7 @@ impl Live {
             working: (0, 0),
             tracked: (0, 0),
             cuts: CutDetector::default(),
-            tracker: Tracker::new(),
+            tracker,
             before: Gray::default(),
             now: Gray::default(),
             afresh: true,
@@ -184,8 +183,9 @@ impl Live {
         }
         self.size = (0, 0);
         self.working = super::working_size(size, self.working_size);
-        self.tracked = super::working_size(size, self.working_size.min(TRACKED_SIZE));
+        self.tracked = super::working_size(size, self.tracked_size);
         self.shown.plan(self.working)?;
+        self.tracker.plan(self.tracked)?;
         (self.stats.working_width, self.stats.working_height) = self.working;
         self.size = size;
         Ok(true)
@@ -208,7 +208,7 @@ impl Live {
             backward,
             resemblance: trust,
             ..
-        } = self.tracker.track(&self.before, &self.now);
+        } = self.tracker.track(&self.before, &self.now)?;
         self.shown.advance(backward, trust)?;
         for way in [&mut self.begun, &mut self.waiting].into_iter().flatten() {
             way.motion.advance(backward, trust);
@@ -234,7 +234,8 @@ impl Live {
         self.stats.losses = progress.losses;
         self.stats.ms_per_step = progress.ms_per_step;
         self.stats.planned_bytes = progress.planned_bytes;
-        self.stats.bytes_in_use = progress.bytes_in_use + self.shown.bytes_in_use();
+        self.stats.bytes_in_use =
+            progress.bytes_in_use + self.shown.bytes_in_use() + self.tracker.bytes_in_use();
         Ok(Some(progress.steps))
     }
 
