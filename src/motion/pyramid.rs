@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use super::gray::Gray;
+use crate::backend::flow::REACH;
 
-/// Pixels around a level that repeat its border: how far something may be looked for beyond it.
-pub const MARGIN: usize = 16;
+/// Pixels around a level that repeat its border: how far something may be looked for beyond it, and one more to look
+/// between them.
+pub const MARGIN: usize = REACH + 1;
 /// No side of a level is smaller, unless the picture itself is.
 pub(super) const SMALLEST_SIDE: usize = 12;
 

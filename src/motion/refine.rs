@@ -12,17 +12,7 @@
 
 use super::flow::Flow;
 use super::pyramid::{Level, MARGIN};
-
-/// Weights of brightness, its derivatives and smoothness.
-const BRIGHTNESS: f32 = 5.0;
-const DERIVATIVES: f32 = 10.0;
-const SMOOTHNESS: f32 = 10.0;
-/// ε², in pixels².
-const ROUND: f32 = 1e-4;
-/// What is added to a squared gradient: differences in flat places are noise.
-const NOISE: f32 = 4.0;
-/// How far a sweep goes beyond what solves a pixel's own equations.
-const OVER_RELAXATION: f32 = 1.3;
+use crate::backend::flow::{BRIGHTNESS, DERIVATIVES, FLAT, MOST_GAIN, OVER_RELAXATION, ROUND, SMOOTHNESS};
 
 /// Planes of a level that the refinement needs. All have a border of one pixel, so that neighbours are always there.
 #[derive(Debug, Default)]
@@ -295,13 +285,11 @@ impl Light {
             variance(self.a, self.aa).max(1.0),
             variance(self.b, self.bb).max(1.0),
         );
-        let gain = (a / b).sqrt().clamp(1.0 / MOST_GAIN, MOST_GAIN);
+        let most = f64::from(MOST_GAIN);
+        let gain = (a / b).sqrt().clamp(1.0 / most, most);
         (gain as f32, ((self.a - gain * self.b) / self.count) as f32)
     }
 }
-
-/// Pictures whose contrasts differ by more are not matched fully: one of them shows next to nothing.
-const MOST_GAIN: f64 = 3.0;
 
 /// A row of a plane with the rows beside it and a pixel more at each end.
 #[derive(Clone, Copy)]
@@ -375,9 +363,9 @@ fn equations(dx: Rows, dy: Rows, change: Rows, [u, v]: [&[f32]; 2], out: Equatio
         let (ix, iy, it) = (dx.here[i + 1], dy.here[i + 1], change.here[i + 1]);
         let (ixx, ixy, iyy) = (dx.dx(i), dx.dy(i), dy.dy(i));
         let (ixt, iyt) = (change.dx(i), change.dy(i));
-        let brightness = 1.0 / (ix * ix + iy * iy + NOISE);
-        let across = 1.0 / (ixx * ixx + ixy * ixy + NOISE);
-        let upright = 1.0 / (ixy * ixy + iyy * iyy + NOISE);
+        let brightness = 1.0 / (ix * ix + iy * iy + FLAT);
+        let across = 1.0 / (ixx * ixx + ixy * ixy + FLAT);
+        let upright = 1.0 / (ixy * ixy + iyy * iyy + FLAT);
         let b = BRIGHTNESS * brightness / (it * it * brightness + ROUND).sqrt();
         let derivatives = DERIVATIVES / (ixt * ixt * across + iyt * iyt * upright + ROUND).sqrt();
         let (c, d) = (derivatives * across, derivatives * upright);

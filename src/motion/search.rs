@@ -5,21 +5,9 @@
 
 use super::flow::Flow;
 use super::pyramid::{Level, MARGIN};
+use crate::backend::flow::{SAME, SIDE, STEP, STEPS, STILL, WAY, WAY_PER_NOISE};
 
-/// Side of a patch in pixels.
-pub const SIDE: usize = 8;
-/// Pixels from patch to patch.
-const STEP: usize = 4;
 const PIXELS: f32 = (SIDE * SIDE) as f32;
-/// Most steps of a patch, and the length of a step in pixels after which it stands still.
-const STEPS: usize = 8;
-const STILL: f32 = 0.02;
-/// Candidates closer than this to one that was tried are the same, in pixels.
-const SAME: f32 = 0.25;
-/// What a pixel of way from the coarser size's flow costs, squared, beside the sum of squared differences: in variances
-/// of the pictures' noise, which flat patches would follow otherwise, and a little more.
-const WAY_PER_NOISE: f32 = 80.0;
-const WAY: f32 = 2.0;
 
 /// The votes of all patches of a level.
 #[derive(Debug, Default)]

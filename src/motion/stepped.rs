@@ -153,8 +153,10 @@ fn sizes((width, height): (usize, usize)) -> Vec<Shape> {
     }
 }
 
+/// Gain and lift both ways; the noise of both pictures; what is unexplained, and of how much.
 const LIGHT: Shape = Shape::vector(4);
 const NOISE: Shape = Shape::vector(2);
+const SUMS: Shape = Shape::vector(2);
 
 /// Of all tensors.
 fn shapes(size: (usize, usize)) -> Vec<Shape> {
@@ -170,7 +172,7 @@ fn shapes(size: (usize, usize)) -> Vec<Shape> {
         largest.with_channels(4),
         largest.with_channels(1),
         largest.with_channels(1),
-        NOISE,
+        SUMS,
     ]);
     levels.chain(found).chain(shared).collect()
 }
@@ -196,7 +198,7 @@ impl<B: FlowSteps> Plan<B> {
             last: ops.tensor(largest.with_channels(4))?,
             trust: ops.tensor(largest.with_channels(1))?,
             resemblance: ops.tensor(largest.with_channels(1))?,
-            sums: ops.tensor(NOISE)?,
+            sums: ops.tensor(SUMS)?,
         };
         let mut levels = Vec::with_capacity(sizes.len());
         for shape in sizes {

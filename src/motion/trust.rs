@@ -5,6 +5,7 @@
 
 use super::flow::Flow;
 use super::gray::Gray;
+use crate::backend::flow::{ALIKE, CELL, CELL_NOISE, EDGE, UNLIKE};
 
 /// For each pixel of `flow`, 0 if `back`, the flow the other way, does not lead back from where it leads, if that is
 /// out of the frame, or where `flow` changes sharply; 1 where both agree; between them on the way there.
@@ -48,13 +49,6 @@ pub fn consistency(flow: &Flow, back: &Flow, trust: &mut Vec<f32>) {
     }
 }
 
-/// Squared change of the flow from pixel to pixel that is still no edge of a motion, besides a share of its length.
-const EDGE: f32 = 0.002;
-
-/// Differences of brightness in steps of a byte, means of 3 × 3 pixels: up to the first two pictures look alike, from the
-/// second on they do not.
-const ALIKE: (f32, f32) = (4.0, 12.0);
-
 /// For each pixel of `now` its `trust`, or more where `flow` leads to a place inside of `before` that looks like it. The
 /// estimate is least certain at the edges of moving things, and there it matters least. `apart` is room.
 pub fn resemblance(
@@ -81,7 +75,6 @@ pub fn resemblance(
     }
     resemblance.clear();
     resemblance.extend_from_slice(trust);
-    let (alike, unlike) = ALIKE;
     let mut columns = vec![0.0; width];
     for (y, out) in resemblance.chunks_exact_mut(width).enumerate() {
         let rows = y.saturating_sub(1)..(y + 2).min(height);
@@ -95,7 +88,7 @@ pub fn resemblance(
         for (x, out) in out.iter_mut().enumerate() {
             let beside = &columns[x.saturating_sub(1)..(x + 2).min(width)];
             let mean = beside.iter().sum::<f32>() / (count * beside.len() as f32);
-            *out = out.max(((unlike - mean) / (unlike - alike)).clamp(0.0, 1.0));
+            *out = out.max(((UNLIKE - mean) / (UNLIKE - ALIKE)).clamp(0.0, 1.0));
         }
     }
 }
@@ -131,11 +124,6 @@ impl Place {
         (0..4).map(|i| self.weights[i] * plane[self.at[i]]).sum()
     }
 }
-
-/// Side of the cells in which pictures are compared, in pixels.
-const CELL: usize = 8;
-/// Variance of a cell that is noise, in steps of a byte, squared.
-const NOISE: f64 = 16.0;
 
 /// The share of the structure of `now` that `before` does not show where `flow` leads: over cells of 8 × 8 pixels the
 /// variance that the best brightness and contrast leave over, 0..1. `None` for a picture without structure.
@@ -186,7 +174,7 @@ impl Moments {
     /// The variance of the first picture beyond noise, and how much of it the second explains.
     fn explained(&self) -> (f64, f64) {
         let moment = |ab: f64, a: f64, b: f64| (ab - a * b / self.count) / self.count;
-        let variance = (moment(self.aa, self.a, self.a) - NOISE).max(0.0);
+        let variance = (moment(self.aa, self.a, self.a) - f64::from(CELL_NOISE)).max(0.0);
         let other = moment(self.bb, self.b, self.b).max(1e-3);
         let common = moment(self.ab, self.a, self.b).max(0.0);
         (variance, (common * common / other).min(variance))
