@@ -4,6 +4,7 @@
 //! nobody has met may compile the kernels wrongly, and a card may be broken.
 
 use super::Cuda;
+use crate::backend::flow::{Equations, FlowSteps, Search, halved, patches};
 use crate::backend::reference::Reference;
 use crate::backend::{AdamKnobs, Backend, CancelToken, FilterData, Pooling, Result, Scalar, Shape, Slot};
 
@@ -67,7 +68,7 @@ impl Numbers {
 }
 
 /// A step in small: two layers, one pooled, a Gram matrix, a content loss, the way back, Adam; and bytes in and out.
-fn answers<B: Backend>(ops: &mut B) -> Result<Answers> {
+fn answers<B: FlowSteps>(ops: &mut B) -> Result<Answers> {
     let mut numbers = Numbers(7);
     let shape = Shape::new(3, 12, 18);
     let mut answers = Answers::new();
@@ -126,7 +127,64 @@ fn answers<B: Backend>(ops: &mut B) -> Result<Answers> {
     let rgb: Vec<u8> = (0..shape.elements()).map(|i| (i * 7 % 256) as u8).collect();
     ops.import(&rgb, shape.width, shape.height, 0, &mut picture)?;
     answers.push(("a frame", values(ops, &picture)?));
+    motion(ops, &mut answers)?;
     Ok(answers)
+}
+
+/// Steps of optical flow between two pictures, the second of which shows the first moved and in another light.
+fn motion<B: FlowSteps>(ops: &mut B, answers: &mut Answers) -> Result<()> {
+    let shape = Shape::new(2, 17, 26);
+    let shown = |index: usize| {
+        let (second, at) = (index / shape.pixels(), index % shape.pixels());
+        let moved = if second == 1 { 0.75 } else { 0.0 };
+        let (x, y) = (
+            (at % shape.width) as f32 + moved,
+            (at / shape.width) as f32 - moved,
+        );
+        let waves = (0.7 * x + 0.2 * y).sin() + (0.9 * y - 0.3 * x).sin();
+        100.0 + (40.0 - 6.0 * moved) * waves
+    };
+    let values_of: Vec<f32> = (0..shape.elements()).map(shown).collect();
+    let [mut pictures, mut room] = [ops.tensor(shape)?, ops.tensor(shape)?];
+    ops.upload(&values_of, &mut pictures)?;
+    let mut half = ops.tensor(halved(shape))?;
+    ops.halve(&pictures, &mut half)?;
+    answers.push(("a picture halved", values(ops, &half)?));
+    let mut noise = ops.tensor(Shape::vector(2))?;
+    ops.noise(&pictures, &mut room, &mut noise)?;
+    answers.push(("the noise of a picture", values(ops, &noise)?));
+    let (mut coarse, mut flow) = (
+        ops.tensor(halved(shape).with_channels(4))?,
+        ops.tensor(shape.with_channels(4))?,
+    );
+    ops.fill(0.25, &mut coarse)?;
+    ops.enlarge_flow(&coarse, &mut flow)?;
+    let Some(found) = patches(shape) else {
+        return Ok(());
+    };
+    let (mut patches, mut means) = (ops.tensor(found)?, ops.tensor(found.with_channels(2))?);
+    let search = Search {
+        pictures: &pictures,
+        noise: &noise,
+        noise_share: 1.0,
+        flow: &flow,
+        guess: None,
+        around: None,
+    };
+    ops.search(search, &mut patches, &mut means)?;
+    ops.densify(&pictures, &patches, &means, &mut flow)?;
+    answers.push(("the motion of patches", values(ops, &flow)?));
+    let mut equations = Equations::new(|| ops.tensor(shape))?;
+    let mut light = ops.tensor(Shape::vector(4))?;
+    ops.linearise(&pictures, &flow, &mut room, &mut light, &mut equations)?;
+    ops.relax(&equations, &mut flow)?;
+    answers.push(("motion", values(ops, &flow)?));
+    let mut trust = ops.tensor(shape.with_channels(1))?;
+    ops.consistency(&flow, &mut trust)?;
+    let mut resemblance = ops.tensor(shape.with_channels(1))?;
+    ops.resemblance(&pictures, &flow, &trust, &mut resemblance)?;
+    answers.push(("what can be trusted of a motion", values(ops, &resemblance)?));
+    Ok(())
 }
 
 fn values<B: Backend>(ops: &mut B, tensor: &B::Tensor) -> Result<Vec<f32>> {
