@@ -317,8 +317,8 @@ const ON_A_CARD: Defaults = Defaults {
     network: NetworkChoice::Vgg16,
     working_sizes: WorkingSizes {
         offline: 512,
-        live: 256,
-        // The card finds the motion too.
+        // What is shown is moved and laid onto the frame on the CPU; its motion is found on the card.
+        live: 320,
         tracked: usize::MAX,
     },
 };
