@@ -61,17 +61,22 @@ struct Arguments {
     #[arg(long, default_value = "10", value_parser = count(1..=3600))]
     seconds: usize,
 
+    /// How often the scene is cut, and how often the style is changed
+    #[arg(long, default_value = "5", value_parser = count(0..=1000))]
+    changes: usize,
+
+    /// The style picture that takes turns with the other one
+    #[arg(long, default_value = "media/night_cafe.jpg")]
+    other_style: PathBuf,
+
     /// More properties of the element, as in a launch line
     #[arg(long, default_value = "")]
     more: String,
 }
 
 const WARM_UP: Duration = Duration::from_secs(2);
-/// How often the scene is cut, and the style changed, and how long what follows is looked at.
-const CHANGES: usize = 5;
+/// How long what follows a cut, or a new style, is looked at.
 const LOOK: Duration = Duration::from_secs(3);
-/// The style that takes turns with the one that was asked for.
-const OTHER_STYLE: &str = "media/night_cafe.jpg";
 /// A mean difference between two frames, in steps of a byte, that is no ordinary painting on.
 const ANOTHER: f64 = 3.0;
 
@@ -159,16 +164,16 @@ fn measure(arguments: &Arguments, network: &str, frames: &[gst::Buffer]) -> Resu
     let (mut cuts, mut styles) = (Vec::new(), Vec::new());
     // The two ends of the clip stand for two scenes: one as it is, one upside down.
     let scenes = [frames[0].clone(), upside_down(&frames[frames.len() - 1])?];
-    for number in 0..CHANGES {
+    for number in 0..arguments.changes {
         cuts.push(player.look(&scenes[number % 2])?);
     }
-    for number in 0..CHANGES {
+    for number in 0..arguments.changes {
         let style = match number % 2 {
-            0 => OTHER_STYLE.into(),
-            _ => arguments.style.clone(),
+            0 => &arguments.other_style,
+            _ => &arguments.style,
         };
         player.painter.set_property("style", style.to_str());
-        styles.push(player.look(&scenes[(CHANGES + 1) % 2])?);
+        styles.push(player.look(&scenes[(arguments.changes + 1) % 2])?);
     }
     player.pipeline.set_state(gst::State::Null)?;
 
@@ -200,9 +205,10 @@ fn measure(arguments: &Arguments, network: &str, frames: &[gst::Buffer]) -> Resu
 fn median_ms(mut times: Vec<Option<Duration>>) -> String {
     // What never came took the longest.
     times.sort_by_key(|time| time.unwrap_or(Duration::MAX));
-    match times[times.len() / 2] {
-        Some(time) => format!("{:.0}", time.as_secs_f64() * 1e3),
-        None => format!("over {}", LOOK.as_millis()),
+    match times.get(times.len() / 2) {
+        Some(Some(time)) => format!("{:.0}", time.as_secs_f64() * 1e3),
+        Some(None) => format!("over {}", LOOK.as_millis()),
+        None => "not measured".into(),
     }
 }
 

@@ -355,13 +355,14 @@ fn a_live_stream_can_be_measured() {
             "--seconds",
             "1",
         ])
+        .args(["--changes", "1", "--other-style", "content.png"])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", words(&output));
     let said = String::from_utf8_lossy(&output.stdout);
     let row = said.lines().find(|line| line.starts_with("| tiny |"));
     // What it measured is the machine's affair; that it is a row of the table is not.
-    assert_eq!(row.map(|row| row.matches('|').count()), Some(10), "{said}");
+    assert_eq!(row.map(|row| row.matches('|').count()), Some(13), "{said}");
 }
 
 #[test]
