@@ -14,7 +14,7 @@ use crate::backend::{self, Backend, ColourStatistics, Mix, Pooling, Shape, Slot}
 
 /// How far the frame's detail is followed at `detail` = 1. At half of it an edge becomes as much steeper as the picture
 /// around follows the frame: no more contrast than was painted.
-pub const GUIDANCE: f64 = 2.0;
+const GUIDANCE: f64 = 2.0;
 
 /// Paints frames of one size in one style, one after the other.
 pub struct Painter<B: Backend> {
@@ -305,7 +305,12 @@ impl<B: Backend> Painter<B> {
         let (Some(canvas), Some(continuation)) = (canvases.first(), continuation.as_ref()) else {
             return Ok(());
         };
-        let mix = mix(recipe, canvas.size(), frame, strength);
+        let mix = mix(
+            strength,
+            recipe.detail,
+            canvas.size(),
+            (frame.width, frame.height),
+        );
         ops.export(
             continuation.shown(),
             &canvas.content,
@@ -337,7 +342,12 @@ impl<B: Backend> Painter<B> {
             return Ok(());
         };
         let ops = &mut self.ops;
-        let mix = mix(&self.recipe, canvas.size(), frame, strength);
+        let mix = mix(
+            strength,
+            self.recipe.detail,
+            canvas.size(),
+            (frame.width, frame.height),
+        );
         let after = continuation.shown();
         let between = match &mut self.between {
             Some(between) => between,
@@ -517,13 +527,10 @@ impl<B: Backend> Painter<B> {
     }
 }
 
-/// How a picture painted at `size` is laid onto a frame.
-fn mix(recipe: &Recipe, size: (usize, usize), frame: Rgb, strength: f64) -> Mix {
-    let detail = if size == (frame.width, frame.height) {
-        0.0
-    } else {
-        GUIDANCE * recipe.detail
-    };
+/// How a picture painted at `size` is laid onto a frame of the size `frame`, widths and heights: by `strength`; where the
+/// frame is larger, its detail is followed as far as the recipe's `detail` says.
+pub fn mix(strength: f64, detail: f64, size: (usize, usize), frame: (usize, usize)) -> Mix {
+    let detail = if size == frame { 0.0 } else { GUIDANCE * detail };
     Mix {
         strength: strength as f32,
         detail: detail as f32,

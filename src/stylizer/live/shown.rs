@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use crate::backend::cpu::{Cpu, Tensor};
-use crate::backend::{Backend, ColourStatistics, Interpolation, Mix, Shape};
-use crate::gatys::{GUIDANCE, follow, matching};
+use crate::backend::{Backend, ColourStatistics, Interpolation, Shape};
+use crate::gatys::{follow, matching, mix};
 use crate::motion::{Chain, Flow, Gray};
 use crate::stylizer::{Error, Frame, StylePicture};
 
@@ -203,15 +203,7 @@ impl Shown {
             return Ok(());
         };
         let (width, height) = (frame.width(), frame.height());
-        let detail = if size == (width, height) {
-            0.0
-        } else {
-            GUIDANCE * detail
-        };
-        let mix = Mix {
-            strength: strength as f32,
-            detail: detail as f32,
-        };
+        let mix = mix(strength, detail, size, (width, height));
         let Planes { picture, content, .. } = on;
         ops.export(
             picture,
