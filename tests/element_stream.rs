@@ -156,11 +156,10 @@ fn every_frame_of_a_film_comes_out_once_and_in_order() {
         pictures.red().display()
     );
     let samples = render(&line);
-    let times: Vec<_> = samples
-        .iter()
-        .map(|sample| sample.buffer().unwrap().pts().unwrap())
-        .collect();
-    assert_eq!(times, (0..12).map(|number| FRAME * number).collect::<Vec<_>>());
+    assert_eq!(
+        shown_at(&samples),
+        (0..12).map(|number| FRAME * number).collect::<Vec<_>>()
+    );
     let info = info(VideoFormat::Rgb, 32, 24);
     for sample in samples {
         let mean = mean_colour(sample.buffer().unwrap(), &info);

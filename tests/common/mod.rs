@@ -192,6 +192,14 @@ pub fn render(line: &str) -> Vec<gst::Sample> {
     try_render(line).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// When each of these is shown.
+pub fn shown_at(samples: &[gst::Sample]) -> Vec<gst::ClockTime> {
+    samples
+        .iter()
+        .map(|sample| sample.buffer().unwrap().pts().unwrap())
+        .collect()
+}
+
 /// The same, or what the user would have been told.
 pub fn try_render(line: &str) -> Result<Vec<gst::Sample>, String> {
     init();
