@@ -44,13 +44,15 @@ struct Tile {
     static constexpr int SHARED = NEEDED > PIXELS * RESULT_BYTES ? NEEDED : PIXELS * RESULT_BYTES;
     // Registers are given out so that this many blocks share a multiprocessor. Those of Turing have shared memory for
     // one large block only.
-    static constexpr int BLOCKS = ASYNC ? (THREADS == 256 ? 2 : 3) : 256 / THREADS;
+    static constexpr int BLOCKS = RESULTS == 128 || !ASYNC ? 256 / THREADS : 3;
 
     using Sums = float[M][N][4];
 };
 
-using Large = Tile<8, 16, 128, 2, 4>;
-using Medium = Tile<8, 16, 64, 4, 2>;
+// A warp of 64 × 64 loads a fragment for each four products and leaves shared memory half of its time; one of 64 × 32
+// needs three for eight. Turing's multiprocessors hold one of these blocks, and want eight warps to choose from.
+using Large = Tile<8, 16, 128, 2, ASYNC ? 2 : 4>;
+using Medium = Tile<8, 16, 64, ASYNC ? 2 : 4, 2>;
 using Narrow = Tile<8, 16, 32, 4, 1>;
 using Small = Tile<8, 8, 64, 2, 2>;
 // To a picture: up to 8 channels.
@@ -67,6 +69,10 @@ INLINE u32 thread() {
 INLINE int renewed(int value) {
     asm volatile("" : "+r"(value));
     return value;
+}
+
+INLINE int chunks_of(int lanes) {
+    return (lanes + CHUNK - 1) / CHUNK;
 }
 
 // Where a tile lies.
@@ -154,7 +160,7 @@ struct Activations {
 
   private:
     INLINE bool exists(int i, int chunk) const {
-        return offsets[i] >= 0 && chunk * CHUNK + static_cast<int>(threadIdx.x % 4) * 8 < lanes;
+        return renewed(offsets[i]) >= 0 && chunk * CHUNK + static_cast<int>(thread() % 4) * 8 < renewed(lanes);
     }
 };
 
@@ -166,13 +172,14 @@ struct MaskedGradient {
 
     const half *gradient;
     const u8 *mask;
-    int lanes, width, windows_across, pooled;
+    // Vectors of eight channels.
+    int vectors, width, windows_across, pooled;
     // Row and column of this thread's vectors, 16 bits each, or −1 where nothing comes from; found once.
     int places[T::HALO_VECTORS];
 
-    INLINE MaskedGradient(const half *gradient_, const u8 *mask_, int lanes_, int height, int width_, int pooled_,
+    INLINE MaskedGradient(const half *gradient_, const u8 *mask_, int lanes, int height, int width_, int pooled_,
                           const Corner<T> &corner)
-        : gradient(gradient_), mask(mask_), lanes(lanes_), width(width_), windows_across(max(width_ >> pooled_, 1)),
+        : gradient(gradient_), mask(mask_), vectors(lanes / 8), width(width_), windows_across(max(width_ >> pooled_, 1)),
           pooled(pooled_) {
         const int windows_down = max(height >> pooled, 1);
 #pragma unroll
@@ -189,11 +196,11 @@ struct MaskedGradient {
     INLINE Staged load(int i, int chunk) const {
         const int byte = chunk * (CHUNK / 8) + static_cast<int>(thread() % 4);
         const int place = renewed(places[i]);
-        const bool found = place >= 0 && byte * 8 < lanes;
+        const bool found = place >= 0 && byte < vectors;
         const int row = place >> 16, column = place & 0xffff;
-        const int at = ((row >> pooled) * windows_across + (column >> pooled)) * (lanes / 8) + byte;
+        const int at = ((row >> pooled) * windows_across + (column >> pooled)) * vectors + byte;
         return {reinterpret_cast<const uint4 *>(gradient)[found ? at : 0],
-                found ? mask[(row * width + column) * (lanes / 8) + byte] : 0u};
+                found ? mask[(row * width + column) * vectors + byte] : 0u};
     }
 
     static INLINE uint4 filtered(const Staged &staged) {

@@ -21,8 +21,7 @@ INLINE void conv_backward(const half *gradient, const u8 *mask, const half *pack
     const Corner<T> corner(width);
     const MaskedGradient<T> input(gradient, mask, gradient_lanes, height, width, pooled, corner);
     typename T::Sums sums;
-    convolve<T>(sums, input, pack, from_lanes, corner.result, 0, (gradient_lanes + CHUNK - 1) / CHUNK,
-                shared_address(shared));
+    convolve<T>(sums, input, pack, from_lanes, corner.result, 0, chunks_of(gradient_lanes), shared_address(shared));
 
     // What does not fit becomes ±∞ here, and is found below.
     each_pair<T>([&](int m, int n, int pixel, int result, int i) {
@@ -69,17 +68,31 @@ KERNEL __launch_bounds__(Small::THREADS, Small::BLOCKS)
 }
 
 // The chunks blockIdx.z · chunks_per_split … of the sum alone → partials[splits, H, W, from_lanes].
+template <class T>
+INLINE void conv_backward_split(const half *gradient, const u8 *mask, const half *pack, float *partials, int height,
+                                int width, int gradient_lanes, int from_lanes, int pooled, int chunks_per_split) {
+    __shared__ __align__(128) u8 shared[T::NEEDED];
+    const Corner<T> corner(width);
+    const int first = blockIdx.z * chunks_per_split;
+    const MaskedGradient<T> input(gradient, mask, gradient_lanes, height, width, pooled, corner);
+    typename T::Sums sums;
+    convolve<T>(sums, input, pack, from_lanes, corner.result, first,
+                min(first + chunks_per_split, chunks_of(gradient_lanes)), shared_address(shared));
+    store_partials<T>(sums, corner, partials, height, width, from_lanes);
+}
+
+KERNEL __launch_bounds__(Medium::THREADS, Medium::BLOCKS)
+    conv_backward_medium_split(const half *gradient, const u8 *mask, const half *pack, float *partials, int height,
+                               int width, int gradient_lanes, int from_lanes, int pooled, int chunks_per_split) {
+    conv_backward_split<Medium>(gradient, mask, pack, partials, height, width, gradient_lanes, from_lanes, pooled,
+                               chunks_per_split);
+}
+
 KERNEL __launch_bounds__(Small::THREADS, Small::BLOCKS)
     conv_backward_small_split(const half *gradient, const u8 *mask, const half *pack, float *partials, int height,
                               int width, int gradient_lanes, int from_lanes, int pooled, int chunks_per_split) {
-    __shared__ __align__(128) u8 shared[Small::SHARED];
-    const Corner<Small> corner(width);
-    const MaskedGradient<Small> input(gradient, mask, gradient_lanes, height, width, pooled, corner);
-    const int first = blockIdx.z * chunks_per_split;
-    const int last = min(first + chunks_per_split, (gradient_lanes + CHUNK - 1) / CHUNK);
-    Small::Sums sums;
-    convolve<Small>(sums, input, pack, from_lanes, corner.result, first, last, shared_address(shared));
-    store_partials<Small>(sums, corner, partials, height, width, from_lanes);
+    conv_backward_split<Small>(gradient, mask, pack, partials, height, width, gradient_lanes, from_lanes, pooled,
+                               chunks_per_split);
 }
 
 // The parts added up in order, times `factor`. An item is eight channels of a pixel.

@@ -14,20 +14,13 @@
 #include "rectify.cuh"
 
 template <class T>
-INLINE void multiply(typename T::Sums &sums, const Corner<T> &corner, const half *from, const half *pack, int height,
-                     int width, int from_lanes, int to_lanes, int first, int last, u32 shared) {
-    const Activations<T> input(from, from_lanes, height, width, corner);
-    convolve<T>(sums, input, pack, to_lanes, corner.result, first, last, shared);
-}
-
-template <class T>
 INLINE void conv_forward(const half *from, const half *pack, const float *bias, half *to, u8 *mask, int height, int width,
                          int from_lanes, int to_lanes, int kind) {
     __shared__ __align__(128) u8 shared[T::SHARED];
     const Corner<T> corner(width);
+    const Activations<T> input(from, from_lanes, height, width, corner);
     typename T::Sums sums;
-    multiply<T>(sums, corner, from, pack, height, width, from_lanes, to_lanes, 0, (from_lanes + CHUNK - 1) / CHUNK,
-                shared_address(shared));
+    convolve<T>(sums, input, pack, to_lanes, corner.result, 0, chunks_of(from_lanes), shared_address(shared));
 
     rectify_and_store<T>({to, mask, height, width, to_lanes}, corner, sums, bias, shared, kind);
 }
@@ -57,16 +50,29 @@ KERNEL __launch_bounds__(Small::THREADS, Small::BLOCKS)
 }
 
 // The chunks blockIdx.z · chunks_per_split … of the sum alone → partials[splits, H, W, to_lanes].
+template <class T>
+INLINE void conv_forward_split(const half *from, const half *pack, float *partials, int height, int width, int from_lanes,
+                               int to_lanes, int chunks_per_split) {
+    __shared__ __align__(128) u8 shared[T::NEEDED];
+    const Corner<T> corner(width);
+    const int first = blockIdx.z * chunks_per_split;
+    const Activations<T> input(from, from_lanes, height, width, corner);
+    typename T::Sums sums;
+    convolve<T>(sums, input, pack, to_lanes, corner.result, first,
+                min(first + chunks_per_split, chunks_of(from_lanes)), shared_address(shared));
+    store_partials<T>(sums, corner, partials, height, width, to_lanes);
+}
+
+KERNEL __launch_bounds__(Medium::THREADS, Medium::BLOCKS)
+    conv_forward_medium_split(const half *from, const half *pack, float *partials, int height, int width, int from_lanes,
+                              int to_lanes, int chunks_per_split) {
+    conv_forward_split<Medium>(from, pack, partials, height, width, from_lanes, to_lanes, chunks_per_split);
+}
+
 KERNEL __launch_bounds__(Small::THREADS, Small::BLOCKS)
     conv_forward_small_split(const half *from, const half *pack, float *partials, int height, int width, int from_lanes,
                              int to_lanes, int chunks_per_split) {
-    __shared__ __align__(128) u8 shared[Small::SHARED];
-    const Corner<Small> corner(width);
-    const int first = blockIdx.z * chunks_per_split;
-    const int last = min(first + chunks_per_split, (from_lanes + CHUNK - 1) / CHUNK);
-    Small::Sums sums;
-    multiply<Small>(sums, corner, from, pack, height, width, from_lanes, to_lanes, first, last, shared_address(shared));
-    store_partials<Small>(sums, corner, partials, height, width, to_lanes);
+    conv_forward_split<Small>(from, pack, partials, height, width, from_lanes, to_lanes, chunks_per_split);
 }
 
 // The parts added up in order, then as above. An item is eight channels of a pixel, or of a window.

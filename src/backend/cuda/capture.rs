@@ -247,5 +247,5 @@ fn look_after_the_scale(ops: &Cuda, greatest: f32) -> Result<()> {
         counts,
     } = ops.scale;
     let arguments = arguments![scale, overflow, counts, LOWEST.min(greatest), greatest];
-    ops.launch(|k| &k.loss_scale_update, Grid::new((1, 1, 1), 1), arguments)
+    ops.launch(|k| &k.loss_scale_update, Grid::ONE, arguments)
 }

@@ -10,8 +10,7 @@ use crate::backend::{Result, Shape};
 
 /// For passes over `items` in each of the two directions.
 fn both_ways(items: usize) -> Grid {
-    let Grid { blocks, threads } = Grid::over(items);
-    Grid::new((blocks.0, 2, 1), threads)
+    Grid(Grid::over(items).0, 2, 1)
 }
 
 /// Patches that a block looks for: each has as many lanes as columns.
@@ -59,7 +58,7 @@ impl FlowSteps for Cuda {
         let arguments = arguments![pictures.pointer(), space, shape.height, shape.width];
         self.launch(|k| &k.flow_bends, Grid::over(2 * count), arguments)?;
         let arguments = arguments![space, count, noise.pointer()];
-        self.launch(|k| &k.flow_noise, Grid::new((2, 1, 1), 256), arguments)?;
+        self.launch(|k| &k.flow_noise, Grid(2, 1, 1), arguments)?;
         self.set_exponent(room, 0);
         self.set_exponent(noise, 0);
         Ok(())
@@ -106,7 +105,7 @@ impl FlowSteps for Cuda {
             means.pointer(),
         ];
         let blocks = shape.pixels().div_ceil(PATCHES_PER_BLOCK);
-        self.launch(|k| &k.flow_search, Grid::new((blocks, 2, 1), 256), arguments)?;
+        self.launch(|k| &k.flow_search, Grid(blocks, 2, 1), arguments)?;
         self.set_exponent(found, 0);
         self.set_exponent(means, 0);
         Ok(())
@@ -157,7 +156,7 @@ impl FlowSteps for Cuda {
             self.set_exponent(plane, 0);
         }
         let grid = both_ways(height * width);
-        let blocks = grid.blocks.0;
+        let blocks = grid.0;
         let partials = self.scratch.partials();
         assert!(2 * MOST_BLOCKS * LIGHT_SUMS * size_of::<f64>() <= partials.bytes());
         let partials = partials.pointer();
@@ -165,7 +164,7 @@ impl FlowSteps for Cuda {
         let arguments = arguments![seen, from, warped, height, width, partials];
         self.launch(|k| &k.flow_there, grid, arguments)?;
         let arguments = arguments![partials, blocks, height * width, light.pointer()];
-        self.launch(|k| &k.flow_light, Grid::new((2, 1, 1), 256), arguments)?;
+        self.launch(|k| &k.flow_light, Grid(2, 1, 1), arguments)?;
         let arguments = arguments![
             seen,
             from,
@@ -254,8 +253,8 @@ impl FlowSteps for Cuda {
         let partials = self.scratch.partials().pointer();
         let arguments = arguments![pictures.pointer(), flow.pointer(), height, width, partials];
         self.launch(|k| &k.flow_unexplained, grid, arguments)?;
-        let arguments = arguments![partials, grid.blocks.0, sums.pointer()];
-        let one = Grid::new((1, 1, 1), 256);
+        let arguments = arguments![partials, grid.0, sums.pointer()];
+        let one = Grid::ONE;
         self.launch(|k| &k.flow_unexplained_finish, one, arguments)?;
         self.set_exponent(sums, 0);
         Ok(())

@@ -10,11 +10,12 @@ use cudarc::nvrtc::Ptx;
 use super::memory::Pointer;
 use crate::backend::Error;
 
-/// A kernel and the kinds of its parameters.
+/// A kernel, the kinds of its parameters, and the threads of its blocks, which differ between architectures.
 pub struct Kernel {
     name: &'static str,
     function: CudaFunction,
     parameters: Vec<Kind>,
+    threads: u32,
 }
 
 /// What a kernel is given.
@@ -69,21 +70,16 @@ macro_rules! arguments {
 }
 pub(super) use arguments;
 
-/// Blocks of a launch, and threads of each.
+/// Blocks of a launch in x, y and z. How many threads each has the kernel knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grid {
-    pub blocks: (usize, usize, usize),
-    pub threads: usize,
-}
+pub struct Grid(pub usize, pub usize, pub usize);
 
 impl Grid {
+    pub const ONE: Self = Self(1, 1, 1);
+
     /// For passes over `items`, of which each thread takes one after the other.
     pub fn over(items: usize) -> Self {
-        Self::new((items.div_ceil(256).clamp(1, MOST_BLOCKS), 1, 1), 256)
-    }
-
-    pub fn new(blocks: (usize, usize, usize), threads: usize) -> Self {
-        Self { blocks, threads }
+        Self(items.div_ceil(256).clamp(1, MOST_BLOCKS), 1, 1)
     }
 }
 
@@ -134,10 +130,10 @@ impl Kernel {
                 Argument::Float(number) => launch.arg(number),
             };
         }
-        let (x, y, z) = grid.blocks;
+        let Grid(x, y, z) = grid;
         let config = LaunchConfig {
             grid_dim: (x as u32, y as u32, z as u32),
-            block_dim: (grid.threads as u32, 1, 1),
+            block_dim: (self.threads, 1, 1),
             shared_mem_bytes: 0,
         };
         // SAFETY: the kinds of the arguments have been compared; the rest is the caller's promise.
@@ -177,6 +173,7 @@ impl Module {
             name,
             function,
             parameters: parameters(self.text, name),
+            threads: threads(self.text, name),
         })
     }
 }
@@ -197,6 +194,18 @@ fn parameters(text: &str, name: &str) -> Vec<Kind> {
             _ => None,
         })
         .collect()
+}
+
+/// The threads for which the entry `name` of a PTX text was compiled: each kernel says them by `__launch_bounds__`.
+fn threads(text: &str, name: &str) -> u32 {
+    let entry = format!(".entry {name}(");
+    let (_, rest) = text.split_once(entry.as_str()).unwrap_or_default();
+    let (head, _) = rest.split_once('{').unwrap_or_default();
+    let (_, most) = head.split_once(".maxntid ").unwrap_or_default();
+    most.split(',')
+        .next()
+        .and_then(|threads| threads.trim().parse().ok())
+        .expect("cannot fail: every kernel that is shipped names its threads")
 }
 
 /// Names the kernels of each file of `kernels/`.
@@ -232,12 +241,12 @@ macro_rules! kernels {
 
 kernels! {
     conv_forward: [
-        conv_forward_large, conv_forward_medium, conv_forward_narrow, conv_forward_small, conv_forward_small_split,
-        conv_forward_finish,
+        conv_forward_large, conv_forward_medium, conv_forward_narrow, conv_forward_small, conv_forward_medium_split,
+        conv_forward_small_split, conv_forward_finish,
     ];
     conv_backward: [
         conv_backward_large, conv_backward_medium, conv_backward_narrow, conv_backward_small,
-        conv_backward_small_split, conv_backward_finish,
+        conv_backward_medium_split, conv_backward_small_split, conv_backward_finish,
     ];
     conv_picture: [conv_forward_picture, conv_backward_picture];
     layout: [block_f16, unblock_f32, fill_f32, fill_f16];
@@ -273,9 +282,16 @@ mod tests {
     }
 
     #[test]
+    fn threads_are_read_from_the_text() {
+        let text = ".visible .entry other(\n)\n.maxntid 64, 1, 1\n{ ret; }\n.visible .entry blur(\n\t.param .f32 \
+                    blur_param_0\n)\n.maxntid 128, 1, 1\n.minnctapersm 3\n{ ret; }";
+        assert_eq!((threads(text, "other"), threads(text, "blur")), (64, 128));
+    }
+
+    #[test]
     fn a_pass_has_a_block_for_256_items_and_at_most_1024() {
-        assert_eq!(Grid::over(0).blocks.0, 1);
-        assert_eq!(Grid::over(257).blocks.0, 2);
-        assert_eq!(Grid::over(10_000_000).blocks.0, 1024);
+        assert_eq!(Grid::over(0).0, 1);
+        assert_eq!(Grid::over(257).0, 2);
+        assert_eq!(Grid::over(10_000_000).0, 1024);
     }
 }

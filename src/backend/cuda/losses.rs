@@ -26,8 +26,8 @@ fn summed(
     assert!(!sum.of.layout.blocked && sum.at < sum.of.layout.shape.elements());
     ops.launch(kernel, grid, arguments)?;
     let partials = ops.scratch.partials().pointer();
-    let arguments = arguments![partials, grid.blocks.0, factor, sum.of.pointer(), sum.at];
-    ops.launch(|k| &k.finish_sum, Grid::new((1, 1, 1), 256), arguments)
+    let arguments = arguments![partials, grid.0, factor, sum.of.pointer(), sum.at];
+    ops.launch(|k| &k.finish_sum, Grid::ONE, arguments)
 }
 
 /// The address of a coefficient and its place.
@@ -173,7 +173,7 @@ pub fn gram(ops: &mut Cuda, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result
         network::block(ops, a, narrow, 0, Pointer::NULL, Pointer::NULL)?;
         narrow
     };
-    let plan = GramPlan::new(pixels, lanes, ops.multiprocessors());
+    let plan = GramPlan::new(pixels, lanes, ops.multiprocessors().count);
     let products = ops.scratch.products(plan.partials())?;
     let GramPlan {
         tiles,
@@ -181,14 +181,10 @@ pub fn gram(ops: &mut Cuda, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result
         splits,
     } = plan;
     let arguments = arguments![values, pixels, lanes, per_split, products];
-    ops.launch(
-        |k| &k.gram_partials,
-        Grid::new((tiles, splits, 1), 128),
-        arguments,
-    )?;
+    ops.launch(|k| &k.gram_partials, Grid(tiles, splits, 1), arguments)?;
     let factor = scale * power(-2 * exponent);
     let arguments = arguments![products, splits, channels, lanes, factor, gram.pointer()];
-    ops.launch(|k| &k.gram_finish, Grid::new((tiles, 16, 1), 256), arguments)
+    ops.launch(|k| &k.gram_finish, Grid(tiles, 16, 1), arguments)
 }
 
 pub fn difference(
@@ -239,7 +235,7 @@ pub fn gram_backward(
         peaks,
         arguments![matrix, channels * channels, partials],
     )?;
-    let arguments = arguments![matrix, channels, lanes, partials, peaks.blocks.0, pack, scale];
+    let arguments = arguments![matrix, channels, lanes, partials, peaks.0, pack, scale];
     ops.launch(|k| &k.matrix_pack, Grid::over(packed / 8), arguments)?;
     let (_, factor) = ops.factors_of_error(a, a, gradient);
     let arguments = arguments![
@@ -255,7 +251,7 @@ pub fn gram_backward(
         lanes,
         ops.overflow(),
     ];
-    let grid = Grid::new((pixels.div_ceil(128), lanes.div_ceil(64), 1), 256);
+    let grid = Grid(pixels.div_ceil(128), lanes.div_ceil(64), 1);
     ops.launch(|k| &k.gram_backward, grid, arguments)
 }
 

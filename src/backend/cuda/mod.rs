@@ -37,6 +37,7 @@ use super::{
     Mix, Pooling, Result, Scalar, Shape, Slot, Work,
 };
 use capture::{Recording, Scale};
+use convolution::Multiprocessors;
 use device::Device;
 pub use error::Unavailable;
 use exponents::{ANY, Exponent};
@@ -174,8 +175,8 @@ impl Cuda {
         }
     }
 
-    fn multiprocessors(&self) -> usize {
-        self.device.card.multiprocessors
+    fn multiprocessors(&self) -> Multiprocessors {
+        self.device.card.multiprocessors()
     }
 
     /// Puts a launch into the stream. The modules of this folder hand over the addresses of tensors whose shapes they have

@@ -45,10 +45,7 @@ pub fn forward(
     let (outputs, kind) = (lanes(filter.outputs), kind_of(pooling));
     match &filter.forward {
         Forward::Picture(pack) => {
-            let grid = Grid::new(
-                (height.div_ceil(8) * width.div_ceil(16), outputs.div_ceil(64), 1),
-                128,
-            );
+            let grid = Grid(height.div_ceil(8) * width.div_ceil(16), outputs.div_ceil(64), 1);
             ops.launch(
                 |k| &k.conv_forward_picture,
                 grid,
@@ -91,7 +88,14 @@ pub fn forward(
                 let products = ops.scratch.products(plan.partials(shape, outputs))?;
                 let per_split = plan.chunks_per_split;
                 let arguments = arguments![from, pack, products, height, width, inputs, outputs, per_split];
-                ops.launch(|k| &k.conv_forward_small_split, plan.grid(), arguments)?;
+                ops.launch(
+                    |k| match plan.tile {
+                        Tile::Medium => &k.conv_forward_medium_split,
+                        _ => &k.conv_forward_small_split,
+                    },
+                    plan.grid(),
+                    arguments,
+                )?;
                 let places = if kind == 0 {
                     height * width
                 } else {
@@ -157,7 +161,7 @@ pub fn backward(
     let gradients = lanes(filter.outputs);
     let outward = exponent + filter.exponent;
     if !from.layout.blocked {
-        let grid = Grid::new((height.div_ceil(8) * width.div_ceil(16), 1, 1), 128);
+        let grid = Grid(height.div_ceil(8) * width.div_ceil(16), 1, 1);
         let factor = share * 2.0_f32.powi(-outward);
         let arguments = arguments![
             gradient,
@@ -210,7 +214,14 @@ pub fn backward(
         let arguments = arguments![
             gradient, mask, pack, products, height, width, gradients, inputs, pooled, per_split,
         ];
-        ops.launch(|k| &k.conv_backward_small_split, plan.grid(), arguments)?;
+        ops.launch(
+            |k| match plan.tile {
+                Tile::Medium => &k.conv_backward_medium_split,
+                _ => &k.conv_backward_small_split,
+            },
+            plan.grid(),
+            arguments,
+        )?;
         let arguments = arguments![products, plan.splits, from.pointer(), count, share, overflow];
         ops.launch(|k| &k.conv_backward_finish, Grid::over(count / 8), arguments)?;
     }

@@ -210,8 +210,8 @@ pub fn colour_statistics(ops: &mut Cuda, picture: &Tensor) -> Result<ColourStati
     let arguments = arguments![picture.pointer(), pixels, partials];
     ops.launch(|k| &k.colour_sums, grid, arguments)?;
     let lines = ops.scratch.lines(2 * 9)?.pointer();
-    let arguments = arguments![partials, grid.blocks.0, lines];
-    ops.launch(|k| &k.colour_sums_finish, Grid::new((1, 1, 1), 256), arguments)?;
+    let arguments = arguments![partials, grid.0, lines];
+    ops.launch(|k| &k.colour_sums_finish, Grid::ONE, arguments)?;
     let mut sums = [0.0_f64; 9];
     let bytes = bytemuck::cast_slice_mut(&mut sums);
     ops.transfers.fetch(ops.scratch.lines(0)?, bytes, &ops.stream)?;

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use cudarc::driver::result::{self, device};
 use cudarc::driver::sys::{self, CUdevice_attribute, CUresult};
 
+use super::convolution::Multiprocessors;
 use super::error::{Unavailable, words};
 
 /// The functions that this backend calls, by itself or through cudarc.
@@ -76,6 +77,23 @@ pub struct Card {
     pub multiprocessors: usize,
     /// Of its memory.
     pub bytes: usize,
+}
+
+impl Card {
+    /// Its multiprocessors, and what their tensor cores do: figures of NVIDIA's papers on each architecture. Hopper's make
+    /// 2048 products a clock, but not by the instruction that is used here, which all cards know.
+    pub fn multiprocessors(&self) -> Multiprocessors {
+        let products = match self.capability {
+            (8, 0) => 1024,
+            (9.., _) if self.capability < (12, 0) => 1280,
+            // Cards for games: Turing, Ampere, Ada, Blackwell.
+            _ => 256,
+        };
+        Multiprocessors {
+            count: self.multiprocessors,
+            products,
+        }
+    }
 }
 
 /// The cards that can be asked to work: the one numbered `id`, or with −1 all that are new enough.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::convolution::Plan;
+use super::convolution::{Multiprocessors, Plan};
 use super::kernels::{MOST_BLOCKS, countable};
 use super::layout::{Layout, lanes};
 use super::losses::{GramPlan, packed_matrix};
@@ -51,8 +51,8 @@ const SCALE: usize = 16;
 /// Tables kept at a time. A frame needs a few for each size at which it is painted.
 const MOST_TABLES: usize = 64;
 
-/// Bytes that all of `work` takes here and in frames on their way, on a card of so many multiprocessors.
-pub fn planned(work: &[Work], multiprocessors: usize) -> usize {
+/// Bytes that all of `work` takes here and in frames on their way, on a card with such multiprocessors.
+pub fn planned(work: &[Work], multiprocessors: Multiprocessors) -> usize {
     let (mut products, mut matrix, mut narrow, mut lines, mut frames) = (0, 0, 0, 0, 0);
     for work in work {
         match *work {
@@ -70,7 +70,7 @@ pub fn planned(work: &[Work], multiprocessors: usize) -> usize {
                 }
             }
             Work::Gram(shape) => {
-                let plan = GramPlan::new(shape.pixels(), lanes(shape.channels), multiprocessors);
+                let plan = GramPlan::new(shape.pixels(), lanes(shape.channels), multiprocessors.count);
                 products = products.max(plan.partials());
                 if Layout::of(shape).blocked {
                     matrix = matrix.max(SCALE + 2 * packed_matrix(lanes(shape.channels)));
