@@ -9,6 +9,7 @@ mod extras;
 mod memory_calls;
 mod module_calls;
 mod modules;
+mod onlookers;
 mod pinned;
 mod settings;
 mod state;

@@ -3,6 +3,7 @@
 //! What the environment asks for: the card, the seed, and faults.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use super::card::Card;
 use super::errors::Status;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub blocking: bool,
     pub report_leaks: bool,
     pub faults: Faults,
+    /// Where a line is added for each launch.
+    pub profile: Option<PathBuf>,
 }
 
 fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
@@ -56,6 +59,12 @@ fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
 
 fn flag(name: &str) -> bool {
     std::env::var(name).is_ok_and(|value| !matches!(value.trim(), "" | "0"))
+}
+
+fn path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
 }
 
 /// Bytes as a number, or with K, M or G.
@@ -94,6 +103,7 @@ impl Settings {
             blocking: flag("SOFTGPU_BLOCKING") || flag("CUDA_LAUNCH_BLOCKING"),
             report_leaks: flag("SOFTGPU_LEAKS"),
             faults: Faults::parse(&std::env::var("SOFTGPU_FAULTS").unwrap_or_default()),
+            profile: path("SOFTGPU_PROFILE"),
             card,
         })
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::errors::{Outcome, Status};
 use super::modules::Module;
+use super::onlookers::Onlookers;
 use super::settings::Settings;
 use super::streams::{Capture, Command, Event, Stream};
 use crate::machine::memory::Memory;
@@ -41,6 +42,7 @@ pub struct Driver {
     pub pool_attributes: HashMap<u32, u64>,
     pub launches: u64,
     pub counts: Counts,
+    pub onlookers: Onlookers,
     /// An error after which nothing works any more.
     pub sticky: Option<Status>,
     next_handle: Handle,
@@ -61,6 +63,7 @@ thread_local! {
 impl Driver {
     fn new(settings: Settings) -> Outcome<Self> {
         let memory = Memory::new(settings.bytes).ok_or(Status::OUT_OF_MEMORY)?;
+        let onlookers = Onlookers::new(&settings);
         let mut driver = Self {
             settings,
             memory,
@@ -76,6 +79,7 @@ impl Driver {
             pool_attributes: HashMap::new(),
             launches: 0,
             counts: Counts::default(),
+            onlookers,
             sticky: None,
             next_handle: 0x00c1_0000,
         };

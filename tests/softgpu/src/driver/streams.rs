@@ -304,7 +304,8 @@ impl Driver {
             threads: self.settings.threads,
             wrong_mma,
         };
-        launch.run().map_err(|report| {
+        let run = self.onlookers.run(&launch, function);
+        run.map_err(|report| {
             eprintln!("{report}");
             Status::from(report.kind)
         })

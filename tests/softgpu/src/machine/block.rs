@@ -6,6 +6,7 @@ use super::launch::{Launch, Shape};
 use super::report::{Kind, Problem, Report};
 use super::shared::Shared;
 use super::warp::{Scene, Stop, Warp};
+use super::watch::Onlooker;
 use super::{SHARED_START, WARP};
 use crate::ptx::instruction::Special;
 
@@ -67,10 +68,13 @@ impl Block {
     }
 
     /// Runs the block with this number.
-    pub fn run(&mut self, launch: &Launch, number: u64) -> Result<(), Box<Report>> {
+    pub fn run(&mut self, launch: &Launch, number: u64, watch: &mut Onlooker) -> Result<(), Box<Report>> {
         let index = launch.shape.block(number);
         let threads = launch.shape.threads();
         self.shared.clear();
+        if let Some(watch) = watch {
+            watch.begin_block();
+        }
         for warp in &mut self.warps {
             warp.start(threads - warp.number * WARP as u32);
             for (special, at) in &launch.kernel.specials {
@@ -87,11 +91,16 @@ impl Block {
             wrong_mma: launch.wrong_mma,
         };
         let mut draws = Draws::new(launch.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        self.take_turns(&scene, &mut draws)
+        self.take_turns(&scene, &mut draws, watch)
             .map_err(|(warp, problem)| Box::new(self.report(launch, index, warp, *problem)))
     }
 
-    fn take_turns(&mut self, scene: &Scene, draws: &mut Draws) -> Result<(), (usize, Box<Problem>)> {
+    fn take_turns(
+        &mut self,
+        scene: &Scene,
+        draws: &mut Draws,
+        watch: &mut Onlooker,
+    ) -> Result<(), (usize, Box<Problem>)> {
         let mut states = vec![State::Ready; self.warps.len()];
         let mut order: Vec<usize> = (0..self.warps.len()).collect();
         loop {
@@ -99,7 +108,7 @@ impl Block {
             for at in &order {
                 if states[*at] == State::Ready {
                     let stop = self.warps[*at]
-                        .run(scene, &mut self.shared)
+                        .run(scene, &mut self.shared, watch)
                         .map_err(|problem| (*at, problem))?;
                     states[*at] = match stop {
                         Stop::Done => State::Done,

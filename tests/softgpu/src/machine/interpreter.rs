@@ -7,6 +7,7 @@ use super::loads::Reach;
 use super::report::{Checked, Kind, Problem};
 use super::shared::Shared;
 use super::warp::{Scene, Stop, Warp};
+use super::watch::{Onlooker, Step};
 use super::{WARP, collective, tensor};
 use crate::ptx::instruction::{Instruction, NONE, Op};
 
@@ -15,7 +16,7 @@ const MOST_BRANCHES: u64 = 1 << 30;
 
 impl Warp {
     /// Runs to the next barrier or the end.
-    pub fn run(&mut self, scene: &Scene, shared: &mut Shared) -> Checked<Stop> {
+    pub fn run(&mut self, scene: &Scene, shared: &mut Shared, watch: &mut Onlooker) -> Checked<Stop> {
         #[cfg(target_arch = "x86_64")]
         {
             if std::arch::is_x86_feature_detected!("avx2")
@@ -23,24 +24,24 @@ impl Warp {
                 && std::arch::is_x86_feature_detected!("f16c")
             {
                 // SAFETY: the features were just found.
-                return unsafe { self.run_with_avx2(scene, shared) };
+                return unsafe { self.run_with_avx2(scene, shared, watch) };
             }
         }
-        self.run_anywhere(scene, shared)
+        self.run_anywhere(scene, shared, watch)
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
-    fn run_with_avx2(&mut self, scene: &Scene, shared: &mut Shared) -> Checked<Stop> {
-        self.interpret(scene, shared)
+    fn run_with_avx2(&mut self, scene: &Scene, shared: &mut Shared, watch: &mut Onlooker) -> Checked<Stop> {
+        self.interpret(scene, shared, watch)
     }
 
-    fn run_anywhere(&mut self, scene: &Scene, shared: &mut Shared) -> Checked<Stop> {
-        self.interpret(scene, shared)
+    fn run_anywhere(&mut self, scene: &Scene, shared: &mut Shared, watch: &mut Onlooker) -> Checked<Stop> {
+        self.interpret(scene, shared, watch)
     }
 
     #[inline(always)]
-    fn interpret(&mut self, scene: &Scene, shared: &mut Shared) -> Checked<Stop> {
+    fn interpret(&mut self, scene: &Scene, shared: &mut Shared, watch: &mut Onlooker) -> Checked<Stop> {
         loop {
             if self.waiting.last().is_some_and(|group| group.at <= self.at) {
                 self.join();
@@ -51,9 +52,17 @@ impl Warp {
                 let guard = self.predicates[at.guard as usize];
                 mask &= if at.guard_negated { !guard } else { guard };
                 if mask == 0 {
+                    if let Some(watch) = watch {
+                        watch.passed_over(self.at as usize);
+                    }
                     self.at += 1;
                     continue;
                 }
+            }
+            if let Some(watch) = watch
+                && !gathers(&at.op)
+            {
+                watch.runs(&self.step(at, mask));
             }
             match &at.op {
                 Op::Branch => {
@@ -89,6 +98,7 @@ impl Warp {
                     if !self.gather(mask, self.present)? {
                         continue;
                     }
+                    self.show(watch, at);
                     self.at += 1;
                     let lane = self.some_lane() as usize;
                     let threads = counted.then(|| self.registers.words(at.b)[lane]);
@@ -99,6 +109,7 @@ impl Warp {
                 }
                 Op::WarpBarrier => {
                     if self.gather(mask, self.members(at.b, mask))? {
+                        self.show(watch, at);
                         self.at += 1;
                     }
                     continue;
@@ -106,6 +117,7 @@ impl Warp {
                 Op::Shuffle(_) | Op::Vote(..) | Op::MatchAny(_) | Op::MatchAll(_) | Op::Reduce(..) => {
                     let members = if at.list.is_empty() { at.b } else { at.list[0] };
                     if self.gather(mask, self.members(members, mask))? {
+                        self.show(watch, at);
                         self.together(at)?;
                         self.at += 1;
                     }
@@ -117,6 +129,7 @@ impl Warp {
                     half_c,
                 } => {
                     if self.gather(mask, u32::MAX)? {
+                        self.show(watch, at);
                         let wrong = scene.wrong_mma;
                         tensor::mma(
                             usize::from(*depth),
@@ -136,6 +149,7 @@ impl Warp {
                     wide_address,
                 } => {
                     if self.gather(mask, u32::MAX)? {
+                        self.show(watch, at);
                         let shape = (*count, *transposed, *wide_address);
                         tensor::load_matrix(shape, at, &mut self.registers, shared, self.number)?;
                         self.at += 1;
@@ -171,6 +185,26 @@ impl Warp {
                 _ => self.lanewise(scene, at, mask)?,
             }
             self.at += 1;
+        }
+    }
+
+    /// What an onlooker is told of the instruction.
+    #[inline(always)]
+    fn step<'a>(&'a self, at: &'a Instruction, mask: u32) -> Step<'a> {
+        Step {
+            at: self.at as usize,
+            instruction: at,
+            mask,
+            came: self.mask,
+            registers: &self.registers,
+        }
+    }
+
+    /// Tells an onlooker of an instruction for which all lanes that it needs are here.
+    #[inline(always)]
+    fn show(&self, watch: &mut Onlooker, at: &Instruction) {
+        if let Some(watch) = watch {
+            watch.runs(&self.step(at, self.mask));
         }
     }
 
@@ -212,4 +246,21 @@ impl Warp {
             .filter(|lane| mask >> lane & 1 == 1)
             .fold(0, |all, lane| all | masks[lane])
     }
+}
+
+/// Whether an instruction needs lanes that may have to be waited for.
+#[inline(always)]
+fn gathers(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Barrier { .. }
+            | Op::WarpBarrier
+            | Op::Shuffle(_)
+            | Op::Vote(..)
+            | Op::MatchAny(_)
+            | Op::MatchAll(_)
+            | Op::Reduce(..)
+            | Op::Mma { .. }
+            | Op::LoadMatrix { .. }
+    )
 }

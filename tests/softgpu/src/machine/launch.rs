@@ -2,12 +2,13 @@
 
 //! A launch: the blocks of a grid in an order drawn by a seed, spread over threads of the host.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::block::{Block, Draws};
 use super::memory::Memory;
 use super::report::Report;
+use super::watch::{Onlooker, Watch};
 use crate::ptx::Kernel;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +59,31 @@ pub struct Launch<'a> {
     pub wrong_mma: bool,
 }
 
+/// What a thread of the host does with the work that is given to it.
+type Thread<'a> = dyn Fn(&dyn Fn(&mut Onlooker)) + Sync + 'a;
+
 /// So many blocks a thread of the host takes at once.
 const SHARE: usize = 4;
 
 impl Launch<'_> {
     /// Runs all blocks, or stops at the first report.
     pub fn run(&self) -> Result<(), Box<Report>> {
+        self.in_threads(&|work| work(&mut None))
+    }
+
+    /// Runs with an onlooker in each thread of the host, of which there is at least one, and returns what they saw.
+    pub fn watched<W: Watch>(&self, onlooker: impl Fn() -> W + Sync) -> (Result<(), Box<Report>>, Vec<W>) {
+        let seen = Mutex::new(Vec::new());
+        let run = self.in_threads(&|work| {
+            let mut watch = onlooker();
+            work(&mut Some(&mut watch));
+            seen.lock().unwrap_or_else(PoisonError::into_inner).push(watch);
+        });
+        (run, seen.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Each thread of the host gives its onlooker to the work.
+    fn in_threads(&self, thread: &Thread) -> Result<(), Box<Report>> {
         let blocks = self.shape.blocks() as usize;
         let mut order: Vec<u32> = (0..blocks as u32).collect();
         Draws::new(self.seed).shuffle(&mut order);
@@ -71,25 +91,14 @@ impl Launch<'_> {
         let failed = AtomicBool::new(false);
         let report = Mutex::new(None);
         let work = || {
-            let mut block = Block::new(self);
-            loop {
-                let from = next.fetch_add(SHARE, Ordering::Relaxed);
-                for number in order.iter().skip(from).take(SHARE) {
-                    if failed.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    if let Err(found) = block.run(self, u64::from(*number)) {
-                        failed.store(true, Ordering::Relaxed);
-                        if let Ok(mut report) = report.lock() {
-                            report.get_or_insert(found);
-                        }
-                        return;
+            thread(&|watch| {
+                if let Err(found) = self.work(&order, &next, &failed, watch) {
+                    failed.store(true, Ordering::Relaxed);
+                    if let Ok(mut report) = report.lock() {
+                        report.get_or_insert(found);
                     }
                 }
-                if from + SHARE >= blocks {
-                    return;
-                }
-            }
+            });
         };
         let threads = self.threads.min(blocks.div_ceil(SHARE)).max(1);
         std::thread::scope(|scope| {
@@ -98,10 +107,30 @@ impl Launch<'_> {
             }
             work();
         });
-        match report.into_inner() {
-            Ok(None) => Ok(()),
-            Ok(Some(report)) => Err(report),
-            Err(poisoned) => poisoned.into_inner().map_or(Ok(()), Err),
+        let report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
+        report.map_or(Ok(()), Err)
+    }
+
+    /// Takes blocks from the order and runs them until none is left or one has failed, here or elsewhere.
+    fn work(
+        &self,
+        order: &[u32],
+        next: &AtomicUsize,
+        failed: &AtomicBool,
+        watch: &mut Onlooker,
+    ) -> Result<(), Box<Report>> {
+        let mut block = Block::new(self);
+        loop {
+            let from = next.fetch_add(SHARE, Ordering::Relaxed);
+            for number in order.iter().skip(from).take(SHARE) {
+                if failed.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                block.run(self, u64::from(*number), watch)?;
+            }
+            if from + SHARE >= order.len() {
+                return Ok(());
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ mod loads;
 mod local;
 pub mod memory;
 mod pages;
+pub mod profile;
 mod races;
 pub mod report;
 mod rounding;
@@ -26,6 +27,7 @@ mod shared;
 mod tensor;
 mod transfers;
 mod warp;
+pub mod watch;
 
 /// Shared memory begins here, as on cards that keep the first kibibyte for themselves: a null pointer is no variable.
 pub const SHARED_START: u32 = 1024;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Once};
 use cudarc::driver::CudaContext;
 use softgpu::machine::launch::{Launch, Shape};
 use softgpu::machine::memory::Memory;
+use softgpu::machine::profile::Profile;
 use softgpu::machine::report::Report;
 use softgpu::ptx::{self, Program};
 
@@ -65,6 +66,8 @@ pub struct Bench {
     pub memory: Memory,
     pub program: Program,
     pub seed: u64,
+    /// Threads of the host.
+    pub threads: usize,
 }
 
 impl Bench {
@@ -75,6 +78,7 @@ impl Bench {
             memory: Memory::new(1 << 24).expect("address space"),
             program,
             seed: 1,
+            threads: 1,
         }
     }
 
@@ -101,6 +105,27 @@ impl Bench {
 
     /// Runs a kernel; all parameters are given as 64 bits and cut to their size.
     pub fn run(&mut self, name: &str, grid: u32, block: u32, parameters: &[u64]) -> Result<(), Box<Report>> {
+        self.launch(name, grid, block, parameters, |launch| launch.run())
+    }
+
+    /// Runs a kernel that makes no mistake in two threads of the host, and counts what it does.
+    pub fn profile(&mut self, name: &str, grid: u32, block: u32, parameters: &[u64]) -> Profile {
+        self.threads = 2;
+        let (run, profiles) = self.launch(name, grid, block, parameters, |launch| {
+            launch.watched(|| Profile::new(launch.kernel))
+        });
+        run.unwrap_or_else(|report| panic!("{report}"));
+        Profile::sum(profiles).expect("a thread ran it")
+    }
+
+    pub fn launch<T>(
+        &mut self,
+        name: &str,
+        grid: u32,
+        block: u32,
+        parameters: &[u64],
+        run: impl FnOnce(&Launch) -> T,
+    ) -> T {
         let kernel = self
             .program
             .kernels
@@ -127,10 +152,10 @@ impl Bench {
             multiprocessors: 4,
             seed: self.seed,
             base_seed: self.seed,
-            threads: 1,
+            threads: self.threads,
             wrong_mma: false,
         };
-        launch.run()
+        run(&launch)
     }
 }
 
