@@ -76,10 +76,13 @@ impl Card {
             },
             86 => ampere,
             89 => Self {
-                name: "NVIDIA GeForce RTX 4070",
-                multiprocessors: 46,
-                l2_bytes: 36864 * KIB,
+                name: "NVIDIA GeForce RTX 4090",
+                multiprocessors: 128,
+                clock_khz: 2_520_000,
+                bus_bits: 384,
+                l2_bytes: 73728 * KIB,
                 blocks_per_multiprocessor: 24,
+                bytes: 24 * GIB,
                 ..ampere
             },
             90 | 100 => Self {

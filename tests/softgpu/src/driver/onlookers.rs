@@ -46,6 +46,8 @@ fn note_profile(file: &Path, launch: &Launch, function: &Found, profiles: Vec<Pr
         files: launch.files,
         target: function.program.target,
         shape: launch.shape,
+        sampled: launch.sampled().len(),
+        parameters: launch.parameters,
         profile: &profile,
     };
     let line = record.json() + "\n";

@@ -51,6 +51,8 @@ pub struct Settings {
     pub faults: Faults,
     /// Where a line is added for each launch.
     pub profile: Option<PathBuf>,
+    /// Blocks of a launch that are run; the others are left out.
+    pub sample: Option<u32>,
 }
 
 fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
@@ -104,6 +106,7 @@ impl Settings {
             report_leaks: flag("SOFTGPU_LEAKS"),
             faults: Faults::parse(&std::env::var("SOFTGPU_FAULTS").unwrap_or_default()),
             profile: path("SOFTGPU_PROFILE"),
+            sample: number("SOFTGPU_SAMPLE").filter(|blocks| *blocks > 0),
             card,
         })
     }

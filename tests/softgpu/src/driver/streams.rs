@@ -303,6 +303,7 @@ impl Driver {
             base_seed,
             threads: self.settings.threads,
             wrong_mma,
+            sample: self.settings.sample,
         };
         let run = self.onlookers.run(&launch, function);
         run.map_err(|report| {

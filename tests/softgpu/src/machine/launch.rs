@@ -57,10 +57,16 @@ pub struct Launch<'a> {
     pub base_seed: u64,
     pub threads: usize,
     pub wrong_mma: bool,
+    /// Of a launch of many times more blocks, only so many are run, evenly drawn from the grid; what it leaves is then not
+    /// its result.
+    pub sample: Option<u32>,
 }
 
 /// What a thread of the host does with the work that is given to it.
 type Thread<'a> = dyn Fn(&dyn Fn(&mut Onlooker)) + Sync + 'a;
+
+/// A launch of fewer times the sample is run whole.
+const MANY: u64 = 16;
 
 /// So many blocks a thread of the host takes at once.
 const SHARE: usize = 4;
@@ -82,10 +88,24 @@ impl Launch<'_> {
         (run, seen.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The numbers of the blocks that run.
+    pub fn sampled(&self) -> Vec<u32> {
+        let blocks = self.shape.blocks();
+        match self.sample {
+            Some(most) if blocks > MANY * u64::from(most) => {
+                let most = u64::from(most);
+                (0..most)
+                    .map(|i| ((2 * i + 1) * blocks / (2 * most)) as u32)
+                    .collect()
+            }
+            _ => (0..blocks as u32).collect(),
+        }
+    }
+
     /// Each thread of the host gives its onlooker to the work.
     fn in_threads(&self, thread: &Thread) -> Result<(), Box<Report>> {
-        let blocks = self.shape.blocks() as usize;
-        let mut order: Vec<u32> = (0..blocks as u32).collect();
+        let mut order = self.sampled();
+        let blocks = order.len();
         Draws::new(self.seed).shuffle(&mut order);
         let next = AtomicUsize::new(0);
         let failed = AtomicBool::new(false);

@@ -154,6 +154,7 @@ impl Bench {
             base_seed: self.seed,
             threads: self.threads,
             wrong_mma: false,
+            sample: None,
         };
         run(&launch)
     }

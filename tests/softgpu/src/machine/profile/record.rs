@@ -17,6 +17,10 @@ pub struct Record<'a> {
     pub files: &'a [(u32, String)],
     pub target: u32,
     pub shape: Shape,
+    /// Blocks that were run.
+    pub sampled: usize,
+    /// The bytes of the kernel's parameters.
+    pub parameters: &'a [u8],
     pub profile: &'a Profile,
 }
 
@@ -39,11 +43,13 @@ impl Record<'_> {
         let coalescing = (loads.bytes + stores.bytes) as f64 / (32 * sectors.max(1)) as f64;
         let module = quoted(module(self.files));
         let head = format!(
-            r#""module":{module},"target":"sm_{}","kernel":{},"grid":{:?},"block":{:?},"warps":{warps}"#,
+            r#""module":{module},"target":"sm_{}","kernel":{},"grid":{:?},"block":{:?},"warps":{warps},"sampled":{},"parameters":{}"#,
             self.target,
             quoted(&kernel.name),
             shape.grid,
             shape.block,
+            self.sampled,
+            self.words(),
         );
         let sizes = format!(
             r#""static_shared":{},"dynamic_shared":{},"registers":{}"#,
@@ -95,6 +101,22 @@ impl Record<'_> {
             counts[class(&instruction.op, place.space) as usize] += place.warps;
         }
         counts
+    }
+
+    /// The parameters in their order: those of 32 bits as integers, whatever they are; others, which are addresses and so
+    /// other ones each time, as null.
+    fn words(&self) -> String {
+        let words = self.kernel.parameters.iter().map(|parameter| {
+            let bytes = self
+                .parameters
+                .get(parameter.offset as usize..)
+                .unwrap_or_default();
+            match (parameter.bytes, bytes.first_chunk()) {
+                (4, Some(word)) => i32::from_le_bytes(*word).to_string(),
+                _ => "null".to_owned(),
+            }
+        });
+        format!("[{}]", words.collect::<Vec<_>>().join(","))
     }
 
     fn instructions(&self) -> String {
