@@ -437,3 +437,45 @@ fn leaks_are_told() {
     drop(stream.alloc_zeros::<f32>(200).unwrap());
     stream.alloc_zeros::<f32>(100).unwrap().leak();
 }
+
+#[test]
+fn a_tool_may_have_other_kernels_run_and_learn_which_did() {
+    let folder = std::env::temp_dir().join(format!("softgpu-other-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let other = SCALE.replace("mul.f32", "add.f32");
+    std::fs::write(folder.join("scale.sm_75.ptx"), other).unwrap();
+    // Of another architecture, and so of no interest.
+    std::fs::write(folder.join("scale.sm_80.ptx"), "nonsense").unwrap();
+    let trace = folder.join("trace");
+    let settings = [
+        ("SOFTGPU_PTX", folder.to_str().unwrap()),
+        ("SOFTGPU_TRACE", trace.to_str().unwrap()),
+    ];
+    apart(
+        "a_tool_may_have_other_kernels_run_and_learn_which_did",
+        &settings,
+        || {
+            let context = CudaContext::new(0).unwrap();
+            let stream = context.new_stream().unwrap();
+            let module = context.load_module(Ptx::from_src(SCALE)).unwrap();
+            let scale = module.load_function("scale").unwrap();
+            let mut device = stream.clone_htod(&[3f32]).unwrap();
+            for _ in 0..2 {
+                // SAFETY: the arguments are those of the kernel.
+                unsafe {
+                    stream
+                        .launch_builder(&scale)
+                        .arg(&mut device)
+                        .arg(&5f32)
+                        .arg(&1i32)
+                        .launch(shape(1, 32, 0))
+                }
+                .unwrap();
+            }
+            assert_eq!(stream.clone_dtoh(&device).unwrap(), [13.0]);
+            let trace = std::env::var("SOFTGPU_TRACE").unwrap();
+            assert_eq!(std::fs::read_to_string(trace).unwrap(), "scale\nscale\n");
+        },
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+}

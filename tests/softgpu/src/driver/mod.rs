@@ -15,3 +15,4 @@ mod settings;
 mod state;
 mod stream_calls;
 mod streams;
+mod tools;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::card::Card;
 use super::errors::{Outcome, Status};
 use super::state::{Driver, Handle};
+use super::tools::replaced;
 use crate::machine::launch::Shape;
 use crate::ptx::syntax::Space;
 use crate::ptx::{self, Kernel, Program, PtxError};
@@ -51,6 +52,8 @@ impl Driver {
         if self.is_due("module") {
             return Err(Status::INVALID_IMAGE);
         }
+        let other = self.settings.other_ptx.clone();
+        let text = &*replaced(text, other.as_deref());
         let mut globals = HashMap::new();
         let program = self.translate(text, &mut globals).map_err(|error| {
             eprintln!("softgpu: the module is refused: {error}");

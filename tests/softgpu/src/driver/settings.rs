@@ -53,6 +53,10 @@ pub struct Settings {
     pub profile: Option<PathBuf>,
     /// Blocks of a launch that are run; the others are left out.
     pub sample: Option<u32>,
+    /// A folder with other text for modules.
+    pub other_ptx: Option<PathBuf>,
+    /// The file to which the name of each kernel that runs is written.
+    pub trace: Option<PathBuf>,
 }
 
 fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
@@ -104,6 +108,8 @@ impl Settings {
             threads: number("SOFTGPU_THREADS").unwrap_or(cores),
             blocking: flag("SOFTGPU_BLOCKING") || flag("CUDA_LAUNCH_BLOCKING"),
             report_leaks: flag("SOFTGPU_LEAKS"),
+            other_ptx: std::env::var_os("SOFTGPU_PTX").map(PathBuf::from),
+            trace: std::env::var_os("SOFTGPU_TRACE").map(PathBuf::from),
             faults: Faults::parse(&std::env::var("SOFTGPU_FAULTS").unwrap_or_default()),
             profile: path("SOFTGPU_PROFILE"),
             sample: number("SOFTGPU_SAMPLE").filter(|blocks| *blocks > 0),

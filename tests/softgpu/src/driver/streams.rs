@@ -13,6 +13,7 @@ use std::time::Instant;
 use super::errors::{Outcome, Status};
 use super::modules::Found;
 use super::state::{Driver, Handle, LEGACY};
+use super::tools::note_launch;
 use crate::machine::launch::{Launch, Shape};
 use crate::machine::report::Problem;
 
@@ -289,6 +290,7 @@ impl Driver {
 
     fn run(&mut self, function: &Found, shape: Shape, parameters: &[u8]) -> Outcome<()> {
         self.launches += 1;
+        note_launch(self.settings.trace.as_deref(), &function.kernel().name);
         self.memory.begin_launch();
         let wrong_mma = self.settings.faults.at("wrong:mma").is_some();
         let base_seed = self.settings.seed;
