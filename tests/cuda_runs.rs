@@ -9,6 +9,8 @@ mod captures;
 mod faint;
 #[path = "cuda/gradients.rs"]
 mod gradients;
+#[path = "cuda/overflows.rs"]
+mod overflows;
 #[path = "cuda/runs.rs"]
 mod runs;
 #[path = "gatys/scene.rs"]

@@ -2,7 +2,7 @@
 
 use gstneuralstyle::backend::{Backend, Scalar, Shape, Slot};
 
-use super::pair::{Machine, Pair, SHAPES, Twin, UNIT, gamma, gamma_of_sum, magnitudes};
+use super::pair::{LONG, Machine, Pair, SHAPES, Twin, UNIT, gamma, gamma_of_sum, magnitudes};
 
 /// Coefficients and slots lie among others that are none of an operation's business.
 const AT: usize = 2;
@@ -44,7 +44,7 @@ macro_rules! slot {
 
 pub fn squared_norm<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 20);
-    for shape in SHAPES {
+    for shape in SHAPES.into_iter().chain(LONG) {
         let a = pair.signed(shape);
         let mut numbers = Numbers::new(&mut pair);
         pair.ops.squared_norm(&a.real, slot!(numbers.sums.real)).unwrap();
@@ -60,7 +60,7 @@ pub fn squared_norm<B: Machine>(ops: &mut B) {
 
 pub fn squared_error<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 21);
-    for shape in SHAPES {
+    for shape in SHAPES.into_iter().chain(LONG) {
         let (a, target, mut gradient) = (pair.signed(shape), pair.signed(shape), pair.signed(shape));
         let before = gradient.exact.values.clone();
         let mut numbers = Numbers::new(&mut pair);
@@ -95,7 +95,7 @@ pub fn squared_error<B: Machine>(ops: &mut B) {
 
 pub fn weighted_squared_error<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 22);
-    for shape in SHAPES {
+    for shape in SHAPES.into_iter().chain(LONG) {
         let (a, target, mut gradient) = (pair.signed(shape), pair.signed(shape), pair.signed(shape));
         let weight = pair.units(shape.with_channels(1));
         let before = gradient.exact.values.clone();
@@ -133,7 +133,7 @@ pub fn weighted_squared_error<B: Machine>(ops: &mut B) {
 
 pub fn difference<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 23);
-    for side in [1, 2, 3, 31, 32, 33, 70, 257] {
+    for side in [1, 2, 3, 31, 32, 33, 70, 257, 513] {
         let shape = Shape::square(side);
         let (g, target) = (pair.signed(shape), pair.signed(shape));
         let mut out = pair.soiled(shape);
@@ -241,7 +241,7 @@ pub fn gram_backward<B: Machine>(ops: &mut B) {
 
 pub fn total_variation<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 26);
-    for shape in SHAPES {
+    for shape in SHAPES.into_iter().chain(LONG) {
         let (x, mut gradient) = (pair.signed(shape), pair.signed(shape));
         let before = gradient.exact.values.clone();
         let mut numbers = Numbers::new(&mut pair);

@@ -8,8 +8,9 @@ use super::random::Random;
 
 /// (I, O, H, W): single pixels, rows and columns; 63, 64, 65 pixels; channels that no blocking divides; pictures of less
 /// than a tile, of one row of tiles and of many; and enough channels that weights are no longer transformed beforehand, for
-/// pictures where smaller and where larger tiles are better.
-const CONVOLUTIONS: [(usize, usize, usize, usize); 21] = [
+/// pictures where smaller and where larger tiles are better. On a card the last four are cut into narrow tiles, forward and
+/// backward, and into parts of the channels of which the last is smaller, forward and backward.
+const CONVOLUTIONS: [(usize, usize, usize, usize); 25] = [
     (1, 1, 1, 1),
     (1, 70, 1, 1),
     (70, 1, 1, 9),
@@ -31,6 +32,10 @@ const CONVOLUTIONS: [(usize, usize, usize, usize); 21] = [
     (40, 131, 20, 21),
     (181, 185, 13, 14),
     (182, 181, 40, 47),
+    (40, 29, 57, 63),
+    (29, 40, 63, 57),
+    (150, 65, 20, 24),
+    (65, 150, 24, 20),
 ];
 
 fn random_filter(random: &mut Random, inputs: usize, outputs: usize, bias: f32) -> FilterData {

@@ -225,6 +225,10 @@ pub const SHAPES: [Shape; 17] = [
     Shape::new(3, 149, 157),
 ];
 
+/// More numbers than a machine has threads for, in f32 and in vectors of eight: more than 1024 · 256, so that some threads
+/// add up several.
+pub const LONG: [Shape; 2] = [Shape::new(1, 513, 514), Shape::new(64, 181, 182)];
+
 /// Those of [`SHAPES`] that can be pictures, as RGB.
 pub fn pictures() -> impl Iterator<Item = Shape> {
     SHAPES.into_iter().map(|shape| shape.with_channels(3))

@@ -3,7 +3,7 @@
 use gstneuralstyle::backend::resample::Taps;
 use gstneuralstyle::backend::{Backend, ColourMap, Interpolation, Mix, Shape, guide, reference};
 
-use super::pair::{Machine, Pair, Twin, UNIT, gamma, gamma_of_sum, pictures};
+use super::pair::{LONG, Machine, Pair, Twin, UNIT, gamma, gamma_of_sum, pictures};
 
 /// (width, height) → (width, height): larger, smaller, one way each, the same, from and to single pixels and rows.
 const SIZES: [((usize, usize), (usize, usize)); 14] = [
@@ -334,7 +334,7 @@ pub fn mirroring<B: Machine>(ops: &mut B) {
 
 pub fn colour_statistics<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 35);
-    for shape in pictures() {
+    for shape in pictures().chain([LONG[0].with_channels(3)]) {
         let picture = pair.units(shape);
         let real = pair.ops.colour_statistics(&picture.real).unwrap();
         let exact = pair.exact.colour_statistics(&picture.exact).unwrap();

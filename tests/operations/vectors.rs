@@ -4,7 +4,7 @@
 
 use gstneuralstyle::backend::{AdamKnobs, Backend, Capture, Scalar, Shape};
 
-use super::pair::{Machine, Pair, SHAPES, Twin, UNIT, gamma, magnitudes};
+use super::pair::{LONG, Machine, Pair, SHAPES, Twin, UNIT, gamma, magnitudes};
 
 pub fn memory<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 10);
@@ -56,7 +56,7 @@ pub fn reshaping<B: Machine>(ops: &mut B) {
 
 pub fn squaring<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 12);
-    for shape in SHAPES {
+    for shape in SHAPES.into_iter().chain(LONG) {
         let from = pair.signed(shape);
         let mut to = pair.soiled(shape);
         pair.ops.square(&from.real, &mut to.real).unwrap();
