@@ -258,3 +258,49 @@ fn from_behind(ops: &mut Cuda, layer: &mut Layer, behind: &mut Behind) -> Result
         &mut layer.gradient,
     )
 }
+
+/// Half the scale after a step that overflowed, twice after 200 in a row that did not, and never beyond the first.
+#[test]
+fn the_scale_follows_what_overflows() {
+    let Some(mut ops) = start::cuda(CancelToken::new()) else {
+        return;
+    };
+    const SHAPE: Shape = Shape::new(8, 1, 2);
+    let [mut a, target, mut gradient] = [(); 3].map(|()| ops.tensor(SHAPE).unwrap());
+    let (mut knobs, mut sums) = (
+        ops.tensor(Shape::vector(1)).unwrap(),
+        ops.tensor(Shape::vector(1)).unwrap(),
+    );
+    ops.fill(1.0, &mut a).unwrap();
+    let mut capture = Capture::default();
+    // The gradient as it is stored, after some steps under a coefficient.
+    let mut stored = |ops: &mut Cuda, steps: usize, coefficient: f32| {
+        ops.upload(&[coefficient], &mut knobs).unwrap();
+        for _ in 0..steps {
+            ops.capture(&mut capture, |ops| {
+                ops.fill(0.0, &mut gradient)?;
+                let (coefficient, sum) = numbers(&knobs, &mut sums);
+                ops.squared_error(&a, &target, coefficient, &mut gradient, sum)
+            })
+            .unwrap();
+        }
+        values(ops, &gradient)[0]
+    };
+    // Under the first scale, 2¹²: those before are 2¹⁶ and more.
+    assert_eq!(stored(&mut ops, 1, 1.0), 4096.0);
+    assert_eq!(stored(&mut ops, 3, 1.0), 4096.0);
+    // Two that overflow, and the first of 200 that do not, whose last one still has the same scale.
+    assert_eq!(stored(&mut ops, 2, 60.0), GREATEST);
+    assert_eq!(stored(&mut ops, 1, 1.0), 1024.0);
+    assert_eq!(stored(&mut ops, 199, 1.0), 1024.0);
+    assert_eq!(stored(&mut ops, 1, 1.0), 2048.0);
+    assert_eq!(stored(&mut ops, 199, 1.0), 2048.0);
+    assert_eq!(stored(&mut ops, 1, 1.0), 4096.0);
+    assert_eq!(stored(&mut ops, 200, 1.0), 4096.0);
+    // An overflow begins the row anew.
+    assert_eq!(stored(&mut ops, 1, 60.0), GREATEST);
+    assert_eq!(stored(&mut ops, 150, 1.0), 2048.0);
+    assert_eq!(stored(&mut ops, 1, 60.0), GREATEST);
+    assert_eq!(stored(&mut ops, 200, 1.0), 1024.0);
+    assert_eq!(stored(&mut ops, 1, 1.0), 2048.0);
+}
