@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Host mutants: all of them in one build of a copy of the tree, chosen by the environment when the tests run."""
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 
 import host_operators
 from source import Source
@@ -255,6 +255,11 @@ def parses(mutant, scratch):
     return not re.search(r"^error", run.stderr, re.MULTILINE)
 
 
+def building(tree):
+    """The environment in which the copy is built: in a folder of its own, so that nobody waits for it."""
+    return dict(os.environ, CARGO_TARGET_DIR=str(tree.parent / "build"))
+
+
 def written_tree(root, tree, numbered):
     """Writes all mutants into the copy, and takes out those that do not compile; answers the others."""
     originals = {name: Source(name, text, rust=True) for name, text in files(root)}
@@ -271,7 +276,7 @@ def written_tree(root, tree, numbered):
         there = {place[3] for of_file in places.values() for place in of_file}
         numbered = {number: mutant for number, mutant in numbered.items() if number in there}
         command = ["cargo", "build", "--locked", "--lib", "--message-format=json"]
-        run = subprocess.run(command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+        run = subprocess.run(command, cwd=tree, env=building(tree), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
         if run.returncode == 0:
             return numbered
         guilty = set()
@@ -289,7 +294,7 @@ def written_tree(root, tree, numbered):
     sys.exit("the copy with the mutants does not compile")
 
 
-def run(options, work, driver, outcomes, say, order):
+def run(options, work, driver, order, patient):
     """Draws host mutants until as many as are wanted have been run; answers them."""
     every = mutants(options.root)
     if options.only:
@@ -304,19 +309,15 @@ def run(options, work, driver, outcomes, say, order):
     numbered = written_tree(options.root, tree, numbered)
     if not options.only:
         numbered = dict(list(numbered.items())[: options.hosts])
-    suite = Suite(tree, driver, options.card)
+    suite = Suite(tree, driver, options.card, building(tree))
     if not suite.build("--lib", "-j", str(options.jobs)):
         sys.exit("the copy with the mutants does not build")
-    suite.learn(work / "reach-hosts.json", TRACE, lambda lines: sorted({int(line) for line in lines}))
-    done = []
+    # What a test comes across is told by numbers, which belong to this draw.
+    digest = hashlib.sha256(" ".join(mutant.id for mutant in numbered.values()).encode()).hexdigest()[:8]
+    suite.learn(work / f"reach-hosts-{digest}.json", TRACE, lambda lines: sorted({int(line) for line in lines}))
+    patience = patient(suite)
     for number, mutant in numbered.items():
-        outcome = outcomes.settled(mutant)
-        if outcome is None:
-            began = time.monotonic()
+        if patience.settled(mutant) is None:
             candidates = [key for key, reached in suite.reached.items() if number in reached]
-            verdict = suite.catch(candidates, {CHOICE: str(number)})
-            state = "caught" if verdict.detector else "survived"
-            outcome = outcomes.put(mutant, state, verdict, time.monotonic() - began, [] if candidates else ["nowhere"])
-        done.append((mutant, outcome))
-        say(len(done), mutant, outcome)
-    return done
+            patience.run(mutant, candidates, {CHOICE: str(number)}, [] if candidates else ["no test comes here"])
+    return patience.finish()

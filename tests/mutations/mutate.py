@@ -6,7 +6,8 @@
     tests/mutations/mutate.py --list                                all mutants that could be drawn
     tests/mutations/mutate.py --only ID...                          these alone; nothing is written but what became of them
 
-What was caught once is remembered in target/mutations, and not run again without --fresh; what survived is run again.
+What was caught once is remembered in target/mutations, and not run again without --fresh; what survived is run again, but
+for those that survivors.ini says nobody could notice.
 """
 
 import argparse
@@ -56,11 +57,13 @@ class Outcomes:
 
     def __init__(self, path, fresh):
         self.path = path
+        # Those that nobody could notice are not given to all tests, again and again.
+        self.harmless = {name for name, (kind, _) in report.explanations().items() if kind in report.HARMLESS}
         self.known = json.loads(path.read_text()) if path.exists() and not fresh else {}
 
     def settled(self, mutant):
         known = self.known.get(mutant.id)
-        return known if known and known["state"] != "survived" else None
+        return known if known and (known["state"] != "survived" or mutant.id in self.harmless) else None
 
     def put(self, mutant, state, verdict=None, seconds=0.0, reach=()):
         verdict = verdict or Verdict(None)
@@ -72,65 +75,96 @@ class Outcomes:
         return self.known[mutant.id]
 
 
-def say(number, mutant, outcome):
+class Patience:
+    """Runs mutants for some seconds each, and those that nobody has caught by then for as long as it takes, at the end."""
+
+    def __init__(self, suite, outcomes, seconds):
+        self.suite, self.outcomes, self.seconds = suite, outcomes, seconds
+        self.order, self.waiting = [], []
+
+    def settled(self, mutant):
+        """Notes what is known of a mutant already."""
+        self.order.append(mutant)
+        return self.outcomes.settled(mutant)
+
+    def run(self, mutant, candidates, variables, reach, folder=None):
+        began = time.monotonic()
+        verdict, rest = self.suite.catch(candidates, variables, self.seconds)
+        spent = time.monotonic() - began
+        if verdict.detector or not rest or mutant.id in self.outcomes.harmless:
+            return self.settle(mutant, verdict, spent, reach, folder)
+        self.waiting.append((mutant, rest, variables, reach, folder, spent))
+        print(f"     {mutant.id:50} is put aside", flush=True)
+        return None
+
+    def settle(self, mutant, verdict, spent, reach, folder):
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+        state = "caught" if verdict.detector else "survived"
+        outcome = self.outcomes.put(mutant, state, verdict, spent, reach)
+        say(mutant, outcome)
+        return outcome
+
+    def finish(self):
+        """What became of all, in the order in which they were drawn."""
+        for mutant, rest, variables, reach, folder, spent in self.waiting:
+            began = time.monotonic()
+            verdict, _ = self.suite.catch(rest, variables)
+            self.settle(mutant, verdict, spent + time.monotonic() - began, reach, folder)
+        return [(mutant, self.outcomes.known[mutant.id]) for mutant in self.order]
+
+
+def say(mutant, outcome):
     caught = outcome["detector"] or ""
-    print(f"{number:4} {mutant.id:50} {outcome['state']:10} {caught:13} {outcome['seconds']:6.1f} s  {outcome['test']}", flush=True)
+    print(f"     {mutant.id:50} {outcome['state']:10} {caught:13} {outcome['seconds']:6.1f} s  {outcome['test']}", flush=True)
     if outcome["state"] == "survived":
-        print("\n".join(f"       {line}" for line in mutant.diff()), flush=True)
+        print("\n".join(f"         {line}" for line in mutant.diff()), flush=True)
 
 
-def run_kernels(options, work, driver, outcomes):
-    """Draws kernel mutants until as many as are wanted have been run; answers them."""
+def run_kernels(options, work, driver):
+    """Draws kernel mutants until as many as are wanted have been run; answers what became of them."""
     library = options.toolchain.resolve() / "libnvrtc.so.12"
     if not library.exists():
         subprocess.run([sys.executable, str(KERNELS / "build.py"), "--check", "--toolchain", str(library.parent)], check=True)
     kernels = Kernels(work, library, options.architecture, options.jobs)
     every = kernels.mutants()
-    suite = Suite(ROOT, driver, options.card)
+    suite = Suite(ROOT, driver, options.card, os.environ)
     if not suite.build("-j", str(options.jobs)):
         sys.exit("the tests do not build")
     suite.learn(work / f"reach-{options.architecture}.json", "SOFTGPU_TRACE", counted)
     least = at_start(suite)
     if options.only:
-        wanted, order = len(options.only), iter([m for m in every if m.id in options.only])
+        wanted, order = len(options.only), iter([mutant for mutant in every if mutant.id in options.only])
     else:
         wanted, order = options.kernels, drawn(every, options.seed)
-    queue, done, made = [], [], 0
-    while True:
+    outcomes = Outcomes(work / f"outcomes-{options.architecture}.json", options.fresh)
+    patience = Patience(suite, outcomes, options.patience)
+    queue, made = [], 0
+    while made < wanted:
         # The next ones are compiled while the first of them is run.
         while len(queue) < 3:
             mutant = next(order, None)
             if mutant is None:
                 break
             queue.append((mutant, None if outcomes.settled(mutant) else kernels.begin(mutant)))
-        if not queue or made >= wanted:
+        if not queue:
             break
         mutant, begun = queue.pop(0)
-        outcome = outcomes.settled(mutant)
-        if outcome is None:
-            outcome = run_kernel(mutant, kernels.finish(begun), suite, least, outcomes)
-            shutil.rmtree(begun[0], ignore_errors=True)
-        done.append((mutant, outcome))
-        if outcome["state"] in ("caught", "survived"):
+        known = patience.settled(mutant)
+        if known is None:
+            folder, changed = kernels.finish(begun)
+            if not changed:
+                shutil.rmtree(folder, ignore_errors=True)
+                known = outcomes.put(mutant, "refused" if changed is None else "same code")
+            else:
+                candidates = [key for key, reached in suite.reached.items() if uses(reached, changed, least)]
+                # The start of the backend alone may notice, and every test has that.
+                candidates = candidates or [min(suite.durations, key=suite.durations.get)]
+                known = patience.run(mutant, candidates, {"SOFTGPU_PTX": str(folder / "ptx")}, changed, folder)
+        if known is None or known["state"] in ("caught", "survived"):
             made += 1
-            say(made, mutant, outcome)
     kernels.pool.terminate()
-    return done
-
-
-def run_kernel(mutant, made, suite, least, outcomes):
-    folder, changed = made
-    if changed is None:
-        return outcomes.put(mutant, "refused")
-    if not changed:
-        return outcomes.put(mutant, "same code")
-    began = time.monotonic()
-    candidates = [key for key, reached in suite.reached.items() if uses(reached, changed, least)]
-    # The start of the backend alone may notice, and every test has that.
-    candidates = candidates or [min(suite.durations, key=suite.durations.get)]
-    verdict = suite.catch(candidates, {"SOFTGPU_PTX": str(folder / "ptx")})
-    state = "caught" if verdict.detector else "survived"
-    return outcomes.put(mutant, state, verdict, time.monotonic() - began, changed)
+    return patience.finish()
 
 
 def counted(lines):
@@ -161,6 +195,8 @@ def main():
     parser.add_argument("--only", nargs="+", default=[], metavar="ID")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--fresh", action="store_true", help="forget what was caught before")
+    parser.add_argument("--patience", type=float, default=30, help="seconds of tests before a mutant is put aside")
+    parser.add_argument("--learn", action="store_true", help="run each test again to see what it reaches")
     parser.add_argument("--architecture", choices=sorted(CARDS), default="80")
     parser.add_argument("--jobs", type=int, default=2, help="how much is compiled at a time")
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -181,13 +217,17 @@ def main():
     driver = work / "driver"
     install = [str(ROOT / "tests" / "softgpu" / "install.sh"), "--into", str(driver)]
     subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
-    outcomes = Outcomes(work / f"outcomes-{options.architecture}.json", options.fresh)
+    if options.learn:
+        for path in work.glob("reach-*.json"):
+            path.unlink()
     began, done = time.monotonic(), []
     hosts_only = [name for name in options.only if name.split(":")[0].endswith(".rs")]
     if options.kernels or len(options.only) > len(hosts_only):
-        done += run_kernels(options, work, driver, outcomes)
+        done += run_kernels(options, work, driver)
     if options.hosts or hosts_only:
-        done += hosts.run(options, work, driver, outcomes, say, lambda every: drawn(every, options.seed))
+        outcomes = Outcomes(work / "outcomes-hosts.json", options.fresh)
+        done += hosts.run(options, work, driver, lambda every: drawn(every, options.seed),
+                          lambda suite: Patience(suite, outcomes, options.patience))
     if not options.only:
         report.write(options, done, time.monotonic() - began)
 

@@ -25,18 +25,17 @@ class Verdict:
 class Suite:
     """The test programs, built from the tree at `root`."""
 
-    def __init__(self, root, driver, card, extra=()):
+    def __init__(self, root, driver, card, environment):
         self.root, self.programs = root, {}
-        self.environment = dict(os.environ, LD_LIBRARY_PATH=str(driver), NEURALSTYLE_TEST_CUDA="1", RUST_BACKTRACE="0")
+        self.environment = dict(environment, LD_LIBRARY_PATH=str(driver), NEURALSTYLE_TEST_CUDA="1", RUST_BACKTRACE="0")
         self.environment["SOFTGPU_CARD"] = card
-        self.environment.update(extra)
         self.durations, self.reached = {}, {}
 
     def build(self, *flags):
         """Builds the programs and notes where they are; `--lib` adds the tests beside the code."""
         tests = [flag for program in PROGRAMS for flag in ("--test", program)]
         command = ["cargo", "test", "--locked", "--no-run", "--message-format=json", *tests, *flags]
-        run = subprocess.run(command, cwd=self.root, stdout=subprocess.PIPE, text=True, check=False)
+        run = subprocess.run(command, cwd=self.root, env=self.environment, stdout=subprocess.PIPE, text=True, check=False)
         for line in run.stdout.splitlines():
             message = json.loads(line) if line.startswith("{") else {}
             if message.get("executable") and message.get("profile", {}).get("test"):
@@ -55,14 +54,13 @@ class Suite:
         return [name for name in names if name not in left_out]
 
     def learn(self, cache, variable, read):
-        """Runs each test alone, once, with `variable` naming a file, and keeps what `read` makes of its lines. What was
-        learnt of a program stays known until it is built anew."""
+        """Runs each test alone, once, with `variable` naming a file, and keeps what `read` makes of its lines in the file
+        `cache`, so that later runs know it."""
         known = json.loads(cache.read_text()) if cache.exists() else {}
         for program in self.programs:
             for test in self.tests(program):
                 key = f"{program} {test}"
-                built = [self.programs[program], os.stat(self.programs[program]).st_mtime]
-                if known.get(key, {}).get("built") != built:
+                if key not in known:
                     trace = cache.with_suffix(".trace")
                     trace.write_text("")
                     began = time.monotonic()
@@ -72,7 +70,6 @@ class Suite:
                     known[key] = {
                         "seconds": time.monotonic() - began,
                         "reached": read(trace.read_text().splitlines()),
-                        "built": built,
                     }
                     trace.unlink()
                     cache.write_text(json.dumps(known))
@@ -105,26 +102,28 @@ class Suite:
             process.stdout.close()
         return judged(output.decode(errors="replace"), failed, tests)
 
-    def catch(self, candidates, variables):
-        """Runs the tests `candidates` (keys), the quick ones first, until one fails."""
-        at_least = self.shortest()
+    def catch(self, candidates, variables, limit=float("inf")):
+        """Runs the tests `candidates` (keys), the quick ones first, until one fails, or `limit` seconds' worth of them have
+        been run. Answers what came of it and the tests that are left."""
+        least = self.shortest()
         rest = sorted(candidates, key=lambda key: (self.durations[key], key))
-        portion = 4.0
-        while rest:
+        portion, spent = 4.0, 0.0
+        while rest and spent < limit:
             # A few seconds' worth of one program's tests, then more.
             program = rest[0].split(" ", 1)[0]
-            chosen, expected = [], at_least
+            chosen, expected = [], least
             for key in rest:
                 if key.split(" ", 1)[0] == program and (not chosen or expected < portion):
                     chosen.append(key)
-                    expected += max(self.durations[key] - at_least, 0.02)
+                    expected += max(self.durations[key] - least, 0.02)
             rest = [key for key in rest if key not in chosen]
             portion *= 3
+            spent += expected
             names = [key.split(" ", 1)[1] for key in chosen]
             verdict = self.run(program, names, variables, GRACE + PATIENCE * expected)
             if verdict.detector:
-                return verdict
-        return Verdict(None)
+                return verdict, []
+        return Verdict(None), rest
 
     def shortest(self):
         """What a test takes that does next to nothing: the start of the backend."""

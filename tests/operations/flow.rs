@@ -306,6 +306,17 @@ pub fn searching<B: Machine + FlowSteps>(ops: &mut B) {
             let results = [found, found.with_channels(2)];
             check(ops, "patches", &step, &from(&mut random), &results);
         }
+        // Without noise a way has its least price.
+        let mut quiet = from(&mut random);
+        quiet[1] = Operand::new(Shape::vector(2), vec![0.0, 0.0]);
+        let results = [found, found.with_channels(2)];
+        check(
+            ops,
+            "patches without noise",
+            &Seek(1.0, None, true),
+            &quiet,
+            &results,
+        );
         // What leads far beyond the edge is kept near it.
         let mut from = from(&mut random);
         from[2] = Operand::flow(shape, 90.0, &mut random);
