@@ -49,7 +49,11 @@ fn fails(kind: Kind, body: &str, grid: u32, block: u32) -> Report {
 
 /// Without an order, either warp may come first: the reader finds a race, or what nobody has written yet.
 fn fails_unordered(body: &str) {
-    let report = run(body, 1, 64).expect_err("the bug is found");
+    fails_unordered_of(body, 64);
+}
+
+fn fails_unordered_of(body: &str, threads: u32) {
+    let report = run(body, 1, threads).expect_err("the bug is found");
     assert!(
         matches!(report.kind, Kind::Race | Kind::Uninitialised),
         "{report}"
@@ -290,6 +294,226 @@ fn races_between_blocks() {
         8,
         1,
     );
+}
+
+/// By whichever order two warps or blocks run, a race is found: seeds draw the order.
+#[test]
+fn either_order_of_a_race_is_found() {
+    let [write, read] = EXCHANGE;
+    // Written before, so that whoever reads first finds something.
+    let place = &read[..read.find("ld.shared").expect("it reads")];
+    for seed in 1..12 {
+        let shared = format!(
+            "{write}bar.sync 0;\n{place}setp.lt.u32 %a, %t, 32;\n\
+             @%a st.shared.u32 [%s], %t; @!%a ld.shared.u32 %w, [%v];"
+        );
+        assert_eq!(seeded(&shared, 1, 64, seed), Some(Kind::Race), "{shared}");
+        let global = format!(
+            "{}setp.lt.u32 %a, %t, 32; @%a st.global.u32 [%p+128], %t; @!%a ld.global.u32 %v, [%p];",
+            word(0)
+        );
+        assert_eq!(seeded(&global, 1, 64, seed), Some(Kind::Race));
+        let blocks = "mov.u32 %v, %ctaid.x; setp.eq.u32 %a, %v, 0;\n\
+                      @%a st.global.u32 [%p], 7; @!%a ld.global.u32 %v, [%p];";
+        assert_eq!(seeded(blocks, 2, 1, seed), Some(Kind::Race));
+    }
+}
+
+/// What comes of a body whose order is drawn by a seed.
+fn seeded(body: &str, grid: u32, block: u32, seed: u64) -> Option<Kind> {
+    let text = module(".param .u64 data, .param .u64 spare", &format!("{PRELUDE}{body}"));
+    let mut bench = Bench::new(&text);
+    bench.seed = seed;
+    let parameters = [bench.upload(&(0..256).collect::<Vec<u32>>()), bench.empty(1024)];
+    let answer = bench.run("kernel", grid, block, &parameters);
+    answer.err().map(|report| report.kind)
+}
+
+#[test]
+fn races_in_global_memory_between_the_warps_of_a_block() {
+    let mine = word(0);
+    let (write, read) = ("st.global.u32 [%p], %t;\n", "ld.global.u32 %v, [%q];\n");
+    // The word of the thread 32 further on, in a ring of 64.
+    let other = "xor.b32 %u, %t, 32; mul.wide.u32 %o, %u, 4; ld.param.u64 %q, [data]; add.s64 %q, %q, %o;\n";
+    let exchange = format!("{mine}{other}");
+    for grid in [1, 3] {
+        // Blocks of their own, so that only warps meet.
+        let apart =
+            "mov.u32 %x, %ctaid.x; mul.wide.u32 %o, %x, 256; add.s64 %p, %p, %o; add.s64 %q, %q, %o;\n";
+        let begin = format!("{exchange}{apart}");
+        passes(&format!("{begin}{write}bar.sync 0;\n{read}"), grid, 64);
+        fails(Kind::Race, &format!("{begin}{write}{read}"), grid, 64);
+        fails(Kind::Race, &format!("{begin}{read}{write}"), grid, 64);
+        passes(&format!("{begin}{read}bar.sync 0;\n{write}"), grid, 64);
+        fails(
+            Kind::Race,
+            &format!("{begin}{write}bar.sync 0;\n{read}{write}"),
+            grid,
+            64,
+        );
+    }
+    // A barrier of the warp is none of the block.
+    fails(
+        Kind::Race,
+        &format!("{exchange}{write}bar.warp.sync -1;\n{read}"),
+        1,
+        64,
+    );
+    // Reading is no race, by however many.
+    passes(&format!("{exchange}{read}"), 1, 64);
+    // Several writers, even of one value.
+    fails(Kind::Race, "st.global.u32 [%p], 7;", 1, 64);
+    passes("setp.lt.u32 %a, %t, 32; @%a st.global.u32 [%p], 7;", 1, 64);
+    // A row that is read at once, and one that is read lane by lane.
+    let vector = "shl.b32 %u, %t, 4; and.b32 %u, %u, 1008; cvt.u64.u32 %o, %u; add.s64 %q, %p, %o;\n\
+                  setp.lt.u32 %a, %t, 32; @%a st.global.u32 [%p+64], 7; @!%a ld.global.v4.u32 {%v, %w, %x, %y}, [%q];";
+    fails(Kind::Race, vector, 1, 96);
+}
+
+#[test]
+fn bytes_of_a_word_are_accessed_by_whom_they_belong_to() {
+    // Warp w has the half w of each word.
+    let halves = "and.b32 %u, %t, 31; shl.b32 %u, %u, 2; shr.u32 %v, %t, 5; shl.b32 %v, %v, 1; add.u32 %u, %u, %v;\n\
+                  cvt.u64.u32 %o, %u; add.s64 %q, %p, %o; mov.u32 %v, mem; add.u32 %s, %v, %u; mov.u16 %h, 7;\n";
+    let first = "setp.lt.u32 %a, %t, 32; @%a";
+    for (write, read, whole) in [
+        (
+            "st.shared.u16 [%s], %h;\n",
+            "ld.shared.u16 %h, [%s];\n",
+            "ld.shared.u32 %w, [%s];\n",
+        ),
+        (
+            "st.global.u16 [%q], %h;\n",
+            "ld.global.u16 %h, [%q];\n",
+            "ld.global.u32 %w, [%q];\n",
+        ),
+    ] {
+        passes(&format!("{halves}{write}{read}{write}"), 1, 64);
+        passes(&format!("{halves}{write}bar.sync 0;\n{first} {whole}"), 1, 64);
+        fails_unordered(&format!("{halves}{write}{first} {whole}"));
+        // Both halves were written; what the one that came second left must not cover what the first did.
+        let second = read.replace("%s]", "%s+-2]").replace("%q]", "%q+-2]");
+        fails_unordered(
+            &format!("{halves}{write}@!%a {second}").replace("@!%a", "setp.lt.u32 %a, %t, 32; @!%a"),
+        );
+        // Both halves were read, then one of them is written by the other warp.
+        let foreign = write.replace("%s]", "%s+-2]").replace("%q]", "%q+-2]");
+        let body = format!("{halves}{write}bar.sync 0;\n{read}setp.lt.u32 %a, %t, 32; @!%a {foreign}");
+        fails(Kind::Race, &body, 1, 64);
+        passes(&body.replace(read, &format!("{read}bar.sync 0;\n")), 1, 64);
+    }
+    // By blocks.
+    let byte = "mov.u32 %v, %ctaid.x; cvt.u64.u32 %o, %v; add.s64 %q, %p, %o; st.global.u8 [%q], %v;\n";
+    passes(&format!("{byte}ld.global.u8 %w, [%q];"), 8, 1);
+    fails(Kind::Race, &format!("{byte}ld.global.u8 %w, [%q+1];"), 8, 1);
+}
+
+#[test]
+fn barriers_of_some_warps_order_those_alone() {
+    let warp = "shr.u32 %x, %t, 5; setp.eq.u32 %a, %x, 0; setp.eq.u32 %b, %x, 2;\n";
+    let pair = "setp.ne.u32 %b, %x, 2; @%b bar.sync 1, 64;\n";
+    let mine = word(0);
+    // Warp 0 writes, warps 0 and 1 meet, and warp `reader` reads.
+    let body = |reader: u32| {
+        format!(
+            "{mine}{warp}@%a st.global.u32 [%p], %t;\n{pair}setp.eq.u32 %b, %x, {reader};\n\
+             mul.wide.u32 %o, %x, 128; sub.s64 %q, %p, %o; @%b ld.global.u32 %v, [%q];"
+        )
+    };
+    passes(&body(1), 1, 96);
+    fails(Kind::Race, &body(2), 1, 96);
+    // A chain: 0 and 1 meet, then 1 and 2.
+    let chain = body(2).replace(
+        "setp.eq.u32 %b, %x, 2;\nmul",
+        "setp.ne.u32 %b, %x, 0; @%b bar.sync 2, 64;\nsetp.eq.u32 %b, %x, 2;\nmul",
+    );
+    passes(&chain, 1, 96);
+    // Warp 2 waits at another barrier meanwhile, which all come to later: its place in the code is no order.
+    let late = body(2) + "\nbar.sync 0;";
+    fails(Kind::Race, &late, 1, 96);
+    // The same in shared memory.
+    let shared = |reader: u32| {
+        format!(
+            "{warp}st.shared.u32 [%s], %t; bar.sync 0; @%a st.shared.u32 [%s], 5;\n{pair}\
+             setp.eq.u32 %b, %x, {reader}; and.b32 %u, %t, 31; shl.b32 %u, %u, 2; mov.u32 %v, mem; add.u32 %v, %v, %u;\n\
+             @%b ld.shared.u32 %w, [%v];"
+        )
+    };
+    passes(&shared(1), 1, 96);
+    fails(Kind::Race, &shared(2), 1, 96);
+}
+
+#[test]
+fn barriers_count_those_who_come() {
+    passes("bar.sync 1, 64;", 1, 64);
+    passes("bar.sync 1, 96; bar.sync 0;", 1, 96);
+    // One warp says 64, another one 96.
+    let differing = "mov.u32 %v, 96; setp.lt.u32 %a, %t, 32; @%a mov.u32 %v, 64; bar.sync 1, %v;";
+    fails(Kind::Divergence, differing, 1, 96);
+    // All of the block against a count.
+    let implied = "setp.lt.u32 %a, %t, 32; @%a bra L; bar.sync 1; bra M; L: bar.sync 1, 64; M:";
+    fails(Kind::Divergence, implied, 1, 96);
+    passes(&implied.replace("64", "96"), 1, 96);
+    // Three warps at a barrier for two.
+    fails(Kind::Divergence, "bar.sync 1, 64;", 1, 96);
+    // No whole warps.
+    fails(Kind::Divergence, "bar.sync 1, 48;", 1, 64);
+    // More than there are.
+    fails(Kind::Divergence, "bar.sync 1, 128;", 1, 96);
+}
+
+#[test]
+fn atomic_operations_race_with_plain_accesses() {
+    let add = "red.global.add.u32 [%p], 1;\n";
+    passes(add, 4, 64);
+    // Another block reads or writes it plainly, or another warp without a barrier.
+    let block = "mov.u32 %v, %ctaid.x; setp.eq.u32 %a, %v, 0;\n";
+    fails(
+        Kind::Race,
+        &format!("{block}@%a bra L; {add}bra M; L: ld.global.u32 %w, [%p]; M:"),
+        2,
+        1,
+    );
+    fails(
+        Kind::Race,
+        &format!("{block}@%a bra L; {add}bra M; L: st.global.u32 [%p], 0; M:"),
+        2,
+        1,
+    );
+    // Of several blocks that add, one reads what it has added to itself.
+    fails(
+        Kind::Race,
+        &format!("{add}{block}@%a ld.global.u32 %w, [%p];"),
+        4,
+        1,
+    );
+    passes(&format!("{add}{block}@%a ld.volatile.global.u32 %w, [%p];"), 4, 1);
+    let first = "setp.lt.u32 %a, %t, 32;\n";
+    fails(
+        Kind::Race,
+        &format!("{first}{add}@%a ld.global.u32 %w, [%p];"),
+        1,
+        64,
+    );
+    passes(
+        &format!("{first}{add}bar.sync 0;\n@%a ld.global.u32 %w, [%p];"),
+        1,
+        64,
+    );
+    // A part of the word.
+    fails(
+        Kind::Race,
+        &format!("{block}@%a bra L; {add}bra M; L: ld.global.u16 %h, [%p+2]; M:"),
+        2,
+        1,
+    );
+    // In shared memory: cleared by one thread, counted by all, read by one.
+    let clear = "setp.eq.u32 %a, %t, 0; mov.u32 %v, mem; @%a st.shared.u32 [%v], 0;\n";
+    let count = "atom.shared.add.u32 %w, [%v], 1;\n";
+    let look = "@%a ld.shared.u32 %w, [%v];\n";
+    passes(&format!("{clear}bar.sync 0;\n{count}bar.sync 0;\n{look}"), 1, 96);
+    fails_unordered_of(&format!("{clear}{count}bar.sync 0;\n{look}"), 96);
+    fails(Kind::Race, &format!("{clear}bar.sync 0;\n{count}{look}"), 1, 96);
 }
 
 #[test]

@@ -5,56 +5,19 @@
 mod common;
 
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::{count, set_faults};
+use common::{alone, apart, count, error, set_faults};
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUresult, CUstreamCaptureMode as Mode};
-use cudarc::driver::{CudaContext, DriverError, LaunchConfig, PushKernelArg};
+use cudarc::driver::{CudaContext, LaunchConfig, PushKernelArg};
 use cudarc::nvrtc::Ptx;
 
 const SCALE: &str = include_str!("ptx/scale.ptx");
-
-/// Faults and errors are for the whole process, so these tests take turns.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    common::load();
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    set_faults("");
-    turn
-}
-
-/// Runs a test's body in a process of its own, in an environment that is read only once.
-fn apart(name: &str, environment: &[(&str, &str)], body: impl FnOnce()) {
-    if std::env::var("SOFTGPU_TEST").as_deref() == Ok(name) {
-        common::load();
-        body();
-        return;
-    }
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child
-        .args(["--exact", name, "--nocapture"])
-        .env("SOFTGPU_TEST", name)
-        .envs(environment.iter().copied());
-    let output = child.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
 
 fn shape(blocks: u32, threads: u32, shared: u32) -> LaunchConfig {
     LaunchConfig {
         grid_dim: (blocks, 1, 1),
         block_dim: (threads, 1, 1),
         shared_mem_bytes: shared,
-    }
-}
-
-fn error<T>(result: Result<T, DriverError>) -> CUresult {
-    match result {
-        Ok(_) => CUresult::CUDA_SUCCESS,
-        Err(DriverError(error)) => error,
     }
 }
 
@@ -218,29 +181,6 @@ fn launches_fail_and_devices_get_lost_when_told_to() {
         .find(|result| *result != CUresult::CUDA_SUCCESS);
     assert_eq!(lost, Some(CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE));
     set_faults("");
-}
-
-/// A stream that does not wait for another does not see what that one was told before.
-#[test]
-fn streams_without_an_event_between_them_have_no_order() {
-    let _turn = alone();
-    let context = CudaContext::new(0).unwrap();
-    // SAFETY: the order between the streams is what is looked at here.
-    unsafe { context.disable_event_tracking() };
-    let (upload, compute) = (context.new_stream().unwrap(), context.new_stream().unwrap());
-    // SAFETY: written before it is read.
-    let mut pinned = unsafe { context.alloc_pinned::<f32>(64) }.unwrap();
-    pinned.as_mut_slice().unwrap().fill(3.0);
-    let mut device = upload.alloc_zeros::<f32>(64).unwrap();
-    upload.synchronize().unwrap();
-    upload.memcpy_htod(&pinned, &mut device).unwrap();
-    assert_eq!(
-        compute.clone_dtoh(&device).unwrap(),
-        [0.0; 64],
-        "nobody has waited for the upload"
-    );
-    compute.wait(&upload.record_event(None).unwrap()).unwrap();
-    assert_eq!(compute.clone_dtoh(&device).unwrap(), [3.0; 64]);
 }
 
 #[test]
@@ -416,26 +356,6 @@ fn there_may_be_no_card() {
     apart("there_may_be_no_card", &[("SOFTGPU_DEVICES", "0")], || {
         assert_eq!(error(CudaContext::new(0)), CUresult::CUDA_ERROR_NO_DEVICE);
     });
-}
-
-#[test]
-fn leaks_are_told() {
-    if std::env::var("SOFTGPU_TEST").is_err() {
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child
-            .args(["--exact", "leaks_are_told", "--nocapture"])
-            .env("SOFTGPU_TEST", "1")
-            .env("SOFTGPU_LEAKS", "1");
-        let said = String::from_utf8(child.output().unwrap().stderr).unwrap();
-        assert!(said.contains("softgpu: leak: 400 bytes"), "{said}");
-        assert!(!said.contains("leak: 800 bytes"), "{said}");
-        return;
-    }
-    common::load();
-    let context = CudaContext::new(0).unwrap();
-    let stream = context.new_stream().unwrap();
-    drop(stream.alloc_zeros::<f32>(200).unwrap());
-    stream.alloc_zeros::<f32>(100).unwrap().leak();
 }
 
 #[test]

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Bench, module};
-use softgpu::machine::launch::Shape;
+use softgpu::machine::launch::{Launch, Shape};
 use softgpu::machine::profile::{Banked, Class, Profile, Record, Traffic};
 
 const PRELUDE: &str = ".reg .b64 %p, %o; .reg .b32 %t, %u, %s, %b, %v, %w, %x, %y; .reg .pred %a;\n\
@@ -43,6 +43,8 @@ fn count(body: &str, grid: u32, block: u32) -> Counted {
             block: [block, 1, 1],
             dynamic_shared: 0,
         },
+        sampled: grid as usize,
+        parameters: &data.to_le_bytes(),
         profile: &profile,
     };
     let (classes, products, json) = (record.classes(), record.products(), record.json());
@@ -355,4 +357,19 @@ fn a_record_is_a_line_of_json() {
         registers
     );
     assert_eq!(counted.json, expected);
+}
+
+#[test]
+fn of_many_blocks_a_sample_is_enough() {
+    let text = module(".param .u64 data, .param .u32 count", PRELUDE);
+    let mut bench = Bench::new(&text);
+    let numbers = |bench: &mut Bench, grid: u32, sample: Option<u32>| {
+        bench.launch("kernel", grid, 32, &[0, 7], |launch| {
+            Launch { sample, ..*launch }.sampled()
+        })
+    };
+    assert_eq!(numbers(&mut bench, 33, None).len(), 33);
+    // Up to 16 times the sample all are run; of more the middles of as many parts.
+    assert_eq!(numbers(&mut bench, 32, Some(2)).len(), 32);
+    assert_eq!(numbers(&mut bench, 100, Some(2)), [25, 75]);
 }

@@ -241,7 +241,7 @@ pub extern "C" fn cuCtxSynchronize() -> Status {
             driver.sticky = Some(Status::LAUNCH_FAILED);
             return Err(Status::LAUNCH_FAILED);
         }
-        driver.drain_all()
+        driver.wait_for_all()
     })
 }
 

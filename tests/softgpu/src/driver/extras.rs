@@ -19,7 +19,10 @@ pub unsafe extern "C" fn softgpu_set_faults(faults: *const c_char) {
     look(|driver| {
         driver.settings.faults = faults;
         driver.counts = Default::default();
-        driver.sticky = None;
+        if driver.sticky.take().is_some() {
+            driver.excuse();
+        }
+        driver.memory.forget_peak();
     });
 }
 
@@ -36,6 +39,7 @@ pub unsafe extern "C" fn softgpu_count(occasion: *const c_char) -> u64 {
         "calls" => driver.counts.calls,
         "live" => driver.live_allocations().len() as u64,
         "bytes" => driver.memory.used(),
+        "peak" => driver.memory.peak(),
         "kernels" => driver.launches,
         other => driver.counts.occasions.get(other).copied().unwrap_or(0),
     })

@@ -6,7 +6,6 @@ use std::ffi::{c_int, c_uchar, c_uint, c_void};
 
 use super::device_calls::give;
 use super::errors::{Outcome, Status};
-use super::pinned;
 use super::state::{Driver, Handle, LEGACY, in_context};
 use super::streams::{Command, HostPointer, Source};
 
@@ -32,8 +31,8 @@ impl Driver {
     /// The pinned allocation that a range of the host lies in; an error where it runs over its end.
     fn pinned_range(&self, pointer: *const c_void, bytes: usize) -> Outcome<bool> {
         let at = pointer as usize;
-        match self.pinned.range(..=at).next_back() {
-            Some((start, size)) if at < start + size => {
+        match self.pinned.around(at) {
+            Some((start, size)) => {
                 if at + bytes > start + size {
                     eprintln!(
                         "softgpu: a copy of {bytes} bytes runs over the end of {size} bytes of pinned memory"
@@ -42,7 +41,7 @@ impl Driver {
                 }
                 Ok(true)
             }
-            _ => Ok(false),
+            None => Ok(false),
         }
     }
 
@@ -86,7 +85,7 @@ impl Driver {
         if pinned || capturing {
             Ok(())
         } else {
-            self.drain(stream)
+            self.wait_for_stream(stream)
         }
     }
 
@@ -126,7 +125,8 @@ pub unsafe extern "C" fn cuMemAlloc_v2(address: *mut u64, bytes: usize) -> Statu
 pub extern "C" fn cuMemFree_v2(address: u64) -> Status {
     in_context(|driver| {
         driver.refuse_in_capture()?;
-        driver.drain_all()?;
+        // The driver waits for all work before it takes memory back.
+        driver.wait_for_all()?;
         if address == 0 {
             Ok(())
         } else {
@@ -201,8 +201,7 @@ pub unsafe extern "C" fn cuMemHostAlloc(pointer: *mut *mut c_void, bytes: usize,
         if driver.is_due("alloc") {
             return Err(Status::OUT_OF_MEMORY);
         }
-        let at = pinned::allocate(bytes).ok_or(Status::OUT_OF_MEMORY)?;
-        driver.pinned.insert(at, bytes);
+        let at = driver.pinned.allocate(bytes).ok_or(Status::OUT_OF_MEMORY)?;
         // SAFETY: the user's promise.
         unsafe { give(pointer, at as *mut c_void) }
     })
@@ -211,13 +210,12 @@ pub unsafe extern "C" fn cuMemHostAlloc(pointer: *mut *mut c_void, bytes: usize,
 #[unsafe(no_mangle)]
 pub extern "C" fn cuMemFreeHost(pointer: *mut c_void) -> Status {
     in_context(|driver| {
-        driver.drain_all()?;
-        let bytes = driver
-            .pinned
-            .remove(&(pointer as usize))
-            .ok_or(Status::INVALID_VALUE)?;
-        pinned::release(pointer as usize, bytes);
-        Ok(())
+        driver.wait_for_all()?;
+        if driver.pinned.free(pointer as usize) {
+            Ok(())
+        } else {
+            Err(Status::INVALID_VALUE)
+        }
     })
 }
 
@@ -240,7 +238,7 @@ pub unsafe extern "C" fn cuMemcpyHtoD_v2(to: u64, from: *const c_void, bytes: us
     in_context(|driver| {
         driver.refuse_in_capture()?;
         driver.upload(to, from, bytes, LEGACY)?;
-        driver.drain(LEGACY)
+        driver.wait_for_stream(LEGACY)
     })
 }
 
@@ -263,7 +261,7 @@ pub unsafe extern "C" fn cuMemcpyDtoH_v2(to: *mut c_void, from: u64, bytes: usiz
     in_context(|driver| {
         driver.refuse_in_capture()?;
         driver.download(to, from, bytes, LEGACY)?;
-        driver.drain(LEGACY)
+        driver.wait_for_stream(LEGACY)
     })
 }
 

@@ -115,6 +115,8 @@ impl Driver {
             let mut initial = variable.initial.clone();
             // Variables without a value are zero.
             initial.resize(variable.size as usize, 0);
+            // What loads a module waits until that is there.
+            self.begin_alone();
             self.memory
                 .upload(address, &initial)
                 .map_err(|problem| syntax(&problem.what))?;

@@ -3,13 +3,16 @@
 //! Everything that the driver knows, behind one lock.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::errors::{Outcome, Status};
+use super::leaks::{self, Excused};
 use super::modules::Module;
 use super::onlookers::Onlookers;
+use super::order::{Clock, Open};
+use super::pinned::Pinned;
 use super::settings::Settings;
 use super::streams::{Capture, Command, Event, Stream};
 use crate::machine::memory::Memory;
@@ -37,14 +40,20 @@ pub struct Driver {
     pub captures: HashMap<Handle, Capture>,
     pub graphs: HashMap<Handle, Arc<Vec<Command>>>,
     pub executables: HashMap<Handle, Arc<Vec<Command>>>,
-    /// Pinned memory of the host: address to bytes.
-    pub pinned: BTreeMap<usize, usize>,
+    /// Pinned memory of the host.
+    pub pinned: Pinned,
+    /// What the host has waited for, and work that has run without that.
+    pub host: Clock,
+    pub open: Open,
+    /// All work of streams that were destroyed.
+    pub gone: Clock,
     pub pool_attributes: HashMap<u32, u64>,
     pub launches: u64,
     pub counts: Counts,
     pub onlookers: Onlookers,
     /// An error after which nothing works any more.
     pub sticky: Option<Status>,
+    pub excused: Excused,
     next_handle: Handle,
 }
 
@@ -75,12 +84,16 @@ impl Driver {
             captures: HashMap::new(),
             graphs: HashMap::new(),
             executables: HashMap::new(),
-            pinned: BTreeMap::new(),
+            pinned: Pinned::default(),
+            host: Clock::default(),
+            open: Open::default(),
+            gone: Clock::default(),
             pool_attributes: HashMap::new(),
             launches: 0,
             counts: Counts::default(),
             onlookers,
             sticky: None,
+            excused: Excused::default(),
             next_handle: 0x00c1_0000,
         };
         driver.streams.insert(LEGACY, Stream::new(true));
@@ -104,9 +117,8 @@ impl Driver {
         if self.settings.report_leaks {
             self.report_leaks();
         }
-        for (at, bytes) in std::mem::take(&mut self.pinned) {
-            super::pinned::release(at, bytes);
-        }
+        self.pinned.clear();
+        (self.host, self.open, self.gone) = Default::default();
         let live: Vec<u64> = self.memory.live().map(|(address, _)| address).collect();
         for address in live {
             // The addresses were just listed, so there is nothing that could fail.
@@ -119,6 +131,7 @@ impl Driver {
         self.captures.clear();
         self.graphs.clear();
         self.executables.clear();
+        self.excused = Excused::default();
         self.sticky = None;
     }
 
@@ -134,15 +147,6 @@ impl Driver {
             .live()
             .filter(|(address, _)| !of_modules.contains(address))
             .collect()
-    }
-
-    pub fn report_leaks(&self) {
-        for (address, bytes) in self.live_allocations() {
-            eprintln!("softgpu: leak: {bytes} bytes at {address:#x} were never freed");
-        }
-        for (address, bytes) in &self.pinned {
-            eprintln!("softgpu: leak: {bytes} bytes of pinned memory at {address:#x} were never freed");
-        }
     }
 }
 
@@ -170,21 +174,12 @@ pub fn initialise() -> Status {
             }
             if settings.report_leaks {
                 // SAFETY: the function takes nothing and stays in this library, which is never unloaded while used.
-                unsafe { libc::atexit(at_exit) };
+                unsafe { libc::atexit(leaks::at_exit) };
             }
             *driver = Some(Driver::new(settings)?);
         }
         Ok(())
     })
-}
-
-extern "C" fn at_exit() {
-    let _ = caught(|| {
-        if let Some(driver) = lock().as_ref().filter(|driver| driver.retained > 0) {
-            driver.report_leaks();
-        }
-        Ok(())
-    });
 }
 
 /// A call that needs no context.
@@ -221,4 +216,17 @@ pub fn in_context(f: impl FnOnce(&mut Driver) -> Outcome<()>) -> Status {
 /// Looks at the driver without counting as a call; None before cuInit.
 pub fn look<T>(f: impl FnOnce(&mut Driver) -> T) -> Option<T> {
     lock().as_mut().map(f)
+}
+
+/// The same for whoever may have to do without: None as well while the driver is busy for seconds, which it is for good if
+/// this thread is in one of its calls.
+pub fn look_soon<T>(f: impl FnOnce(&mut Driver) -> T) -> Option<T> {
+    for _ in 0..5000 {
+        match DRIVER.try_lock() {
+            Ok(mut driver) => return driver.as_mut().map(f),
+            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner().as_mut().map(f),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(1)),
+        }
+    }
+    None
 }

@@ -56,6 +56,9 @@ pub extern "C" fn cuStreamDestroy_v2(stream: Handle) -> Status {
         }
         // What was ordered still happens.
         driver.drain(stream)?;
+        // Whoever waits for everything waits for that, too.
+        let clock = driver.clock_of(stream)?;
+        driver.gone.join(&clock);
         driver.streams.remove(&stream);
         Ok(())
     })
@@ -93,7 +96,10 @@ impl Driver {
         event.recorded += 1;
         event.stream = stream;
         let version = event.recorded;
-        self.order(stream, Command::Record(handle, version))
+        self.order(stream, Command::Record(handle, version))?;
+        let clock = self.clock_of(stream)?;
+        self.event(handle)?.clock = clock;
+        Ok(())
     }
 
     fn wait_for(&mut self, stream: Handle, handle: Handle) -> Outcome<()> {
@@ -123,7 +129,11 @@ impl Driver {
             }
             // Waiting for an event that nobody recorded is no waiting.
             (None, None) if version == 0 => Ok(()),
-            (None, None) => self.order(stream, Command::Wait(handle, version)),
+            (None, None) => {
+                let clock = self.event(handle)?.clock.clone();
+                self.wait_in_stream(stream, &clock)?;
+                self.order(stream, Command::Wait(handle, version))
+            }
         }
     }
 
@@ -168,7 +178,7 @@ pub extern "C" fn cuStreamSynchronize(stream: Handle) -> Status {
             driver.sticky = Some(Status::LAUNCH_FAILED);
             return Err(Status::LAUNCH_FAILED);
         }
-        driver.drain(stream)
+        driver.wait_for_stream(stream)
     })
 }
 
@@ -177,7 +187,7 @@ pub extern "C" fn cuStreamQuery(stream: Handle) -> Status {
     in_context(|driver| {
         driver.refuse_to_wait(stream)?;
         if driver.is_idle(stream)? {
-            return Ok(());
+            return driver.wait_for_stream(stream);
         }
         // Asking is no waiting, but whoever asks again and again gets there.
         driver.drain(stream)?;
@@ -379,6 +389,8 @@ pub extern "C" fn cuEventQuery(event: Handle) -> Status {
         }
         let (done, version) = (known.done, known.recorded);
         if done >= version {
+            let clock = known.clock.clone();
+            driver.wait_on_host(&clock);
             return Ok(());
         }
         driver.drain_to(event, version)?;
@@ -393,12 +405,14 @@ pub extern "C" fn cuEventSynchronize(event: Handle) -> Status {
         if known.captured.is_some() {
             return Err(Status::CAPTURED_EVENT);
         }
-        let version = known.recorded;
+        let (version, clock) = (known.recorded, known.clock.clone());
         if driver.is_due("sync") {
             driver.sticky = Some(Status::LAUNCH_FAILED);
             return Err(Status::LAUNCH_FAILED);
         }
-        driver.drain_to(event, version)
+        driver.drain_to(event, version)?;
+        driver.wait_on_host(&clock);
+        Ok(())
     })
 }
 

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use super::errors::{Outcome, Status};
 use super::modules::Found;
+use super::order::{Clock, Ticket};
 use super::state::{Driver, Handle, LEGACY};
 use super::tools::note_launch;
 use crate::machine::launch::{Launch, Shape};
@@ -66,8 +67,25 @@ pub enum Command {
     Graph(Arc<Vec<Command>>),
 }
 
+impl Command {
+    fn touches_memory(&self) -> bool {
+        match self {
+            Self::Kernel { .. }
+            | Self::Upload { .. }
+            | Self::Download { .. }
+            | Self::Copy { .. }
+            | Self::Set { .. }
+            | Self::Free(_) => true,
+            Self::Record(..) | Self::Wait(..) | Self::Host(..) | Self::Graph(_) => false,
+        }
+    }
+}
+
 pub struct Stream {
-    queue: VecDeque<Command>,
+    pub(super) queue: VecDeque<(Ticket, Command)>,
+    /// Pieces of work that it was given, and what happens before the next one beside those.
+    pub position: u64,
+    pub clock: Arc<Clock>,
     /// Takes part in the order of the legacy stream.
     pub blocking: bool,
     /// The capture that it belongs to.
@@ -78,6 +96,8 @@ impl Stream {
     pub fn new(blocking: bool) -> Self {
         Self {
             queue: VecDeque::new(),
+            position: 0,
+            clock: Arc::default(),
             blocking,
             capture: None,
         }
@@ -92,6 +112,8 @@ pub struct Event {
     pub done: u64,
     pub stream: Handle,
     pub time: Option<Instant>,
+    /// What happens before its last record.
+    pub clock: Clock,
     /// The capture in which it was recorded, and how much that had captured of which stream.
     pub captured: Option<(Handle, Handle, usize)>,
 }
@@ -124,7 +146,9 @@ impl Driver {
         if self.streams[&handle].blocking {
             self.keep_legacy_order(handle)?;
         }
-        self.stream(handle)?.queue.push_back(command);
+        let ticket = self.ticket(handle)?;
+        self.guard(&ticket, &command);
+        self.stream(handle)?.queue.push_back((ticket, command));
         if self.settings.blocking {
             self.drain(handle)
         } else {
@@ -170,8 +194,8 @@ impl Driver {
 
     /// Runs all that a stream was told.
     pub fn drain(&mut self, handle: Handle) -> Outcome<()> {
-        while let Some(command) = self.stream(handle)?.queue.pop_front() {
-            self.perform(&command)?;
+        while let Some((ticket, command)) = self.stream(handle)?.queue.pop_front() {
+            self.perform(&ticket, &command)?;
         }
         Ok(())
     }
@@ -192,31 +216,34 @@ impl Driver {
                 break;
             }
             let stream = known.stream;
-            let Some(command) = self
+            let Some((ticket, command)) = self
                 .streams
                 .get_mut(&stream)
                 .and_then(|stream| stream.queue.pop_front())
             else {
                 break;
             };
-            self.perform(&command)?;
+            self.perform(&ticket, &command)?;
         }
         Ok(())
     }
 
     /// Runs one piece of work; whatever goes wrong stays wrong.
-    fn perform(&mut self, command: &Command) -> Outcome<()> {
+    fn perform(&mut self, ticket: &Ticket, command: &Command) -> Outcome<()> {
         if let Some(status) = self.sticky {
             return Err(status);
         }
-        let result = self.attempt(command);
+        let result = self.attempt(ticket, command);
         if let Err(status) = result {
             self.sticky = Some(status);
         }
         result
     }
 
-    fn attempt(&mut self, command: &Command) -> Outcome<()> {
+    fn attempt(&mut self, ticket: &Ticket, command: &Command) -> Outcome<()> {
+        if command.touches_memory() {
+            self.begin_work(ticket);
+        }
         let failed = |what: &str| {
             let what = what.to_owned();
             move |problem: Box<Problem>| {
@@ -241,15 +268,17 @@ impl Driver {
                 to,
                 source: Source::Later(pointer, bytes),
             } => {
+                let from = self.pinned.seen_from_here(pointer.0 as usize);
                 // SAFETY: the user keeps the memory good until the copy has run, as the driver demands.
-                let bytes = unsafe { std::slice::from_raw_parts(pointer.0.cast::<u8>(), *bytes) };
+                let bytes = unsafe { std::slice::from_raw_parts(from as *const u8, *bytes) };
                 self.memory
                     .upload(*to, bytes)
                     .map_err(failed("a copy to the card"))
             }
             Command::Download { from, to, bytes } => {
+                let to = self.pinned.seen_from_here(to.0 as usize);
                 // SAFETY: as above.
-                let copied = unsafe { self.memory.download(*from, to.0.cast(), *bytes) };
+                let copied = unsafe { self.memory.download(*from, to as *mut u8, *bytes) };
                 copied.map_err(failed("a copy to the host"))
             }
             Command::Copy { from, to, bytes } => self
@@ -260,7 +289,12 @@ impl Driver {
                 .memory
                 .set(*to, *value, *bytes)
                 .map_err(failed("setting memory")),
-            Command::Free(address) => self.free(*address),
+            Command::Free(address) => {
+                self.memory
+                    .check_free(*address)
+                    .map_err(failed("freeing memory"))?;
+                self.free(*address)
+            }
             Command::Record(event, version) => {
                 if let Some(event) = self.events.get_mut(event) {
                     event.done = event.done.max(*version);
@@ -270,13 +304,19 @@ impl Driver {
             }
             Command::Wait(event, version) => self.drain_to(*event, *version),
             Command::Host(function, data) => {
+                // The host learns by it that all before it has happened.
+                let mut clock = Clock::clone(&ticket.after);
+                clock.raise(ticket.stream, ticket.position);
+                self.wait_on_host(&clock);
                 // SAFETY: the user ordered this call with this pointer.
                 unsafe { function(data.0) };
                 Ok(())
             }
             Command::Graph(commands) => {
                 let commands = commands.clone();
-                commands.iter().try_for_each(|command| self.attempt(command))
+                commands
+                    .iter()
+                    .try_for_each(|command| self.attempt(ticket, command))
             }
         }
     }
@@ -291,7 +331,6 @@ impl Driver {
     fn run(&mut self, function: &Found, shape: Shape, parameters: &[u8]) -> Outcome<()> {
         self.launches += 1;
         note_launch(self.settings.trace.as_deref(), &function.kernel().name);
-        self.memory.begin_launch();
         let wrong_mma = self.settings.faults.at("wrong:mma").is_some();
         let base_seed = self.settings.seed;
         let launch = Launch {

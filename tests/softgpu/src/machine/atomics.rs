@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::lanes::Registers;
 use super::loads::{Reach, each, put, resolve};
-use super::races::Accessor;
 use super::report::{Checked, Kind, Problem};
 use crate::ptx::instruction::{Access, Atomic, Instruction, Type};
 use crate::ptx::syntax::Space;
@@ -33,7 +32,7 @@ impl Reach<'_> {
             let change = |old: u64| changed(function, access.kind, old, values[lane], others[lane]);
             let old = match space {
                 Space::Shared => {
-                    let place = self.shared.atomic(address, bytes)?;
+                    let place = self.shared.atomic(address, bytes, self.warp)?;
                     let old = number(place);
                     place.copy_from_slice(&change(old).to_le_bytes()[..bytes as usize]);
                     old
@@ -45,7 +44,7 @@ impl Reach<'_> {
                     ));
                 }
                 _ => {
-                    self.memory.check_read(address, bytes, Accessor::NOBODY)?;
+                    self.memory.check_change(address, bytes, self.who)?;
                     in_memory(self.memory.pointer(address), wide, change)
                 }
             };

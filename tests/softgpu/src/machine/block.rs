@@ -3,6 +3,7 @@
 //! A block: its warps take turns from barrier to barrier, in an order that is drawn anew each time.
 
 use super::launch::{Launch, Shape};
+use super::order::Order;
 use super::report::{Kind, Problem, Report};
 use super::shared::Shared;
 use super::warp::{Scene, Stop, Warp};
@@ -37,6 +38,7 @@ impl Draws {
 pub struct Block {
     warps: Vec<Warp>,
     shared: Shared,
+    order: Order,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,7 @@ impl Block {
         let mut block = Self {
             warps: (0..warps).map(|number| Warp::new(kernel, number)).collect(),
             shared: Shared::new(bytes as usize),
+            order: Order::new(warps as usize),
         };
         for warp in &mut block.warps {
             prepare(warp, launch, warps);
@@ -75,6 +78,7 @@ impl Block {
         if let Some(watch) = watch {
             watch.begin_block();
         }
+        self.order.restart();
         for warp in &mut self.warps {
             warp.start(threads - warp.number * WARP as u32);
             for (special, at) in &launch.kernel.specials {
@@ -83,32 +87,29 @@ impl Block {
                 }
             }
         }
-        let scene = Scene {
-            kernel: launch.kernel,
-            parameters: launch.parameters,
-            memory: launch.memory,
-            who: launch.memory.accessor(number, launch.shape.blocks() > 1),
-            wrong_mma: launch.wrong_mma,
-        };
-        let mut draws = Draws::new(launch.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        self.take_turns(&scene, &mut draws, watch)
+        self.take_turns(launch, number, watch)
             .map_err(|(warp, problem)| Box::new(self.report(launch, index, warp, *problem)))
     }
 
-    fn take_turns(
-        &mut self,
-        scene: &Scene,
-        draws: &mut Draws,
-        watch: &mut Onlooker,
-    ) -> Result<(), (usize, Box<Problem>)> {
+    fn take_turns(&mut self, launch: &Launch, number: u64, watch: &mut Onlooker) -> Checked2<()> {
+        let mut draws = Draws::new(launch.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut states = vec![State::Ready; self.warps.len()];
         let mut order: Vec<usize> = (0..self.warps.len()).collect();
         loop {
             draws.shuffle(&mut order);
             for at in &order {
                 if states[*at] == State::Ready {
+                    let turn = self.order.turn(*at);
+                    self.shared.begin_turn(&turn);
+                    let scene = Scene {
+                        kernel: launch.kernel,
+                        parameters: launch.parameters,
+                        memory: launch.memory,
+                        who: launch.memory.accessor(number, &turn),
+                        wrong_mma: launch.wrong_mma,
+                    };
                     let stop = self.warps[*at]
-                        .run(scene, &mut self.shared, watch)
+                        .run(&scene, &mut self.shared, watch)
                         .map_err(|problem| (*at, problem))?;
                     states[*at] = match stop {
                         Stop::Done => State::Done,
@@ -119,8 +120,7 @@ impl Block {
             if states.iter().all(|state| *state == State::Done) {
                 return Ok(());
             }
-            release(&mut states)?;
-            self.shared.pass_barrier();
+            release(&mut states, |warps| self.order.meet(warps))?;
         }
     }
 
@@ -149,8 +149,8 @@ impl Block {
     }
 }
 
-/// Lets the warps go on whose barrier is complete.
-fn release(states: &mut [State]) -> Checked2<()> {
+/// Lets the warps go on whose barrier is complete, and tells `met` of them.
+fn release(states: &mut [State], mut met: impl FnMut(&[usize])) -> Checked2<()> {
     let mut released = false;
     for number in 0..16 {
         let here: Vec<usize> = (0..states.len())
@@ -160,9 +160,34 @@ fn release(states: &mut [State]) -> Checked2<()> {
         let State::At(_, wanted) = states[*first] else {
             continue;
         };
-        let wanted = wanted.map_or(states.len(), |threads| threads as usize / WARP);
-        if here.len() >= wanted {
+        let count = |threads: Option<u32>| threads.map_or(states.len() * WARP, |threads| threads as usize);
+        let threads = count(wanted);
+        for at in &here {
+            if let State::At(_, other) = states[*at]
+                && count(other) != threads
+            {
+                let what = format!(
+                    "a warp comes to barrier {number} for {} threads, and another one for {threads}",
+                    count(other)
+                );
+                return Err((*at, Problem::new(Kind::Divergence, what)));
+            }
+        }
+        if threads == 0 || !threads.is_multiple_of(WARP) {
+            let what = format!("barrier {number} is for {threads} threads, which are no whole warps");
+            return Err((*first, Problem::new(Kind::Divergence, what)));
+        }
+        let wanted = threads / WARP;
+        if here.len() > wanted {
+            let what = format!(
+                "{} warps come to barrier {number}, which is for {wanted}: which of them it holds back is not said",
+                here.len()
+            );
+            return Err((*first, Problem::new(Kind::Divergence, what)));
+        }
+        if here.len() == wanted {
             here.iter().for_each(|at| states[*at] = State::Ready);
+            met(&here);
             released = true;
         }
     }

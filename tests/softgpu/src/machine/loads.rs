@@ -18,7 +18,7 @@ pub struct Reach<'a> {
     pub shared: &'a mut Shared,
     pub local: &'a mut Local,
     pub warp: u32,
-    pub who: Accessor,
+    pub who: Accessor<'a>,
 }
 
 /// Which space an address is in, and where there.
@@ -72,7 +72,7 @@ fn in_a_row(addresses: &Doubles, bytes: u64) -> bool {
 /// What the lanes load or store, N bytes each.
 type Pieces<const N: usize> = [[u8; N]; WARP];
 
-impl Reach<'_> {
+impl<'a> Reach<'a> {
     #[inline(always)]
     pub fn load(
         &mut self,
@@ -91,7 +91,7 @@ impl Reach<'_> {
     }
 
     #[inline(always)]
-    fn who(&self, access: Access) -> Accessor {
+    fn who(&self, access: Access) -> Accessor<'a> {
         if access.shared_with_others {
             Accessor::NOBODY
         } else {

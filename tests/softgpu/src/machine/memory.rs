@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The memory of the card and its shadow: for each byte whether it belongs to anybody and whether it was written, for
-//! each word which block of the current launch wrote and read it last.
+//! The memory of the card and its shadow: for each byte whether it belongs to anybody and whether it was written, and who
+//! wrote and read it last.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use super::DEVICE_BASE;
+use super::order::Turn;
 use super::pages::Pages;
-use super::races::Accessor;
+use super::races::{Accessor, Clash, Races, WORKS};
 use super::report::{Checked, Kind, Problem};
 
 /// Bytes between two allocations that belong to nobody.
@@ -35,17 +36,18 @@ struct Freed {
 pub struct Memory {
     pub data: Pages,
     pub state: Pages,
-    pub writers: Pages,
-    pub readers: Pages,
+    pub races: Races,
     /// Bytes of address space, and of memory that the card has.
     pub space: u64,
     capacity: u64,
     used: u64,
-    pub next: u64,
+    /// The most that was used at a time since `forget_peak`.
+    peak: u64,
+    next: u64,
     live: BTreeMap<u64, u64>,
     freed: BTreeMap<u64, Freed>,
-    /// Which launch the records of writers and readers belong to.
-    pub stamp: u32,
+    /// The piece of work that is running, as the records of races call it.
+    work: u16,
 }
 
 impl Memory {
@@ -54,15 +56,15 @@ impl Memory {
         Some(Self {
             data: Pages::new(space as usize)?,
             state: Pages::new(space as usize)?,
-            writers: Pages::new(space as usize)?,
-            readers: Pages::new(space as usize)?,
+            races: Races::new(space as usize)?,
             space,
             capacity,
             used: 0,
+            peak: 0,
             next: RED_ZONE,
             live: BTreeMap::new(),
             freed: BTreeMap::new(),
-            stamp: 0,
+            work: 0,
         })
     }
 
@@ -72,6 +74,39 @@ impl Memory {
 
     pub fn used(&self) -> u64 {
         self.used
+    }
+
+    pub fn peak(&self) -> u64 {
+        self.peak
+    }
+
+    pub fn forget_peak(&mut self) {
+        self.peak = self.used;
+    }
+
+    /// Begins a piece of work beside which nothing runs; whether all records had to be forgotten, see `begin_work`.
+    pub fn begin_launch(&mut self) -> bool {
+        let (_, is_spent) = self.begin_work();
+        self.races.set_beside(&[]);
+        is_spent
+    }
+
+    /// Begins a piece of work: its number, and whether the records of all others had to be forgotten because the numbers have
+    /// come to their end.
+    pub fn begin_work(&mut self) -> (u16, bool) {
+        let is_spent = usize::from(self.work) == WORKS - 1;
+        if is_spent {
+            self.races
+                .forget(0, self.next.next_multiple_of(4096).min(self.space));
+            self.work = 0;
+        }
+        self.work += 1;
+        (self.work, is_spent)
+    }
+
+    /// A warp of a block in the work that is running.
+    pub fn accessor<'a>(&self, block: u64, turn: &'a Turn) -> Accessor<'a> {
+        Accessor::new(self.work, block, turn)
     }
 
     /// Addresses and sizes of what is allocated.
@@ -95,6 +130,7 @@ impl Memory {
         self.state.fill(at, bytes, VALID);
         self.live.insert(at, bytes);
         self.used += bytes;
+        self.peak = self.peak.max(self.used);
         Some(at + DEVICE_BASE)
     }
 
@@ -128,9 +164,10 @@ impl Memory {
                 FreeError::NeverAllocated
             });
         };
-        for pages in [&self.state, &self.data, &self.writers, &self.readers] {
+        for pages in [&self.state, &self.data] {
             pages.fill(at, bytes, 0);
         }
+        self.races.forget(at, bytes);
         self.freed.insert(at, Freed { bytes });
         self.used -= bytes;
         Ok(bytes)
@@ -262,7 +299,9 @@ impl Memory {
         if who.is_nobody() {
             return Ok(());
         }
-        self.each_word(at, bytes, |word, mask| self.note_read(word, mask, who, address))
+        self.races
+            .read(at, bytes, who)
+            .map_err(|clash| race("reads", address, clash))
     }
 
     /// Whether 32 lanes may read so many bytes each, one behind the other. Where not, asking lane by lane says why.
@@ -280,9 +319,7 @@ impl Memory {
             return false;
         }
         // Records go by words; rows of less than a word a lane are left to the lanes.
-        who.is_nobody()
-            || (bytes >= 4
-                && (at / 4..(at + whole) / 4).all(|word| self.note_read(word, 15, who, address).is_ok()))
+        who.is_nobody() || (bytes >= 4 && self.races.read(at, whole, who).is_ok())
     }
 
     /// Whether a lane may write so many bytes; they count as written from now on.
@@ -304,6 +341,26 @@ impl Memory {
         if who.is_nobody() {
             return Ok(());
         }
-        self.each_word(at, bytes, |word, mask| self.note_write(word, mask, who, address))
+        self.races
+            .write(at, bytes, who)
+            .map_err(|clash| race("writes", address, clash))
     }
+
+    /// Whether a lane may change so many bytes, 4 or 8, in one step.
+    pub fn check_change(&self, address: u64, bytes: u64, who: Accessor) -> Checked<()> {
+        self.check_read(address, bytes, Accessor::NOBODY)?;
+        if who.is_nobody() {
+            return Ok(());
+        }
+        self.races
+            .change(address - DEVICE_BASE, bytes, who)
+            .map_err(|clash| race("changes", address, clash))
+    }
+}
+
+#[cold]
+pub fn race(does: &str, address: u64, clash: Clash) -> Box<Problem> {
+    let (others, did, missing) = (clash.others(), clash.did, clash.missing());
+    let what = format!("this {does} {address:#x}, which {others} {did}; {missing}");
+    Problem::new(Kind::Race, what)
 }

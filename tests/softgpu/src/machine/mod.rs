@@ -18,6 +18,7 @@ pub mod launch;
 mod loads;
 mod local;
 pub mod memory;
+mod order;
 mod pages;
 pub mod profile;
 mod races;

@@ -3,7 +3,9 @@
 //! Copies between the host and the card and within it, and what they say about the bytes.
 
 use super::DEVICE_BASE;
-use super::memory::{Memory, READABLE, VALID};
+use super::memory::{Memory, READABLE, VALID, race};
+use super::order::Turn;
+use super::races::{Accessor, Clash, Races};
 use super::report::{Checked, Kind, Problem};
 
 impl Memory {
@@ -27,6 +29,9 @@ impl Memory {
             return Ok(());
         }
         self.check_range(to, bytes, VALID)?;
+        self.recorded("writes", to, bytes, |races, at, bytes, who| {
+            races.write(at, bytes, who)
+        })?;
         write(self.pointer(to));
         self.state.fill(to - DEVICE_BASE, bytes, READABLE);
         Ok(())
@@ -41,6 +46,9 @@ impl Memory {
             return Ok(());
         }
         self.check_range(from, bytes, READABLE)?;
+        self.recorded("reads", from, bytes, |races, at, bytes, who| {
+            races.read(at, bytes, who)
+        })?;
         // SAFETY: the source was checked, the destination is the caller's promise.
         unsafe { to.copy_from_nonoverlapping(self.pointer(from), bytes as usize) };
         Ok(())
@@ -57,6 +65,12 @@ impl Memory {
             let what = format!("a copy of {bytes} bytes from {from:#x} to {to:#x} overlaps itself");
             return Err(Problem::new(Kind::OutOfBounds, what));
         }
+        self.recorded("reads", from, bytes, |races, at, bytes, who| {
+            races.read(at, bytes, who)
+        })?;
+        self.recorded("writes", to, bytes, |races, at, bytes, who| {
+            races.write(at, bytes, who)
+        })?;
         for pages in [&self.data, &self.state] {
             // SAFETY: both ranges lie within allocations and do not overlap.
             unsafe {
@@ -66,6 +80,43 @@ impl Memory {
             }
         }
         Ok(())
+    }
+
+    /// Whether memory may be given back by the work that is running: nothing beside it uses it.
+    pub fn check_free(&self, address: u64) -> Checked<()> {
+        match self.live().find(|(start, _)| *start == address) {
+            Some((_, bytes)) => self.recorded("frees", address, bytes, |races, at, bytes, who| {
+                races.write(at, bytes, who)
+            }),
+            // There is no such memory, which `free` says.
+            None => Ok(()),
+        }
+    }
+
+    /// Runs a check of the records of races for a copy, which is one block of one warp: whole words at once, and single
+    /// bytes where it begins or ends within a word.
+    fn recorded(
+        &self,
+        does: &str,
+        from: u64,
+        bytes: u64,
+        check: impl Fn(&Races, u64, u64, Accessor) -> Result<(), Clash>,
+    ) -> Checked<()> {
+        let turn = Turn::ALONE;
+        let who = self.accessor(0, &turn);
+        if who.is_nobody() {
+            return Ok(());
+        }
+        let (start, end) = (from - DEVICE_BASE, from - DEVICE_BASE + bytes);
+        let (first, last) = (start.next_multiple_of(4).min(end), (end / 4 * 4).max(start));
+        let single = (start..first).chain(last.max(first)..end);
+        let mut pieces = single.map(|at| (at, 1)).collect::<Vec<_>>();
+        if last > first {
+            pieces.push((first, last - first));
+        }
+        pieces.into_iter().try_for_each(|(at, bytes)| {
+            check(&self.races, at, bytes, who).map_err(|clash| race(does, at + DEVICE_BASE, clash))
+        })
     }
 
     /// Whether a range has the flags in all of its bytes.

@@ -38,7 +38,7 @@ pub struct Scene<'a> {
     pub kernel: &'a Kernel,
     pub parameters: &'a [u8],
     pub memory: &'a Memory,
-    pub who: Accessor,
+    pub who: Accessor<'a>,
     pub wrong_mma: bool,
 }
 

@@ -5,9 +5,11 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use std::ffi::CString;
-use std::sync::{Arc, Once};
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
-use cudarc::driver::CudaContext;
+use cudarc::driver::sys::CUresult;
+use cudarc::driver::{CudaContext, DriverError};
 use softgpu::machine::launch::{Launch, Shape};
 use softgpu::machine::memory::Memory;
 use softgpu::machine::profile::Profile;
@@ -35,6 +37,42 @@ fn library() -> *mut libc::c_void {
 pub fn context() -> Arc<CudaContext> {
     load();
     CudaContext::new(0).expect("the software GPU is there")
+}
+
+/// Faults and errors are for the whole process, so these tests take turns.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    load();
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    set_faults("");
+    turn
+}
+
+/// Runs a test's body in a process of its own, in an environment that is read only once.
+pub fn apart(name: &str, environment: &[(&str, &str)], body: impl FnOnce()) {
+    if std::env::var("SOFTGPU_TEST").as_deref() == Ok(name) {
+        load();
+        body();
+        return;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", name, "--nocapture"])
+        .env("SOFTGPU_TEST", name)
+        .envs(environment.iter().copied());
+    let output = child.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+pub fn error<T>(result: Result<T, DriverError>) -> CUresult {
+    match result {
+        Ok(_) => CUresult::CUDA_SUCCESS,
+        Err(DriverError(error)) => error,
+    }
 }
 
 /// Sets faults and forgets earlier ones and what they broke.
@@ -156,7 +194,10 @@ impl Bench {
             wrong_mma: false,
             sample: None,
         };
-        run(&launch)
+        let answer = run(&launch);
+        // What comes after the launch is ordered after it.
+        self.memory.begin_launch();
+        answer
     }
 }
 
