@@ -338,6 +338,7 @@ fn a_record_is_a_line_of_json() {
     let expected = format!(
         concat!(
             r#"{{"module":"small","target":"sm_80","kernel":"kernel","grid":[1, 1, 1],"block":[32, 1, 1],"warps":1,"#,
+            r#""sampled":1,"parameters":[null],"#,
             r#""static_shared":8192,"dynamic_shared":0,"registers":{},"#,
             r#""instructions":{{"total":8,"mma":0,"ldmatrix":0,"load_global":1,"store_global":0,"atomic_global":0,"#,
             r#""load_shared":0,"store_shared":1,"local":0,"copy_async":0,"barrier":0,"shuffle":0,"branch":1,"#,
