@@ -179,13 +179,13 @@ def several(source, one):
     return text if statement else f"({text})"
 
 
-def copied(root, tree):
-    """A copy of the tree to write to, as git knows it; what has not changed keeps its time."""
+def copied(root, tree, apart):
+    """A copy of the tree to write to, as git knows it, without the files `apart`; what has not changed keeps its time."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=root, stdout=subprocess.PIPE, check=True)
     names = [name for name in listed.stdout.decode().split("\0") if name and (root / name).is_file()]
     for name in names:
         to = tree / name
-        if not to.exists() or to.read_bytes() != (root / name).read_bytes():
+        if name not in apart and (not to.exists() or to.read_bytes() != (root / name).read_bytes()):
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(root / name, to)
     for path in list(tree.rglob("*")):
@@ -194,6 +194,7 @@ def copied(root, tree):
 
 
 def put(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
 
@@ -260,8 +261,9 @@ def building(tree):
     return dict(os.environ, CARGO_TARGET_DIR=str(tree.parent / "build"))
 
 
-def written_tree(root, tree, numbered):
-    """Writes all mutants into the copy, and takes out those that do not compile; answers the others."""
+def written_tree(root, tree, numbered, refused):
+    """Writes all mutants into the copy, and takes out those that do not compile, which `refused` is told; answers the
+    others."""
     originals = {name: Source(name, text, rust=True) for name, text in files(root)}
     library = (root / "src" / "lib.rs").read_text()
     put(tree / "src" / "lib.rs", library + CHOOSER)
@@ -290,11 +292,13 @@ def written_tree(root, tree, numbered):
             print(run.stdout[-4000:], file=sys.stderr)
             sys.exit("the copy with the mutants does not compile, and none of them is to blame")
         print(f"{len(guilty)} of {len(numbered)} mutants do not compile", file=sys.stderr, flush=True)
+        for number in guilty & numbered.keys():
+            refused(numbered[number])
         numbered = {number: mutant for number, mutant in numbered.items() if number not in guilty}
     sys.exit("the copy with the mutants does not compile")
 
 
-def run(options, work, driver, order, patient):
+def run(options, work, driver, order, outcomes, patient):
     """Draws host mutants until as many as are wanted have been run; answers them."""
     every = mutants(options.root)
     if options.only:
@@ -303,15 +307,19 @@ def run(options, work, driver, order, patient):
         # Some will not compile.
         chosen = [mutant for _, mutant in zip(range(3 * options.hosts + 20), order(every))]
     chosen = [mutant for mutant in chosen if parses(mutant, work / "scratch.rs")]
-    numbered = dict(enumerate(chosen, start=1))
+    # Those that are known not to compile keep their numbers, so that the others do.
+    numbered = {number: mutant for number, mutant in enumerate(chosen, start=1) if not outcomes.refused(mutant)}
     tree = work / "tree"
-    copied(options.root, tree)
-    numbered = written_tree(options.root, tree, numbered)
+    copied(options.root, tree, {name for name, _ in files(options.root)} | {"src/lib.rs"})
+    numbered = written_tree(options.root, tree, numbered, lambda mutant: outcomes.put(mutant, "refused"))
     if not options.only:
         numbered = dict(list(numbered.items())[: options.hosts])
     suite = Suite(tree, driver, options.card, building(tree))
     if not suite.build("--lib", "-j", str(options.jobs)):
         sys.exit("the copy with the mutants does not build")
+    # A test installs drivers that lack something, and is not to wait until they are built.
+    install = [str(tree / "tests" / "softgpu" / "install.sh"), "--into", str(work / "spare")]
+    subprocess.run(install, env=building(tree), check=True, stdout=subprocess.DEVNULL)
     # What a test comes across is told by numbers, which belong to this draw.
     digest = hashlib.sha256(" ".join(mutant.id for mutant in numbered.values()).encode()).hexdigest()[:8]
     suite.learn(work / f"reach-hosts-{digest}.json", TRACE, lambda lines: sorted({int(line) for line in lines}))

@@ -65,6 +65,9 @@ class Outcomes:
         known = self.known.get(mutant.id)
         return known if known and (known["state"] != "survived" or mutant.id in self.harmless) else None
 
+    def refused(self, mutant):
+        return self.known.get(mutant.id, {}).get("state") == "refused"
+
     def put(self, mutant, state, verdict=None, seconds=0.0, reach=()):
         verdict = verdict or Verdict(None)
         self.known[mutant.id] = {
@@ -226,7 +229,7 @@ def main():
         done += run_kernels(options, work, driver)
     if options.hosts or hosts_only:
         outcomes = Outcomes(work / "outcomes-hosts.json", options.fresh)
-        done += hosts.run(options, work, driver, lambda every: drawn(every, options.seed),
+        done += hosts.run(options, work, driver, lambda every: drawn(every, options.seed), outcomes,
                           lambda suite: Patience(suite, outcomes, options.patience))
     if not options.only:
         report.write(options, done, time.monotonic() - began)
