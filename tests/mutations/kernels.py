@@ -33,12 +33,21 @@ def compiled(source, headers, virtual):
 
 
 def entries(text):
-    """Kernel → digest of what it does, without line numbers and what says how many blocks are to fit."""
-    text = re.sub(r"^\s*(\.loc|\.file|\.minnctapersm|//)[^\n]*\n", "", text, flags=re.MULTILINE)
+    """Kernel → digest of what it does, without line numbers, what says how many blocks are to fit, and the numbers that
+    registers and labels happen to have."""
+    text = re.sub(r"^\s*(\.loc|\.file|\.minnctapersm|\.reg|//)[^\n]*\n", "", text, flags=re.MULTILINE)
     parts = re.split(r"\.entry (\w+)\(", text)
-    found = {name: hashlib.sha256(body.split("\n}\n", 1)[0].encode()).hexdigest() for name, body in zip(parts[1::2], parts[2::2])}
     tables = "\n".join(line for line in text.splitlines() if line.startswith((".const", ".shared", ".func")))
-    return {name: digest + tables for name, digest in found.items()}
+    found = {}
+    for name, body in zip(parts[1::2], parts[2::2]):
+        numbers = {}
+
+        def renumbered(match):
+            return f"{match.group(1)}{numbers.setdefault(match.group(), len(numbers))}"
+
+        body = re.sub(r"(%[a-z]+|\$L__BB)\d+(?:_\d+)?\b", renumbered, body.split("\n}\n", 1)[0])
+        found[name] = hashlib.sha256((body + tables).encode()).hexdigest()
+    return found
 
 
 class Kernels:
