@@ -2,6 +2,7 @@
 
 #![doc = include_str!("../README.md")]
 
+pub mod coverage;
 pub mod driver;
 pub mod machine;
 pub mod ptx;

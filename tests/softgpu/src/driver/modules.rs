@@ -9,6 +9,7 @@ use super::card::Card;
 use super::errors::{Outcome, Status};
 use super::state::{Driver, Handle};
 use super::tools::replaced;
+use crate::coverage;
 use crate::machine::launch::Shape;
 use crate::ptx::syntax::Space;
 use crate::ptx::{self, Kernel, Program, PtxError};
@@ -20,6 +21,8 @@ const REGISTERS: u32 = 65536;
 
 pub struct Module {
     pub program: Arc<Program>,
+    /// Of its text.
+    pub digest: u64,
     /// Variables of the module: address and bytes.
     pub globals: HashMap<String, (u64, u64)>,
     /// Functions that were asked for, by the number of the kernel.
@@ -37,6 +40,8 @@ pub struct Function {
 #[derive(Debug, Clone)]
 pub struct Found {
     pub program: Arc<Program>,
+    /// Of the text of its module.
+    pub digest: u64,
     pub kernel: usize,
     pub most_dynamic: u32,
 }
@@ -74,6 +79,7 @@ impl Driver {
             handle,
             Module {
                 program: Arc::new(program),
+                digest: coverage::digest(text),
                 globals,
                 functions: HashMap::new(),
             },
@@ -164,6 +170,7 @@ impl Driver {
         let (module, function) = holder.ok_or(Status::INVALID_HANDLE)?;
         Ok(Found {
             program: module.program.clone(),
+            digest: module.digest,
             kernel: function.kernel,
             most_dynamic: function.most_dynamic,
         })

@@ -57,6 +57,8 @@ pub struct Settings {
     pub other_ptx: Option<PathBuf>,
     /// The file to which the name of each kernel that runs is written.
     pub trace: Option<PathBuf>,
+    /// The folder for records of what ran.
+    pub coverage: Option<PathBuf>,
 }
 
 fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
@@ -113,6 +115,7 @@ impl Settings {
             faults: Faults::parse(&std::env::var("SOFTGPU_FAULTS").unwrap_or_default()),
             profile: path("SOFTGPU_PROFILE"),
             sample: number("SOFTGPU_SAMPLE").filter(|blocks| *blocks > 0),
+            coverage: path("SOFTGPU_COVERAGE"),
             card,
         })
     }

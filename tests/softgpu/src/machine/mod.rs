@@ -9,6 +9,7 @@ mod collective;
 mod compare;
 mod convert;
 mod copies;
+pub mod coverage;
 pub mod float16;
 mod integer;
 mod interpreter;

@@ -29,3 +29,20 @@ pub trait Watch: Send {
 
 /// The onlooker of a thread of the host, if there is one.
 pub type Onlooker<'a> = Option<&'a mut dyn Watch>;
+
+impl<A: Watch, B: Watch> Watch for (Option<A>, Option<B>) {
+    fn begin_block(&mut self) {
+        self.0.iter_mut().for_each(Watch::begin_block);
+        self.1.iter_mut().for_each(Watch::begin_block);
+    }
+
+    fn runs(&mut self, step: &Step) {
+        self.0.iter_mut().for_each(|watch| watch.runs(step));
+        self.1.iter_mut().for_each(|watch| watch.runs(step));
+    }
+
+    fn passed_over(&mut self, at: usize) {
+        self.0.iter_mut().for_each(|watch| watch.passed_over(at));
+        self.1.iter_mut().for_each(|watch| watch.passed_over(at));
+    }
+}

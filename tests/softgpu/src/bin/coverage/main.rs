@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Says which instructions of PTX files no test executed, from the records that SOFTGPU_COVERAGE=FOLDER left.
+//!
+//!     cargo run -p softgpu --bin coverage -- FOLDER [--unreachable LIST] kernels/ptx/*.ptx
+//!
+//! It fails if there are any that the list does not explain, and if the list names instructions that were executed or
+//! are in none of the files.
+
+mod unreachable;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use softgpu::coverage::{Record, digest};
+use softgpu::machine::coverage::{NOT_TAKEN, RAN, TAKEN};
+use softgpu::ptx;
+use softgpu::ptx::instruction::{NONE, Op};
+use unreachable::Unreachable;
+
+/// An instruction of a file, and what was seen of it.
+struct Found {
+    kernel: String,
+    /// The line of the PTX, and the line of the source as `conv.cuh:330`.
+    line: u32,
+    source: String,
+    text: String,
+    seen: u8,
+    guarded_branch: bool,
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next();
+    let mut files: Vec<String> = arguments.collect();
+    let list = (files.first().is_some_and(|first| first == "--unreachable") && files.len() > 1)
+        .then(|| files.drain(..2).nth(1))
+        .flatten();
+    let Some(folder) = folder.filter(|_| !files.is_empty()) else {
+        eprintln!("usage: coverage FOLDER [--unreachable LIST] FILE.ptx...");
+        return ExitCode::from(2);
+    };
+    match report(Path::new(&folder), list.as_deref(), &files) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(what) => {
+            eprintln!("coverage: {what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether every instruction of every file was executed or is explained.
+fn report(folder: &Path, list: Option<&str>, files: &[String]) -> Result<bool, String> {
+    let records = Record::read_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut merged: BTreeMap<u64, Record> = BTreeMap::new();
+    for record in records {
+        let all = merged.entry(record.digest).or_insert(Record::new(record.digest));
+        for (kernel, seen) in &record.kernels {
+            all.add(kernel, seen);
+        }
+    }
+    let mut unreachable = match list {
+        Some(path) => Unreachable::parse(&read(path)?)?,
+        None => Unreachable::default(),
+    };
+    let mut complete = true;
+    for path in files {
+        let text = read(path)?;
+        let Some(record) = merged.get(&digest(&text)) else {
+            println!("{path}: no test ran any of it");
+            complete = false;
+            continue;
+        };
+        let found = instructions(&text, record).map_err(|error| format!("{path}: {error}"))?;
+        complete &= say(path, &found, &mut unreachable);
+    }
+    for entry in unreachable.stale() {
+        println!("stale in the list of what is unreachable: {entry}");
+        complete = false;
+    }
+    Ok(complete)
+}
+
+fn read(path: &str) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
+}
+
+fn instructions(text: &str, record: &Record) -> Result<Vec<Found>, String> {
+    let module = ptx::parse(text).map_err(|error| error.to_string())?;
+    let program = ptx::lower(&module, &|_| Some(0)).map_err(|error| error.to_string())?;
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for kernel in &program.kernels {
+        let nothing = vec![0; kernel.code.len()];
+        let seen = record.kernels.get(&kernel.name).unwrap_or(&nothing);
+        if seen.len() != kernel.code.len() {
+            return Err(format!(
+                "a record of {} comes from another version of this tool",
+                kernel.name
+            ));
+        }
+        // The last one is the machine's own, behind what the file holds.
+        let own = kernel.code.len() - 1;
+        for ((instruction, place), seen) in kernel.code.iter().zip(&kernel.places).zip(seen).take(own) {
+            let file = program.files.iter().find(|(number, _)| *number == place.file);
+            let file = file.map_or("?", |(_, path)| path.rsplit('/').next().unwrap_or(path));
+            let text = lines.get(place.line as usize - 1).copied().unwrap_or_default();
+            found.push(Found {
+                kernel: kernel.name.clone(),
+                line: place.line,
+                source: format!("{file}:{}", place.source_line),
+                text: text.split_whitespace().collect::<Vec<_>>().join(" "),
+                seen: *seen,
+                guarded_branch: instruction.op == Op::Branch && instruction.guard != NONE,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Prints what is missing in a file; true if that is nothing.
+fn say(path: &str, found: &[Found], unreachable: &mut Unreachable) -> bool {
+    let mut missing = Vec::new();
+    let (mut ran, mut explained) = (0, 0);
+    for at in found {
+        let known = unreachable.explains(&at.kernel, &at.source, &at.text, at.seen & RAN != 0);
+        if at.seen & RAN != 0 {
+            ran += 1;
+        } else if known {
+            explained += 1;
+        } else {
+            missing.push(at);
+        }
+    }
+    // That is no fault by itself: what lies on the other way is executed or listed.
+    let always = |at: &&Found| at.guarded_branch && at.seen & (TAKEN | NOT_TAKEN) == TAKEN;
+    let always: Vec<&Found> = found.iter().filter(always).collect();
+    println!(
+        "{path}: {:.2} % of {} instructions executed, {explained} unreachable, {} missing, {} guarded branches always taken",
+        100.0 * ran as f64 / found.len() as f64,
+        found.len(),
+        missing.len(),
+        always.len(),
+    );
+    for at in &missing {
+        println!("    {}, line {} ({}): {}", at.kernel, at.line, at.source, at.text);
+    }
+    for at in &always {
+        println!(
+            "    always taken: {}, line {} ({}): {}",
+            at.kernel, at.line, at.source, at.text
+        );
+    }
+    missing.is_empty()
+}
