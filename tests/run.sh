@@ -33,5 +33,9 @@ cargo test --locked --package softgpu
 say "Running the tests of the CUDA backend on it"
 LD_LIBRARY_PATH=$(tests/softgpu/install.sh) NEURALSTYLE_TEST_CUDA=1 cargo test --locked --test 'cuda_*'
 
+say "Running each of its operations on the oldest kind of card, which has kernels of its own"
+LD_LIBRARY_PATH=$(tests/softgpu/install.sh) NEURALSTYLE_TEST_CUDA=1 SOFTGPU_CARD=sm_75 \
+    cargo test --locked --test cuda_operations
+
 tests/leaks.sh
 say "All tests passed"

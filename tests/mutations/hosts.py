@@ -317,9 +317,6 @@ def run(options, work, driver, order, outcomes, patient):
     suite = Suite(tree, driver, options.card, building(tree))
     if not suite.build("--lib", "-j", str(options.jobs)):
         sys.exit("the copy with the mutants does not build")
-    # A test installs drivers that lack something, and is not to wait until they are built.
-    install = [str(tree / "tests" / "softgpu" / "install.sh"), "--into", str(work / "spare")]
-    subprocess.run(install, env=building(tree), check=True, stdout=subprocess.DEVNULL)
     # What a test comes across is told by numbers, which belong to this draw.
     digest = hashlib.sha256(" ".join(mutant.id for mutant in numbered.values()).encode()).hexdigest()[:8]
     suite.learn(work / f"reach-hosts-{digest}.json", TRACE, lambda lines: sorted({int(line) for line in lines}))

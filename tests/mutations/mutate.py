@@ -7,7 +7,7 @@
     tests/mutations/mutate.py --only ID...                          these alone; nothing is written but what became of them
 
 What was caught once is remembered in target/mutations, and not run again without --fresh; what survived is run again, but
-for those that survivors.ini says nobody could notice.
+for those that survivors.ini explains.
 """
 
 import argparse
@@ -57,13 +57,13 @@ class Outcomes:
 
     def __init__(self, path, fresh):
         self.path = path
-        # Those that nobody could notice are not given to all tests, again and again.
-        self.harmless = {name for name, (kind, _) in report.explanations().items() if kind in report.HARMLESS}
+        # Those that are explained are not given to all tests, again and again.
+        self.explained = set(report.explanations())
         self.known = json.loads(path.read_text()) if path.exists() and not fresh else {}
 
     def settled(self, mutant):
         known = self.known.get(mutant.id)
-        return known if known and (known["state"] != "survived" or mutant.id in self.harmless) else None
+        return known if known and (known["state"] != "survived" or mutant.id in self.explained) else None
 
     def refused(self, mutant):
         return self.known.get(mutant.id, {}).get("state") == "refused"
@@ -94,7 +94,7 @@ class Patience:
         began = time.monotonic()
         verdict, rest = self.suite.catch(candidates, variables, self.seconds)
         spent = time.monotonic() - began
-        if verdict.detector or not rest or mutant.id in self.outcomes.harmless:
+        if verdict.detector or not rest or mutant.id in self.outcomes.explained:
             return self.settle(mutant, verdict, spent, reach, folder)
         self.waiting.append((mutant, rest, variables, reach, folder, spent))
         print(f"     {mutant.id:50} is put aside", flush=True)
