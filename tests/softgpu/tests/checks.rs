@@ -288,6 +288,13 @@ fn races_between_blocks() {
     // Bytes of one word in different blocks.
     let byte = "mov.u32 %v, %ctaid.x; cvt.u64.u32 %o, %v; add.s64 %q, %p, %o; st.global.u8 [%q], %v;";
     passes(byte, 8, 1);
+    // Weak is what a load is anyway.
+    fails(
+        Kind::Race,
+        &format!("{block}ld.weak.global.u32 %w, [%q+4]; st.weak.global.u32 [%q], %v;"),
+        8,
+        1,
+    );
     // What others do is meant to be seen by volatile loads.
     passes(
         &format!("{block}ld.volatile.global.u32 %w, [%q+4]; st.global.u32 [%q+512], %v;"),
@@ -450,6 +457,14 @@ fn barriers_count_those_who_come() {
     // One warp says 64, another one 96.
     let differing = "mov.u32 %v, 96; setp.lt.u32 %a, %t, 32; @%a mov.u32 %v, 64; bar.sync 1, %v;";
     fails(Kind::Divergence, differing, 1, 96);
+    // Lanes of one warp.
+    fails(Kind::Divergence, "and.b32 %w, %t, 1; bar.sync %w, 64;", 1, 64);
+    fails(
+        Kind::Divergence,
+        "and.b32 %w, %t, 1; shl.b32 %w, %w, 5; add.u32 %w, %w, 32; bar.sync 1, %w;",
+        1,
+        64,
+    );
     // All of the block against a count.
     let implied = "setp.lt.u32 %a, %t, 32; @%a bra L; bar.sync 1; bra M; L: bar.sync 1, 64; M:";
     fails(Kind::Divergence, implied, 1, 96);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::errors::Outcome;
 use super::state::{Driver, Handle, LEGACY};
-use super::streams::Command;
+use super::streams::{Command, Source};
 
 /// By stream, how many pieces of its work happen before something.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -190,11 +190,10 @@ impl Driver {
     /// Guards the pinned memory that work of a ticket copies from or to until the host has waited for it.
     pub fn guard(&mut self, ticket: &Ticket, command: &Command) {
         match command {
-            Command::Upload { source, .. } => {
-                if let super::streams::Source::Later(pointer, bytes) = source {
-                    self.pinned.guard(pointer.0 as usize, *bytes, false, ticket);
-                }
-            }
+            Command::Upload {
+                source: Source::Later(pointer, bytes),
+                ..
+            } => self.pinned.guard(pointer.0 as usize, *bytes, false, ticket),
             Command::Download { to, bytes, .. } => {
                 self.pinned.guard(to.0 as usize, *bytes as usize, true, ticket);
             }

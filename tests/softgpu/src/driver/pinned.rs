@@ -5,7 +5,7 @@
 //! not left, is stopped by the processor, told of, and let go on; the next call of the driver fails.
 
 use std::collections::BTreeMap;
-use std::sync::Once;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::errors::Status;
@@ -225,19 +225,25 @@ impl Pinned {
     }
 }
 
-static mut EARLIER: std::mem::MaybeUninit<libc::sigaction> = std::mem::MaybeUninit::uninit();
+/// Who listened before.
+static EARLIER: OnceLock<libc::sigaction> = OnceLock::new();
 
 /// Listens for accesses that the processor refuses.
 fn watch() {
-    static ONCE: Once = Once::new();
-    // SAFETY: the handler has the type that SA_SIGINFO asks for; the earlier one is written once, before any signal can
-    // come to the new one.
-    ONCE.call_once(|| unsafe {
+    EARLIER.get_or_init(|| {
+        // SAFETY: an action of zeros is one, which is overwritten.
+        let mut earlier: libc::sigaction = unsafe { std::mem::zeroed() };
+        // SAFETY: the place is good for an action.
+        unsafe { libc::sigaction(libc::SIGSEGV, std::ptr::null(), &mut earlier) };
+        earlier
+    });
+    // SAFETY: the handler has the type that SA_SIGINFO asks for, and finds the earlier one in its place.
+    unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = on_fault as *const () as usize;
         action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
-        libc::sigaction(libc::SIGSEGV, &action, (&raw mut EARLIER).cast());
-    });
+        libc::sigaction(libc::SIGSEGV, &action, std::ptr::null_mut());
+    }
 }
 
 /// A fault in the space of pinned memory is the user's own, never the driver's, which sees that memory elsewhere. All other
@@ -260,23 +266,24 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
         }
         eprintln!("softgpu: pinned memory is touched that is not allocated, at {at:#x}");
     }
-    // SAFETY: the earlier handler was stored before this one could be called; it gets what it would have got.
-    unsafe {
-        let earlier = (*(&raw const EARLIER)).assume_init();
-        match earlier.sa_sigaction {
-            libc::SIG_DFL | libc::SIG_IGN => {
-                // Back to where it happened, and to the end.
-                libc::signal(signal, libc::SIG_DFL);
-            }
-            handler if earlier.sa_flags & libc::SA_SIGINFO != 0 => {
-                let handler: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) =
-                    std::mem::transmute(handler);
-                handler(signal, info, context);
-            }
-            handler => {
-                let handler: extern "C" fn(i32) = std::mem::transmute(handler);
-                handler(signal);
-            }
+    let earlier = EARLIER.get().map_or((libc::SIG_DFL, 0), |earlier| {
+        (earlier.sa_sigaction, earlier.sa_flags)
+    });
+    match earlier {
+        // SAFETY: back to where it happened, and to the end.
+        (libc::SIG_DFL | libc::SIG_IGN, _) => unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+        },
+        (handler, flags) if flags & libc::SA_SIGINFO != 0 => {
+            type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);
+            // SAFETY: who asks for information is a handler of this type.
+            let handler = unsafe { std::mem::transmute::<usize, Handler>(handler) };
+            handler(signal, info, context);
+        }
+        (handler, _) => {
+            // SAFETY: and who does not is one of this.
+            let handler = unsafe { std::mem::transmute::<usize, extern "C" fn(i32)>(handler) };
+            handler(signal);
         }
     }
 }

@@ -98,6 +98,10 @@ impl Warp {
                     if !self.gather(mask, self.present)? {
                         continue;
                     }
+                    if !self.agrees_on(at.a) || *counted && !self.agrees_on(at.b) {
+                        let what = "lanes of a warp come to different barriers, or say different counts";
+                        return Err(Problem::new(Kind::Divergence, what));
+                    }
                     self.show(watch, at);
                     self.at += 1;
                     let lane = self.some_lane() as usize;

@@ -51,12 +51,22 @@ impl<'a> Accessor<'a> {
         if turn.time == LAST_TIME || work == 0 {
             return Self::NOBODY;
         }
-        let (work, block) = (u64::from(work) << WORK_AT, block % BLOCKS << BLOCK_AT);
+        let (work, block) = (u64::from(work) << WORK_AT, (block % BLOCKS) << BLOCK_AT);
         let (warp, time) = (u64::from(turn.warp) << WARP_AT, u64::from(turn.time) << TIME_AT);
         Self {
             tag: work | block | warp | time,
             turn,
         }
+    }
+
+    /// Who it is, to be told again by [`told`](Self::told).
+    pub fn tag(self) -> u64 {
+        self.tag
+    }
+
+    #[inline(always)]
+    pub fn told(tag: u64, turn: &'a Turn) -> Self {
+        Self { tag, turn }
     }
 
     #[inline(always)]

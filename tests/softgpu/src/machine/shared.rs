@@ -22,8 +22,9 @@ pub struct Shared {
     races: Option<Races>,
     /// Counts the blocks that have had this memory, so that their records need not be cleared.
     run: u16,
-    /// Of the warp that runs.
+    /// Of the warp that runs, and who that is in the records.
     turn: Turn,
+    tag: u64,
 }
 
 impl Shared {
@@ -35,6 +36,7 @@ impl Shared {
             races: if words > 0 { Races::new(words * 4) } else { None },
             run: 0,
             turn: Turn::ALONE,
+            tag: 0,
         }
     }
 
@@ -53,6 +55,7 @@ impl Shared {
     /// The accesses that follow are those of a warp between two of its barriers.
     pub fn begin_turn(&mut self, turn: &Turn) {
         self.turn = turn.clone();
+        self.tag = Accessor::new(self.run, 0, turn).tag();
     }
 
     #[inline(always)]
@@ -89,7 +92,7 @@ impl Shared {
         check: impl FnOnce(&Races, Accessor) -> Result<(), Clash>,
     ) -> Checked<()> {
         let Some(races) = &self.races else { return Ok(()) };
-        let who = Accessor::new(self.run, 0, &self.turn);
+        let who = Accessor::told(self.tag, &self.turn);
         if who.is_nobody() {
             return Ok(());
         }

@@ -110,6 +110,12 @@ impl Warp {
         self.mask.trailing_zeros() & 31
     }
 
+    /// Whether the lanes that are here have one value in a register.
+    pub fn agrees_on(&self, register: u32) -> bool {
+        let (values, first) = (self.registers.words(register), self.some_lane() as usize);
+        (0..WARP).all(|lane| self.mask >> lane & 1 == 0 || values[lane] == values[first])
+    }
+
     /// Keeps the lanes of `mask` here and sends the others on to the next instruction.
     #[inline(always)]
     pub fn split(&mut self, mask: u32) {

@@ -27,7 +27,9 @@ fn access(modifiers: &mut Modifiers) -> Result<Access> {
         .one_of(&[("relaxed", ()), ("acquire", ()), ("release", ()), ("acq_rel", ())])
         .is_some();
     modifiers.one_of(&[("cta", ()), ("gpu", ()), ("sys", ()), ("cluster", ())]);
-    let volatile = modifiers.take("volatile") | modifiers.take("mmio") | modifiers.take("weak");
+    let volatile = modifiers.take("volatile") | modifiers.take("mmio");
+    // What an access is that says nothing.
+    modifiers.take("weak");
     let cache = [
         ("ca", false),
         ("cg", true),
