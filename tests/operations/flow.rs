@@ -10,7 +10,7 @@ use gstneuralstyle::backend::flow::{Equations, FlowSteps, Search, halved, patche
 use gstneuralstyle::backend::reference::Reference;
 use gstneuralstyle::backend::{Backend, CancelToken, Result, Shape};
 
-use super::pair::{LONG, Machine, UNIT, gamma};
+use super::pair::{Machine, UNIT, gamma};
 use super::random::Random;
 
 /// How often the reference is asked, and by how much more than the greatest change of its answers the machine may be off:
@@ -39,6 +39,21 @@ fn pictures() -> impl Iterator<Item = Shape> {
     SIZES
         .into_iter()
         .map(|(height, width)| Shape::new(2, height, width))
+}
+
+/// For what is not slow: more pixels than a card has threads; twice as many; and so many that the sums of a card's blocks are
+/// added up in several rounds.
+const LARGE: Shape = Shape::new(2, 513, 512);
+const LARGER: Shape = Shape::new(2, 725, 726);
+const IN_ROUNDS: Shape = Shape::new(2, 419, 427);
+
+/// How many of `all` kinds of operands a test takes: one will do where pictures are large.
+fn kinds(shape: Shape, all: usize) -> usize {
+    if shape.pixels() < IN_ROUNDS.pixels() {
+        all
+    } else {
+        1
+    }
 }
 
 struct Operand {
@@ -256,7 +271,7 @@ step!(Relax, |this, ops, from, to| {
 
 pub fn halving<B: Machine + FlowSteps>(ops: &mut B) {
     let mut random = Random(1);
-    for shape in pictures().chain([Shape::new(3, 21, 11)]) {
+    for shape in pictures().chain([LARGER, Shape::new(3, 21, 11)]) {
         let from = Operand::pictures(shape, &mut random);
         check(ops, "half", &Halve, &[from], &[halved(shape)]);
     }
@@ -264,7 +279,7 @@ pub fn halving<B: Machine + FlowSteps>(ops: &mut B) {
 
 pub fn noise<B: Machine + FlowSteps>(ops: &mut B) {
     let mut random = Random(2);
-    for shape in pictures() {
+    for shape in pictures().chain([LARGE]) {
         let from = Operand::pictures(shape, &mut random);
         check(ops, "noise", &Noise, &[from], &[Shape::vector(2)]);
         let flat = Operand::new(shape, vec![93.0; shape.elements()]);
@@ -274,7 +289,7 @@ pub fn noise<B: Machine + FlowSteps>(ops: &mut B) {
 
 pub fn enlarging_a_flow<B: Machine + FlowSteps>(ops: &mut B) {
     let mut random = Random(3);
-    for shape in pictures() {
+    for shape in pictures().chain([LARGE]) {
         let half = Operand::flow(halved(shape), 9.0, &mut random);
         check(ops, "enlarged flow", &Enlarge, &[half], &[shape.with_channels(4)]);
     }
@@ -333,7 +348,7 @@ pub fn searching<B: Machine + FlowSteps>(ops: &mut B) {
 
 pub fn densifying<B: Machine + FlowSteps>(ops: &mut B) {
     let mut random = Random(5);
-    for shape in pictures() {
+    for shape in pictures().chain([LARGE]) {
         let Some(found) = patches(shape) else { continue };
         let from = [
             Operand::pictures(shape, &mut random),
@@ -356,22 +371,22 @@ pub fn densifying<B: Machine + FlowSteps>(ops: &mut B) {
 
 pub fn linearising<B: Machine + FlowSteps>(ops: &mut B) {
     let mut random = Random(6);
-    // The last one has more pixels than a card has threads, so that some threads add up the light of several.
-    let cases = pictures().flat_map(|shape| [0.0, 2.0, 60.0].map(|most| (shape, most)));
-    for (shape, most) in cases.chain([(LONG[0].with_channels(2), 2.0)]) {
-        let from = [
-            Operand::pictures(shape, &mut random),
-            Operand::flow(shape, most, &mut random),
-        ];
-        let mut results = vec![shape, Shape::vector(4)];
-        results.extend([shape; 6]);
-        check(ops, "equations", &Linearise, &from, &results);
+    for shape in pictures().chain([IN_ROUNDS, LARGE]) {
+        for most in [2.0, 0.0, 60.0].into_iter().take(kinds(shape, 3)) {
+            let from = [
+                Operand::pictures(shape, &mut random),
+                Operand::flow(shape, most, &mut random),
+            ];
+            let mut results = vec![shape, Shape::vector(4)];
+            results.extend([shape; 6]);
+            check(ops, "equations", &Linearise, &from, &results);
+        }
     }
 }
 
 pub fn relaxing<B: Machine + FlowSteps>(ops: &mut B) {
     let mut random = Random(7);
-    for shape in pictures() {
+    for shape in pictures().chain([LARGER]) {
         let from = [
             Operand::flow(shape, 3.0, &mut random),
             Operand::units(shape, &mut random),
@@ -388,9 +403,9 @@ pub fn relaxing<B: Machine + FlowSteps>(ops: &mut B) {
 
 pub fn consistency<B: Machine + FlowSteps>(ops: &mut B) {
     let mut random = Random(8);
-    for shape in pictures() {
+    for shape in pictures().chain([LARGE]) {
         // Flows that agree, that hardly do, and that do not.
-        for most in [0.02, 0.3, 5.0] {
+        for most in [0.3, 0.02, 5.0].into_iter().take(kinds(shape, 3)) {
             let from = [Operand::flow(shape, most, &mut random)];
             check(ops, "trust", &Consistency, &from, &[shape.with_channels(1)]);
         }
@@ -399,8 +414,8 @@ pub fn consistency<B: Machine + FlowSteps>(ops: &mut B) {
 
 pub fn resemblance<B: Machine + FlowSteps>(ops: &mut B) {
     let mut random = Random(9);
-    for shape in pictures() {
-        for most in [0.5, 9.0] {
+    for shape in pictures().chain([LARGE]) {
+        for most in [9.0, 0.5].into_iter().take(kinds(shape, 2)) {
             let from = [
                 Operand::pictures(shape, &mut random),
                 Operand::flow(shape, most, &mut random),

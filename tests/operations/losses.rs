@@ -151,8 +151,9 @@ pub fn difference<B: Machine>(ops: &mut B) {
     }
 }
 
-/// Below, at and above 2048 pixels and eight times as many, where the pixels are cut into pieces.
-const GRAMS: [Shape; 14] = [
+/// Below, at and above 2048 pixels and eight times as many, where the pixels are cut into pieces; more pixels, and more
+/// entries of the matrix, than a card has threads.
+const GRAMS: [Shape; 17] = [
     Shape::new(1, 1, 1),
     Shape::new(1, 1, 5),
     Shape::new(70, 1, 1),
@@ -167,6 +168,9 @@ const GRAMS: [Shape; 14] = [
     Shape::new(7, 127, 129),
     Shape::new(7, 128, 128),
     Shape::new(8, 113, 145),
+    Shape::new(4, 513, 512),
+    Shape::new(400, 2, 2),
+    Shape::new(1461, 1, 2),
 ];
 
 pub fn gram<B: Machine>(ops: &mut B) {

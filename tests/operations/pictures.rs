@@ -5,8 +5,9 @@ use gstneuralstyle::backend::{Backend, ColourMap, Interpolation, Mix, Shape, gui
 
 use super::pair::{LONG, Machine, Pair, Twin, UNIT, gamma, gamma_of_sum, pictures};
 
-/// (width, height) → (width, height): larger, smaller, one way each, the same, from and to single pixels and rows.
-const SIZES: [((usize, usize), (usize, usize)); 14] = [
+/// (width, height) → (width, height): larger, smaller, one way each, the same, from and to single pixels and rows;
+/// more numbers than a card has threads.
+const SIZES: [((usize, usize), (usize, usize)); 15] = [
     ((1, 1), (1, 1)),
     ((1, 1), (5, 3)),
     ((5, 3), (1, 1)),
@@ -21,6 +22,7 @@ const SIZES: [((usize, usize), (usize, usize)); 14] = [
     ((128, 96), (17, 100)),
     ((3, 200), (40, 5)),
     ((257, 129), (256, 128)),
+    ((513, 512), (300, 299)),
 ];
 
 const BORDERS: [usize; 3] = [0, 1, 8];
@@ -140,13 +142,20 @@ fn luma(of: impl Fn(usize) -> f64) -> f64 {
 pub fn exporting<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 32);
     for (from, to) in SIZES {
-        for (border, strength, detail) in [
-            (0, 1.0f32, 0.0f32),
-            (1, 0.3, 0.7),
+        let mixes = [
+            (1, 0.3f32, 0.7f32),
+            (0, 1.0, 0.0),
             (8, 0.0, 1.0),
             (2, 1.0, 1.0),
             (0, 1.0, 2.0),
-        ] {
+        ];
+        // The largest takes long.
+        let mixes = if from.0 * from.1 > 100_000 {
+            &mixes[..1]
+        } else {
+            &mixes
+        };
+        for &(border, strength, detail) in mixes {
             let mix = Mix { strength, detail };
             let (picture, content) = (
                 pair.signed(framed(from, border)),
@@ -322,8 +331,13 @@ pub fn bytes_survive<B: Machine>(ops: &mut B) {
 pub fn mirroring<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 34);
     // Also margins wider than the inside, which are mirrored again and again.
-    for size in [(1, 1), (1, 9), (9, 1), (2, 3), (5, 4), (16, 9), (33, 17)] {
-        for border in [0, 1, 3, 8, 20] {
+    let small = [(1, 1), (1, 9), (9, 1), (2, 3), (5, 4), (16, 9), (33, 17)];
+    let large = [(300, 299), (1, 12_600), (12_600, 1)];
+    for (sizes, borders) in [(&small[..], &[0, 1, 3, 8, 20][..]), (&large, &[3])] {
+        for (size, border) in sizes
+            .iter()
+            .flat_map(|size| borders.iter().map(|border| (*size, *border)))
+        {
             let mut picture = pair.signed(framed(size, border));
             pair.ops.mirror_border(&mut picture.real, border).unwrap();
             pair.exact.mirror_border(&mut picture.exact, border).unwrap();

@@ -26,8 +26,23 @@ struct Found {
     line: u32,
     source: String,
     text: String,
+    /// A branch with a guard.
+    decides: bool,
+    /// It leads back to an instruction before it, so that a loop goes on.
+    repeats: bool,
     seen: u8,
-    guarded_branch: bool,
+}
+
+impl Found {
+    /// Whether it did in some lane what it is there for. A guard alone does nothing, but for that of a branch forward:
+    /// what that would have gone around ran, and what it leads to ran or is listed. A loop must go on once.
+    fn executed(&self) -> bool {
+        self.seen & RAN != 0 || (self.decides && !self.repeats && self.seen & NOT_TAKEN != 0)
+    }
+
+    fn went_one_way(&self) -> bool {
+        self.decides && matches!(self.seen & (TAKEN | NOT_TAKEN), TAKEN | NOT_TAKEN)
+    }
 }
 
 fn main() -> ExitCode {
@@ -103,7 +118,8 @@ fn instructions(text: &str, record: &Record) -> Result<Vec<Found>, String> {
         }
         // The last one is the machine's own, behind what the file holds.
         let own = kernel.code.len() - 1;
-        for ((instruction, place), seen) in kernel.code.iter().zip(&kernel.places).zip(seen).take(own) {
+        let code = kernel.code.iter().zip(&kernel.places).zip(seen).enumerate();
+        for (at, ((instruction, place), seen)) in code.take(own) {
             let file = program.files.iter().find(|(number, _)| *number == place.file);
             let file = file.map_or("?", |(_, path)| path.rsplit('/').next().unwrap_or(path));
             let text = lines.get(place.line as usize - 1).copied().unwrap_or_default();
@@ -112,8 +128,9 @@ fn instructions(text: &str, record: &Record) -> Result<Vec<Found>, String> {
                 line: place.line,
                 source: format!("{file}:{}", place.source_line),
                 text: text.split_whitespace().collect::<Vec<_>>().join(" "),
+                decides: instruction.op == Op::Branch && instruction.guard != NONE,
+                repeats: instruction.op == Op::Branch && instruction.immediate <= at as i64,
                 seen: *seen,
-                guarded_branch: instruction.op == Op::Branch && instruction.guard != NONE,
             });
         }
     }
@@ -122,36 +139,33 @@ fn instructions(text: &str, record: &Record) -> Result<Vec<Found>, String> {
 
 /// Prints what is missing in a file; true if that is nothing.
 fn say(path: &str, found: &[Found], unreachable: &mut Unreachable) -> bool {
-    let mut missing = Vec::new();
-    let (mut ran, mut explained) = (0, 0);
+    let mut missing: BTreeMap<&str, Vec<&Found>> = BTreeMap::new();
+    let (mut executed, mut explained) = (0, 0);
     for at in found {
-        let known = unreachable.explains(&at.kernel, &at.source, &at.text, at.seen & RAN != 0);
-        if at.seen & RAN != 0 {
-            ran += 1;
+        let known = unreachable.explains(&at.kernel, &at.source, &at.text, at.executed());
+        if at.executed() {
+            executed += 1;
         } else if known {
             explained += 1;
         } else {
-            missing.push(at);
+            missing.entry(&at.kernel).or_default().push(at);
         }
     }
-    // That is no fault by itself: what lies on the other way is executed or listed.
-    let always = |at: &&Found| at.guarded_branch && at.seen & (TAKEN | NOT_TAKEN) == TAKEN;
-    let always: Vec<&Found> = found.iter().filter(always).collect();
     println!(
-        "{path}: {:.2} % of {} instructions executed, {explained} unreachable, {} missing, {} guarded branches always taken",
-        100.0 * ran as f64 / found.len() as f64,
+        "{path}: {:.2} % of {} instructions executed, {explained} unreachable, {} missing, {} branches went one way only",
+        100.0 * f64::from(executed) / found.len() as f64,
         found.len(),
-        missing.len(),
-        always.len(),
+        missing.values().map(Vec::len).sum::<usize>(),
+        found.iter().filter(|at| at.went_one_way()).count(),
     );
-    for at in &missing {
-        println!("    {}, line {} ({}): {}", at.kernel, at.line, at.source, at.text);
-    }
-    for at in &always {
-        println!(
-            "    always taken: {}, line {} ({}): {}",
-            at.kernel, at.line, at.source, at.text
-        );
+    for (kernel, missing) in &missing {
+        if found.iter().filter(|at| at.kernel == *kernel).count() == missing.len() {
+            println!("    {kernel}: none of its {} instructions", missing.len());
+            continue;
+        }
+        for at in missing {
+            println!("    {kernel}, line {} ({}): {}", at.line, at.source, at.text);
+        }
     }
     missing.is_empty()
 }
