@@ -72,7 +72,7 @@ def write(options, done, seconds):
             f"{run} mutants were run. {caught} were caught, {harmless} of the others change nothing that anybody could notice: "
             f"**{100 * caught / max(run - harmless, 1):.1f} %** of those that do (of all: {100 * caught / max(run, 1):.1f} %). "
             f"{early} were noticed already when the backend checked itself. "
-            f"A mutant that is caught takes {times[len(times) // 2] if times else 0:.0f} s in the median, "
+            f"A mutant that is caught takes {times[len(times) // 2] if times else 0:.1f} s of tests in the median, "
             f"{sum(times) / max(len(times), 1):.0f} s in the mean.",
             "",
             *by_operator,
