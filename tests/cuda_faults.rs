@@ -9,6 +9,8 @@ mod faults;
 mod machines;
 #[path = "cuda/memory.rs"]
 mod memory;
+#[path = "cuda/planning.rs"]
+mod planning;
 #[path = "gatys/scene.rs"]
 mod scene;
 #[path = "gradients/setup.rs"]

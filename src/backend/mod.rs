@@ -188,12 +188,23 @@ pub enum Work {
     Convolution { from: Shape, outputs: usize },
     /// The Gram matrix of a tensor of this shape, and the way back.
     Gram(Shape),
-    /// Frames of `width` × `height` into a picture whose inside has this shape, and back.
-    Frame {
+    /// A frame of `width` × `height` into a picture whose inside has this shape.
+    Import {
         width: usize,
         height: usize,
         inside: Shape,
     },
+    /// A picture whose inside has this shape laid onto a frame of `width` × `height`, which guides it or not.
+    Export {
+        width: usize,
+        height: usize,
+        inside: Shape,
+        guided: bool,
+    },
+    /// A picture whose inside has the shape `from` resampled to another.
+    Resize { from: Shape, to: Shape },
+    /// The statistics of a picture's colours.
+    Colours,
 }
 
 /// A machine that performs the operations.
@@ -234,9 +245,18 @@ pub trait Backend: Send {
     fn tensor_bytes(shape: Shape) -> usize;
     /// A tensor that can hold each of these shapes in turn, see [`reshape`](Self::reshape). It has the first of them.
     fn room(&mut self, shapes: &[Shape]) -> Result<Self::Tensor>;
-    /// Bytes that these operations, one after the other, take beyond their operands, as far as that is known beforehand.
+    /// Bytes that the machine holds beside tensors, masks and filters once it is [prepared](Self::prepare) for this work.
+    /// 0 from a machine that does not know it beforehand.
     fn scratch_bytes(&self, _work: &[Work]) -> usize {
         0
+    }
+    /// Those that it holds from the beginning.
+    fn standing_bytes() -> usize {
+        0
+    }
+    /// Takes memory for just this work, one operation after the other, and gives back what earlier work took.
+    fn prepare(&mut self, _work: &[Work]) -> Result<()> {
+        Ok(())
     }
     fn shape(&self, tensor: &Self::Tensor) -> Shape;
     /// Lets the memory of `tensor` hold another shape, of which [`tensor_bytes`](Self::tensor_bytes) says no more than of
@@ -246,6 +266,10 @@ pub trait Backend: Send {
     /// Bytes that a mask of this shape takes.
     fn mask_bytes(shape: Shape) -> usize;
     fn filter(&mut self, data: &FilterData) -> Result<Self::Filter>;
+    /// Bytes that the filter of a convolution takes; 0 from a machine that does not know it beforehand.
+    fn filter_bytes(_outputs: usize, _inputs: usize) -> usize {
+        0
+    }
     /// Fills `tensor` from [C, H, W] in row-major order.
     fn upload(&mut self, data: &[f32], tensor: &mut Self::Tensor) -> Result<()>;
     /// The inverse of `upload`; waits for the machine.
@@ -466,6 +490,15 @@ pub trait Backend: Send {
     ) -> Result<()>;
 
     // ---- control ----
+
+    /// A place for a step with all that it takes; [`Capture::default`] is one that takes it when it is needed.
+    fn new_capture(&mut self) -> Result<Capture> {
+        Ok(Capture::default())
+    }
+    /// Bytes that a place for a step takes.
+    fn capture_bytes() -> usize {
+        0
+    }
 
     /// Performs what `record` describes. A machine that can (a CUDA graph) writes it down at one of the first calls with a
     /// `capture` and only replays it after that: whatever changes between two calls must lie in a tensor, and the

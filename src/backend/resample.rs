@@ -29,8 +29,7 @@ impl Taps {
         let step = inputs as f64 / outputs as f64;
         let stretch = step.max(1.0);
         let reach = 2.0 * stretch;
-        // The samples nearer than `reach` to a place; at `reach` itself the kernel is zero.
-        let width = ((2.0 * reach).ceil() as usize).min(inputs);
+        let width = Self::width(inputs, outputs);
         let mut first = Vec::with_capacity(outputs);
         let mut weights = Vec::with_capacity(outputs * width);
         for output in 0..outputs {
@@ -48,6 +47,16 @@ impl Taps {
             first,
             weights,
         }
+    }
+
+    /// Weights per output sample of the taps that turn `inputs` samples into `outputs`.
+    pub fn width(inputs: usize, outputs: usize) -> usize {
+        if inputs == outputs {
+            return 1;
+        }
+        let reach = 2.0 * (inputs as f64 / outputs as f64).max(1.0);
+        // The samples nearer than `reach` to a place; at `reach` itself the kernel is zero.
+        ((2.0 * reach).ceil() as usize).min(inputs)
     }
 
     /// First input sample and weights of one output sample.

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use super::extractor::{Extractor, Features};
-use super::objective::{Objective, StyleTarget};
+use super::extractor::Extractor;
+use super::objective::{Objective, style_passage};
 use super::optimizer::Optimizer;
-use super::{Losses, Normalization, OptimizerKind, OptimizerSettings, Result, Weights};
+use super::{Losses, Normalization, OptimizerSettings, Result, Weights};
 use crate::backend::{Backend, Capture, Shape, Work};
 
 /// Everything at one size: the picture that is painted, the content that it shows, the objective and the optimiser.
@@ -39,6 +39,10 @@ pub struct Plan<'a> {
     /// Width and height of the inside, without the margin.
     pub size: (usize, usize),
     pub border: usize,
+    /// Width and height of frames, and of the style's picture as it is measured at this size and as it comes.
+    pub frame: (usize, usize),
+    pub style_size: (usize, usize),
+    pub style_frame: (usize, usize),
     /// (node, λ).
     pub content: &'a [(usize, f64)],
     /// (node, λ).
@@ -54,45 +58,59 @@ impl Plan<'_> {
         Shape::new(3, height + 2 * self.border, width + 2 * self.border)
     }
 
-    /// What is done on a canvas of this plan, as far as it takes memory beyond its operands; frames are of size `frame`.
-    pub fn work<B: Backend>(&self, extractor: &Extractor<B>, frame: (usize, usize)) -> Vec<Work> {
-        let mut work = extractor.work(self.shape());
-        let shapes = extractor.shapes(self.shape());
-        work.extend(self.style.iter().map(|&(node, _)| Work::Gram(shapes[node])));
+    /// Of the style's picture.
+    fn style_shape(&self) -> Shape {
+        let (width, height) = self.style_size;
+        Shape::new(3, height, width)
+    }
+
+    /// The inside of the picture.
+    pub fn inside(&self) -> Shape {
         let (width, height) = self.size;
-        work.push(Work::Frame {
-            width: frame.0,
-            height: frame.1,
-            inside: Shape::new(3, height, width),
-        });
+        Shape::new(3, height, width)
+    }
+
+    /// What is done on a canvas of this plan, as far as it takes memory beyond its operands.
+    pub fn work<B: Backend>(&self, extractor: &Extractor<B>) -> Vec<Work> {
+        let import = |(width, height), inside| Work::Import {
+            width,
+            height,
+            inside,
+        };
+        let mut work = vec![
+            import(self.frame, self.inside()),
+            import(self.style_frame, self.style_shape()),
+        ];
+        for shape in [self.shape(), self.style_shape()] {
+            work.extend(extractor.work(shape));
+            let shapes = extractor.shapes(shape);
+            work.extend(self.style.iter().map(|&(node, _)| Work::Gram(shapes[node])));
+        }
         work
     }
 
-    /// Bytes that measuring a style picture of this size takes for a while.
+    /// Bytes that measuring the style's picture takes for a while.
     pub fn style_bytes<B: Backend>(&self, extractor: &Extractor<B>) -> usize {
-        let nodes: Vec<usize> = self.style.iter().map(|layer| layer.0).collect();
-        B::tensor_bytes(self.shape()) + Features::passing_bytes(extractor, self.shape(), &nodes)
+        let shape = self.style_shape();
+        let shapes = extractor.shapes(shape);
+        // A mask, or a Gram matrix beside the mask of its step.
+        let passage = style_passage(extractor, shape, self.style);
+        let measured = passage.peak_bytes::<B>(|node| {
+            let asked = self.style.iter().any(|layer| layer.0 == node);
+            let gram = B::tensor_bytes(Shape::square(shapes[node].channels));
+            if asked { gram } else { 0 }
+        });
+        B::tensor_bytes(shape) + measured
     }
 
     /// Bytes that a canvas of this plan takes, known before anything is allocated.
     pub fn bytes<B: Backend>(&self, extractor: &Extractor<B>) -> usize {
         let shape = self.shape();
-        let shapes = extractor.shapes(shape);
-        let nodes = |layers: &[(usize, f64)]| layers.iter().map(|layer| layer.0).collect::<Vec<_>>();
-        let (contents, styles) = (nodes(self.content), nodes(self.style));
-        let targets = contents.iter().map(|&node| B::tensor_bytes(shapes[node]));
-        let grams = styles
-            .iter()
-            .map(|&node| 3 * B::tensor_bytes(Shape::square(shapes[node].channels)));
-        // Picture, content, spare and the anchor; its weight; the optimiser's.
-        let moments = if self.optimizer.kind == OptimizerKind::Adam {
-            4
-        } else {
-            1
-        };
-        let pictures = (4 + moments) * B::tensor_bytes(shape) + B::tensor_bytes(shape.with_channels(1));
-        let features = Features::bytes(extractor, shape, &[contents.clone(), styles.clone()].concat());
-        features + targets.sum::<usize>() + grams.sum::<usize>() + pictures
+        // Picture, content and spare.
+        3 * B::tensor_bytes(shape)
+            + Objective::bytes(extractor, shape, self.content, self.style, self.style_shape())
+            + Optimizer::<B>::bytes(shape, self.optimizer.kind)
+            + B::capture_bytes()
     }
 }
 
@@ -105,26 +123,23 @@ impl<B: Backend> Canvas<B> {
             picture: ops.tensor(shape)?,
             content: ops.tensor(shape)?,
             spare: ops.tensor(shape)?,
-            objective: Objective::new(
+            objective: Objective::with_room(
                 ops,
                 extractor,
                 shape,
                 plan.content,
                 plan.style,
                 plan.normalization,
+                Some(plan.style_shape()),
             )?,
             optimizer: Optimizer::new(ops, shape, plan.optimizer)?,
-            step: Capture::default(),
+            step: ops.new_capture()?,
         })
     }
 
     /// Width and height of the inside.
     pub fn size(&self) -> (usize, usize) {
         self.size
-    }
-
-    pub fn set_style(&mut self, ops: &mut B, target: &StyleTarget) -> Result<()> {
-        self.objective.set_style(ops, target)
     }
 
     /// Takes bytes [height, width, 3] as the content to be shown.

@@ -6,7 +6,7 @@ use super::Result;
 use super::canvas::Canvas;
 use super::carry::{Carry, Maps};
 use super::colour::{follow, matching};
-use crate::backend::{Backend, ColourMap, ColourStatistics, Interpolation, Shape, Slot};
+use crate::backend::{Backend, ColourMap, ColourStatistics, Interpolation, Shape, Slot, Work};
 
 /// How much of what is not settled yet stays so for another frame: some four frames after a place came into view its
 /// painting takes small steps like all others.
@@ -101,7 +101,26 @@ impl<B: Backend> Continuation<B> {
     pub fn bytes(shape: Shape) -> usize {
         let planes =
             [2, 1, 1, 1, 1, 1, 3, 3, 3].map(|channels| B::tensor_bytes(shape.with_channels(channels)));
-        planes.iter().sum::<usize>() + B::tensor_bytes(low_shape(shape))
+        planes.iter().sum::<usize>() + B::tensor_bytes(low_shape(shape)) + B::tensor_bytes(Shape::vector(2))
+    }
+
+    /// What is done with its tensors, as far as it takes memory beyond its operands.
+    pub fn work(shape: Shape, border: usize) -> [Work; 4] {
+        let low = low_shape(shape);
+        let inside = Shape::new(
+            shape.channels,
+            shape.height - 2 * border,
+            shape.width - 2 * border,
+        );
+        [
+            Work::Resize {
+                from: inside,
+                to: inside,
+            },
+            Work::Resize { from: shape, to: low },
+            Work::Resize { from: low, to: shape },
+            Work::Colours,
+        ]
     }
 
     /// The picture that is shown, [3, H, W].

@@ -16,6 +16,16 @@ pub struct Extractor<B: Backend> {
 }
 
 impl<B: Backend> Extractor<B> {
+    /// Bytes of the weights, loaded or not.
+    pub fn weight_bytes(&self) -> usize {
+        let inputs = std::iter::once(3).chain(self.channels.iter().copied());
+        let stages = self.channels.iter().zip(inputs).zip(&self.pools);
+        stages
+            .filter(|(_, is_pool)| !**is_pool)
+            .map(|((&outputs, inputs), _)| B::filter_bytes(outputs, inputs))
+            .sum()
+    }
+
     /// The first `depth` stages, yet without their weights.
     pub fn new(network: &Network, pooling: Pooling, depth: usize) -> Self {
         let mut channels = Vec::with_capacity(depth);
@@ -48,6 +58,21 @@ impl<B: Backend> Extractor<B> {
             });
         }
         Ok(())
+    }
+
+    fn perform(
+        &self,
+        ops: &mut B,
+        step: &LaidStep,
+        from: &B::Tensor,
+        to: &mut B::Tensor,
+        mask: &mut B::Mask,
+    ) -> backend::Result<()> {
+        match (step.kind, &self.filters[step.from]) {
+            (StepKind::Conv, Some(filter)) => ops.conv_relu(from, filter, to, mask),
+            (StepKind::ConvAndPool, Some(filter)) => ops.conv_relu_pool(from, filter, self.pooling, to, mask),
+            _ => ops.pool(from, self.pooling, to, mask),
+        }
     }
 
     pub fn depth(&self) -> usize {
@@ -88,6 +113,8 @@ impl<B: Backend> Extractor<B> {
 pub struct Features<B: Backend> {
     layout: Layout,
     rooms: [B::Tensor; 2],
+    /// Of the rooms.
+    room_bytes: [usize; 2],
     /// By place in [`Layout::steps`], where the step's result is asked for.
     kept: Vec<Option<B::Tensor>>,
     /// By place in [`Layout::steps`].
@@ -151,54 +178,141 @@ impl Layout {
             .collect()
     }
 
+    /// The shapes that both rooms hold in turn, those of a guest among them.
+    fn rooms(&self, guest: Option<&Passage>) -> [Vec<Shape>; 2] {
+        [0, 1].map(|room| {
+            let guest = guest.map_or_else(Vec::new, |guest| guest.0.room(room));
+            [self.room(room), guest].concat()
+        })
+    }
+
     fn mask(&self, step: &LaidStep) -> Shape {
         // Before pooling, if there is one.
         self.shapes[step.from + 1]
     }
 }
 
+fn room_bytes<B: Backend>(shapes: &[Shape]) -> usize {
+    shapes
+        .iter()
+        .map(|&shape| B::tensor_bytes(shape))
+        .max()
+        .unwrap_or(0)
+}
+
+/// The way of a picture through the network of which nothing is kept: activations come by, and there is no way back.
+pub struct Passage(Layout);
+
+impl Passage {
+    /// For pictures of shape `picture`, of which the nodes `asked` are looked at.
+    pub fn new<B: Backend>(extractor: &Extractor<B>, picture: Shape, asked: &[usize]) -> Self {
+        Self(Layout::new(&extractor.pools, extractor.shapes(picture), asked))
+    }
+
+    /// Room for it.
+    pub fn rooms<B: Backend>(&self, ops: &mut B) -> Result<[B::Tensor; 2]> {
+        let [even, odd] = self.0.rooms(None);
+        Ok([ops.room(&even)?, ops.room(&odd)?])
+    }
+
+    /// Bytes of each of its rooms.
+    pub fn room_bytes<B: Backend>(&self) -> [usize; 2] {
+        self.0.rooms(None).map(|shapes| room_bytes::<B>(&shapes))
+    }
+
+    /// The most that it takes at a time beside its rooms: the mask of a step, and what looking at the node takes.
+    pub fn peak_bytes<B: Backend>(&self, look: impl Fn(usize) -> usize) -> usize {
+        let steps = self.0.steps.iter();
+        let bytes = steps.map(|step| B::mask_bytes(self.0.mask(step)) + look(step.to));
+        bytes.max().unwrap_or(0)
+    }
+
+    /// Takes `picture` through, in `rooms` of the size; `look(ops, node, activations)` sees each node that was asked for.
+    pub fn pass<B: Backend>(
+        &self,
+        ops: &mut B,
+        extractor: &Extractor<B>,
+        picture: &B::Tensor,
+        rooms: &mut [B::Tensor; 2],
+        mut look: impl FnMut(&mut B, usize, &B::Tensor) -> backend::Result<()>,
+    ) -> backend::Result<()> {
+        let layout = &self.0;
+        ops.reshape(&mut rooms[0], layout.shapes[0]);
+        ops.centre(picture, extractor.mean, &mut rooms[0])?;
+        for (place, step) in layout.steps.iter().enumerate() {
+            let [even, odd] = &mut *rooms;
+            let (from, to) = if place % 2 == 0 { (even, odd) } else { (odd, even) };
+            ops.reshape(to, layout.shapes[step.to]);
+            let mut mask = ops.mask(layout.mask(step))?;
+            extractor.perform(ops, step, from, to, &mut mask)?;
+            if step.asked {
+                look(ops, step.to, to)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl<B: Backend> Features<B> {
     /// Plans for pictures of shape `picture`; the activations of the nodes `asked` are kept.
     pub fn new(ops: &mut B, extractor: &Extractor<B>, picture: Shape, asked: &[usize]) -> Result<Self> {
-        let mut features = Self::passing(ops, extractor, picture, asked)?;
-        for (step, kept) in features.layout.steps.iter().zip(&mut features.kept) {
-            if step.asked {
-                *kept = Some(ops.tensor(features.layout.shapes[step.to])?);
-            }
-        }
-        Ok(features)
+        Self::with_room(ops, extractor, picture, asked, None)
     }
 
-    /// Plans for a single `forward`, during which the nodes `asked` come by; nothing is kept.
-    pub fn passing(ops: &mut B, extractor: &Extractor<B>, picture: Shape, asked: &[usize]) -> Result<Self> {
+    /// The same with room to let a `guest` [pass](Passage::pass), too.
+    pub fn with_room(
+        ops: &mut B,
+        extractor: &Extractor<B>,
+        picture: Shape,
+        asked: &[usize],
+        guest: Option<&Passage>,
+    ) -> Result<Self> {
         let layout = Layout::new(&extractor.pools, extractor.shapes(picture), asked);
         let masks = layout.steps.iter().map(|step| ops.mask(layout.mask(step)));
         let masks = masks.collect::<backend::Result<Vec<_>>>()?;
+        let kept = layout.steps.iter().map(|step| match step.asked {
+            true => Ok(Some(ops.tensor(layout.shapes[step.to])?)),
+            false => Ok(None),
+        });
+        let kept = kept.collect::<backend::Result<Vec<_>>>()?;
+        let [even, odd] = layout.rooms(guest);
         Ok(Self {
-            rooms: [ops.room(&layout.room(0))?, ops.room(&layout.room(1))?],
-            kept: layout.steps.iter().map(|_| None).collect(),
+            room_bytes: [room_bytes::<B>(&even), room_bytes::<B>(&odd)],
+            rooms: [ops.room(&even)?, ops.room(&odd)?],
+            kept,
             masks,
             layout,
         })
     }
 
     /// Bytes that [`Features`] of this plan hold.
-    pub fn bytes(extractor: &Extractor<B>, picture: Shape, asked: &[usize]) -> usize {
+    pub fn bytes(
+        extractor: &Extractor<B>,
+        picture: Shape,
+        asked: &[usize],
+        guest: Option<&Passage>,
+    ) -> usize {
         let layout = Layout::new(&extractor.pools, extractor.shapes(picture), asked);
         let kept = layout.steps.iter().filter(|step| step.asked);
         let kept = kept.map(|step| B::tensor_bytes(layout.shapes[step.to]));
-        Self::passing_bytes(extractor, picture, asked) + kept.sum::<usize>()
+        let masks = layout.steps.iter().map(|step| B::mask_bytes(layout.mask(step)));
+        let rooms = layout.rooms(guest).map(|shapes| room_bytes::<B>(&shapes));
+        rooms.iter().sum::<usize>() + masks.sum::<usize>() + kept.sum::<usize>()
     }
 
-    /// Bytes of what [`passing`](Self::passing) plans.
-    pub fn passing_bytes(extractor: &Extractor<B>, picture: Shape, asked: &[usize]) -> usize {
-        let layout = Layout::new(&extractor.pools, extractor.shapes(picture), asked);
-        let rooms = [0, 1].map(|room| {
-            let bytes = layout.room(room).into_iter().map(B::tensor_bytes);
-            bytes.max().unwrap_or(0)
-        });
-        let masks = layout.steps.iter().map(|step| B::mask_bytes(layout.mask(step)));
-        rooms.iter().sum::<usize>() + masks.sum::<usize>()
+    /// Whether a picture that passes finds room.
+    pub fn has_room_for(&self, passage: &Passage) -> bool {
+        let needed = passage.room_bytes::<B>();
+        needed
+            .iter()
+            .zip(self.room_bytes)
+            .all(|(needed, there)| *needed <= there)
+    }
+
+    /// What holds activations and gradients in turn: nothing that anybody counts on between a way back and the next way
+    /// forward.
+    pub fn rooms(&mut self) -> &mut [B::Tensor; 2] {
+        &mut self.rooms
     }
 
     pub fn shape(&self, node: usize) -> Shape {
@@ -221,17 +335,6 @@ impl<B: Backend> Features<B> {
         extractor: &Extractor<B>,
         picture: &B::Tensor,
     ) -> backend::Result<()> {
-        self.forward_past(ops, extractor, picture, |_, _, _| Ok(()))
-    }
-
-    /// Measures `picture`; `look(ops, node, activations)` sees each node that was asked for as it comes by.
-    pub fn forward_past(
-        &mut self,
-        ops: &mut B,
-        extractor: &Extractor<B>,
-        picture: &B::Tensor,
-        mut look: impl FnMut(&mut B, usize, &B::Tensor) -> backend::Result<()>,
-    ) -> backend::Result<()> {
         ops.reshape(&mut self.rooms[0], self.layout.shapes[0]);
         ops.centre(picture, extractor.mean, &mut self.rooms[0])?;
         for (place, step) in self.layout.steps.iter().enumerate() {
@@ -249,17 +352,7 @@ impl<B: Backend> Features<B> {
                     room_to
                 }
             };
-            let mask = &mut self.masks[place];
-            match (step.kind, &extractor.filters[step.from]) {
-                (StepKind::Conv, Some(filter)) => ops.conv_relu(from, filter, to, mask)?,
-                (StepKind::ConvAndPool, Some(filter)) => {
-                    ops.conv_relu_pool(from, filter, extractor.pooling, to, mask)?
-                }
-                _ => ops.pool(from, extractor.pooling, to, mask)?,
-            }
-            if step.asked {
-                look(ops, step.to, to)?;
-            }
+            extractor.perform(ops, step, from, to, &mut self.masks[place])?;
         }
         Ok(())
     }
@@ -277,6 +370,7 @@ impl<B: Backend> Features<B> {
             rooms,
             kept,
             masks,
+            ..
         } = self;
         let deepest = &mut rooms[layout.steps.len() % 2];
         ops.reshape(deepest, layout.shapes[extractor.depth()]);

@@ -35,7 +35,7 @@ pub use options::{
     Init, LayerWeights, LayerWeightsError, NetworkChoice, Normalization, OptimizerKind, PoolingChoice,
     UnknownName,
 };
-pub use painter::{Painter, mix};
+pub use painter::{Demand, Painter, mix};
 pub use run::{Onlooker, Recipe, Rgb, Run, Watch};
 
 /// Why a picture cannot be painted.

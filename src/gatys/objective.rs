@@ -13,7 +13,7 @@
 //!
 //! where the Gram matrix G(S) of a style picture of another size is multiplied by the ratio of the pixels.
 
-use super::extractor::{Extractor, Features};
+use super::extractor::{Extractor, Features, Passage};
 use super::{Normalization, Result};
 use crate::backend::{self, Backend, Scalar, Shape, Slot};
 
@@ -80,12 +80,22 @@ impl StyleTarget {
         layers: &[(usize, f64)],
         picture: &B::Tensor,
     ) -> Result<Self> {
-        let shape = ops.shape(picture);
-        let nodes: Vec<usize> = layers.iter().map(|(node, _)| *node).collect();
-        let mut features = Features::passing(ops, extractor, shape, &nodes)?;
+        let passage = style_passage(extractor, ops.shape(picture), layers);
+        let mut rooms = passage.rooms(ops)?;
+        Self::measure_in(&mut rooms, &passage, ops, extractor, layers, picture)
+    }
+
+    fn measure_in<B: Backend>(
+        rooms: &mut [B::Tensor; 2],
+        passage: &Passage,
+        ops: &mut B,
+        extractor: &Extractor<B>,
+        layers: &[(usize, f64)],
+        picture: &B::Tensor,
+    ) -> Result<Self> {
         let mut grams = vec![Vec::new(); layers.len()];
         // Each matrix is taken as its activations come by, so that none of them has to be kept.
-        features.forward_past(ops, extractor, picture, |ops, node, activations| {
+        passage.pass(ops, extractor, picture, rooms, |ops, node, activations| {
             for (grams, _) in grams.iter_mut().zip(layers).filter(|(_, layer)| layer.0 == node) {
                 let shape = ops.shape(activations);
                 let mut gram = ops.tensor(Shape::square(shape.channels))?;
@@ -97,6 +107,16 @@ impl StyleTarget {
         })?;
         Ok(Self { grams })
     }
+}
+
+/// The way of a style picture of a shape through the network.
+pub fn style_passage<B: Backend>(
+    extractor: &Extractor<B>,
+    picture: Shape,
+    layers: &[(usize, f64)],
+) -> Passage {
+    let nodes: Vec<usize> = layers.iter().map(|(node, _)| *node).collect();
+    Passage::new(extractor, picture, &nodes)
 }
 
 /// J and its gradient for pictures of one size.
@@ -126,8 +146,22 @@ impl<B: Backend> Objective<B> {
         style: &[(usize, f64)],
         normalization: Normalization,
     ) -> Result<Self> {
-        let kept: Vec<usize> = content.iter().chain(style).map(|(node, _)| *node).collect();
-        let features = Features::new(ops, extractor, picture, &kept)?;
+        Self::with_room(ops, extractor, picture, content, style, normalization, None)
+    }
+
+    /// The same, and there is room to measure style pictures of the shape `guest`.
+    pub fn with_room(
+        ops: &mut B,
+        extractor: &Extractor<B>,
+        picture: Shape,
+        content: &[(usize, f64)],
+        style: &[(usize, f64)],
+        normalization: Normalization,
+        guest: Option<Shape>,
+    ) -> Result<Self> {
+        let kept = kept_nodes(content, style);
+        let guest = guest.map(|shape| style_passage(extractor, shape, style));
+        let features = Features::with_room(ops, extractor, picture, &kept, guest.as_ref())?;
         let mut content_terms = Vec::with_capacity(content.len());
         for &(node, lambda) in content {
             let target = ops.tensor(features.shape(node))?;
@@ -170,6 +204,42 @@ impl<B: Backend> Objective<B> {
             content: content_terms,
             style: style_terms,
         })
+    }
+
+    /// Bytes that it takes, known before anything is allocated.
+    pub fn bytes(
+        extractor: &Extractor<B>,
+        picture: Shape,
+        content: &[(usize, f64)],
+        style: &[(usize, f64)],
+        guest: Shape,
+    ) -> usize {
+        let shapes = extractor.shapes(picture);
+        let targets = content.iter().map(|&(node, _)| B::tensor_bytes(shapes[node]));
+        let grams = style
+            .iter()
+            .map(|&(node, _)| 3 * B::tensor_bytes(Shape::square(shapes[node].channels)));
+        let guest = style_passage(extractor, guest, style);
+        let features = Features::bytes(extractor, picture, &kept_nodes(content, style), Some(&guest));
+        let anchor = B::tensor_bytes(picture) + B::tensor_bytes(picture.with_channels(1));
+        let knobs = B::tensor_bytes(Shape::vector(content.len() + style.len() + 2));
+        features + targets.sum::<usize>() + grams.sum::<usize>() + anchor + 2 * knobs
+    }
+
+    /// Measures a style picture at `layers`. What it was planned to have room for takes none beside its masks.
+    pub fn measure_style(
+        &mut self,
+        ops: &mut B,
+        extractor: &Extractor<B>,
+        layers: &[(usize, f64)],
+        picture: &B::Tensor,
+    ) -> Result<StyleTarget> {
+        let passage = style_passage(extractor, ops.shape(picture), layers);
+        if !self.features.has_room_for(&passage) {
+            return StyleTarget::measure(ops, extractor, layers, picture);
+        }
+        let rooms = self.features.rooms();
+        StyleTarget::measure_in(rooms, &passage, ops, extractor, layers, picture)
     }
 
     /// Takes the activations of `picture` as the content.
@@ -375,6 +445,11 @@ impl<B: Backend> Objective<B> {
             Normalization::Relative => 1.0 / self.features.shape(0).elements() as f64,
         }
     }
+}
+
+/// Nodes whose activations are looked at.
+fn kept_nodes(content: &[(usize, f64)], style: &[(usize, f64)]) -> Vec<usize> {
+    content.iter().chain(style).map(|(node, _)| *node).collect()
 }
 
 /// 1/x, for a sum of squares that may be zero when a layer is silent.

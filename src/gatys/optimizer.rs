@@ -61,6 +61,16 @@ impl<B: Backend> Optimizer<B> {
         })
     }
 
+    /// Bytes that it takes, known before anything is allocated.
+    pub fn bytes(picture: Shape, kind: OptimizerKind) -> usize {
+        let extra = if kind == OptimizerKind::Adam {
+            picture
+        } else {
+            Shape::vector(1)
+        };
+        B::tensor_bytes(picture) + 3 * B::tensor_bytes(extra) + B::tensor_bytes(Shape::vector(5))
+    }
+
     /// Forgets everything.
     pub fn restart(&mut self, ops: &mut B) -> Result<()> {
         self.halt(ops)?;

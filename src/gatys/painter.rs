@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use super::between::{Between, Sides};
-use super::canvas::{Canvas, Plan, Step};
+use super::canvas::{Canvas, Step};
 use super::carry::Carry;
 use super::colour::matching;
 use super::continuation::Continuation;
 use super::extractor::{Extractor, nodes};
 use super::noise::noise;
-use super::objective::StyleTarget;
 use super::schedule;
 use super::{Init, Losses, Network, PoolingChoice, Recipe, Result, Rgb, Run};
 use crate::backend::{self, Backend, ColourStatistics, Mix, Pooling, Shape, Slot};
+
+mod footprint;
+
+pub use footprint::Demand;
+use footprint::{canvas_plan, scaled_to_area, shape_of};
 
 /// How far the frame's detail is followed at `detail` = 1. At half of it an edge becomes as much steeper as the picture
 /// around follows the frame: no more contrast than was painted.
@@ -25,6 +29,8 @@ pub struct Painter<B: Backend> {
     recipe: Recipe,
     content_layers: Vec<(usize, f64)>,
     style_layers: Vec<(usize, f64)>,
+    /// What there is a plan for, and the style that was asked for since.
+    planned: Option<(Demand, (usize, usize))>,
     /// The full size first. Empty before `plan`.
     canvases: Vec<Canvas<B>>,
     style_colours: ColourStatistics,
@@ -72,6 +78,7 @@ impl<B: Backend> Painter<B> {
             recipe,
             content_layers,
             style_layers,
+            planned: None,
             canvases: Vec::new(),
             style_colours: ColourStatistics::default(),
             continuation: None,
@@ -83,20 +90,20 @@ impl<B: Backend> Painter<B> {
         })
     }
 
-    /// Plans for frames of size `frame` (width, height) painted at `size`; forgets what was painted. A style must be set
-    /// after it.
+    /// Plans for what is demanded; forgets what was painted. A style must be set after it. `others` is what somebody else
+    /// will take of the machine's memory, in bytes.
     ///
     /// # Errors
-    /// [`backend::Error::OutOfMemory`] before anything but the network's weights is allocated, if the plan does not fit
-    /// into what the backend has left.
-    pub fn plan(&mut self, size: (usize, usize), frame: (usize, usize)) -> Result<()> {
+    /// [`backend::Error::OutOfMemory`] before anything but the network's weights is allocated, if it does not all fit into
+    /// what the backend has left.
+    pub fn plan(&mut self, demand: Demand, others: usize) -> Result<()> {
         // What was planned before is given back first.
         self.discard_plan();
         if let Some(network) = &self.network {
             self.extractor.load(&mut self.ops, network)?;
             self.network = None;
         }
-        let needed = self.peak_bytes(size, frame);
+        let needed = self.peak_bytes(demand).saturating_sub(self.ops.bytes_in_use()) + others;
         if self
             .ops
             .available_bytes()
@@ -104,11 +111,17 @@ impl<B: Backend> Painter<B> {
         {
             return Err(backend::Error::OutOfMemory { bytes: needed }.into());
         }
-        let shape = self.shape(size);
-        self.continuation = Some(Continuation::new(&mut self.ops, shape, self.recipe.border)?);
+        let work = self.work(demand);
+        self.ops.prepare(&work)?;
+        let shape = self.shape(demand.size);
+        let continuation = Continuation::new(&mut self.ops, shape, self.recipe.border)?;
+        let between = match demand.between {
+            true => Some(Between::new(&mut self.ops, shape, self.recipe.border)?),
+            false => None,
+        };
         // Half a plan is none: until all of it is there, `size` says nothing.
-        let mut canvases = Vec::with_capacity(self.scales(size));
-        for scale in 0..self.scales(size) {
+        let mut canvases = Vec::with_capacity(self.scales(demand.size));
+        for scale in 0..self.scales(demand.size) {
             let Self {
                 ops,
                 extractor,
@@ -117,10 +130,13 @@ impl<B: Backend> Painter<B> {
                 style_layers,
                 ..
             } = self;
-            let plan = canvas_plan(recipe, content_layers, style_layers, size, scale);
+            let plan = canvas_plan(recipe, content_layers, style_layers, demand, scale);
             canvases.push(Canvas::new(ops, extractor, &plan)?);
         }
         self.canvases = canvases;
+        self.continuation = Some(continuation);
+        self.between = between;
+        self.planned = Some((demand, demand.style));
         Ok(())
     }
 
@@ -129,57 +145,31 @@ impl<B: Backend> Painter<B> {
         self.canvases.clear();
         self.continuation = None;
         self.between = None;
+        self.planned = None;
         self.painted = false;
+    }
+
+    /// What there is a plan for.
+    pub fn demand(&self) -> Option<Demand> {
+        self.planned.map(|(demand, _)| demand)
+    }
+
+    /// Makes ready for frames between keyframes, too.
+    ///
+    /// # Errors
+    /// [`backend::Error::OutOfMemory`]; what is planned stays so.
+    pub fn plan_between(&mut self) -> Result<()> {
+        if let (Some((demand, _)), None) = (&mut self.planned, &self.between) {
+            let shape = shape_of(&self.recipe, demand.size);
+            self.between = Some(Between::new(&mut self.ops, shape, self.recipe.border)?);
+            demand.between = true;
+        }
+        Ok(())
     }
 
     /// Whether the network's weights have been loaded.
     pub fn has_weights(&self) -> bool {
         self.network.is_none()
-    }
-
-    /// Bytes that painting frames of size `frame` at `size` takes, known before anything is allocated: tensors, and scratch
-    /// space as far as the backend knows it. Without the weights of the network, which do not depend on the size.
-    pub fn planned_bytes(&self, size: (usize, usize), frame: (usize, usize)) -> usize {
-        let canvases = self.canvas_plans(size).map(|plan| plan.bytes(&self.extractor));
-        let work: Vec<_> = self
-            .canvas_plans(size)
-            .flat_map(|plan| plan.work(&self.extractor, frame))
-            .collect();
-        let carried = Continuation::<B>::bytes(self.shape(size));
-        canvases.sum::<usize>() + carried + self.ops.scratch_bytes(&work)
-    }
-
-    /// The most that it takes at a time: the style is measured when everything else is there already.
-    pub fn peak_bytes(&self, size: (usize, usize), frame: (usize, usize)) -> usize {
-        let styles = self
-            .canvas_plans(size)
-            .map(|plan| plan.style_bytes(&self.extractor));
-        self.planned_bytes(size, frame) + styles.max().unwrap_or(0)
-    }
-
-    fn canvas_plans(&self, size: (usize, usize)) -> impl Iterator<Item = Plan<'_>> {
-        (0..self.scales(size)).map(move |scale| {
-            canvas_plan(
-                &self.recipe,
-                &self.content_layers,
-                &self.style_layers,
-                size,
-                scale,
-            )
-        })
-    }
-
-    /// Of the full-size picture, with its margin.
-    fn shape(&self, (width, height): (usize, usize)) -> Shape {
-        Shape::new(3, height + 2 * self.recipe.border, width + 2 * self.recipe.border)
-    }
-
-    /// How many sizes a fresh start of pictures painted at `size` has.
-    fn scales(&self, size: (usize, usize)) -> usize {
-        match self.recipe.scales {
-            0 => schedule::scales_for(size.0.max(size.1)),
-            chosen => chosen.min(schedule::MOST_SCALES),
-        }
     }
 
     /// Width and height at which frames are painted.
@@ -190,6 +180,14 @@ impl<B: Backend> Painter<B> {
     /// Takes a picture as the style, scaled to the area of what is painted. What was painted stays and is moved
     /// towards the new style.
     pub fn set_style(&mut self, style: Rgb) -> Result<()> {
+        if let Some((demand, known)) = self.planned
+            && known != (style.width, style.height)
+        {
+            let style = (style.width, style.height);
+            let work = self.work(Demand { style, ..demand });
+            self.planned = Some((demand, style));
+            self.ops.prepare(&work)?;
+        }
         for scale in 0..self.canvases.len() {
             let (width, height) = scaled_to_area(style.width, style.height, self.canvases[scale].size());
             let mut picture = self.ops.tensor(Shape::new(3, height, width))?;
@@ -198,8 +196,16 @@ impl<B: Backend> Painter<B> {
             if scale == 0 {
                 self.style_colours = self.ops.colour_statistics(&picture)?;
             }
-            let target = StyleTarget::measure(&mut self.ops, &self.extractor, &self.style_layers, &picture)?;
-            self.canvases[scale].set_style(&mut self.ops, &target)?;
+            let Self {
+                ops,
+                extractor,
+                style_layers,
+                canvases,
+                ..
+            } = self;
+            let objective = &mut canvases[scale].objective;
+            let target = objective.measure_style(ops, extractor, style_layers, &picture)?;
+            objective.set_style(ops, &target)?;
         }
         Ok(())
     }
@@ -341,7 +347,6 @@ impl<B: Backend> Painter<B> {
         let (Some(canvas), Some(continuation)) = (self.canvases.first(), &self.continuation) else {
             return Ok(());
         };
-        let ops = &mut self.ops;
         let mix = mix(
             strength,
             self.recipe.detail,
@@ -349,11 +354,16 @@ impl<B: Backend> Painter<B> {
             (frame.width, frame.height),
         );
         let after = continuation.shown();
+        // Planned for with the keyframe before, unless nobody said so.
         let between = match &mut self.between {
             Some(between) => between,
-            none => none.insert(Between::new(ops, ops.shape(after), self.recipe.border)?),
+            none => none.insert(Between::new(
+                &mut self.ops,
+                shape_of(&self.recipe, canvas.size()),
+                self.recipe.border,
+            )?),
         };
-        between.compose(ops, frame, sides, after, mix, out)
+        between.compose(&mut self.ops, frame, sides, after, mix, out)
     }
 
     /// The result, [3, H, W] at the size at which it was painted; empty if there is none.
@@ -534,84 +544,5 @@ pub fn mix(strength: f64, detail: f64, size: (usize, usize), frame: (usize, usiz
     Mix {
         strength: strength as f32,
         detail: detail as f32,
-    }
-}
-
-/// The plan of one scale of a recipe for pictures painted at `size`.
-fn canvas_plan<'a>(
-    recipe: &Recipe,
-    content: &'a [(usize, f64)],
-    style: &'a [(usize, f64)],
-    size: (usize, usize),
-    scale: usize,
-) -> Plan<'a> {
-    Plan {
-        size: schedule::size_at(size, scale),
-        border: recipe.border,
-        content,
-        style,
-        normalization: recipe.normalization,
-        optimizer: recipe.optimizer,
-    }
-}
-
-/// Width and height of a picture of the given shape scaled to the area of `size`, at least 16 pixels each way.
-fn scaled_to_area(width: usize, height: usize, size: (usize, usize)) -> (usize, usize) {
-    let factor = ((size.0 * size.1) as f64 / (width * height) as f64).sqrt();
-    let side = |length: usize| ((length as f64 * factor).round() as usize).max(16);
-    (side(width), side(height))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::backend::{CancelToken, cpu::Cpu};
-    use crate::gatys::{NetworkChoice, Normalization, OptimizerKind, OptimizerSettings};
-
-    #[test]
-    fn what_is_planned_is_what_is_then_in_use() {
-        for (scales, kind) in [
-            (1, OptimizerKind::Adam),
-            (3, OptimizerKind::Adam),
-            (1, OptimizerKind::Sgd),
-        ] {
-            let recipe = Recipe {
-                content_layers: None,
-                style_layers: None,
-                normalization: Normalization::Relative,
-                pooling: PoolingChoice::Network,
-                optimizer: OptimizerSettings {
-                    kind,
-                    momentum: 0.9,
-                    moment_blur: 4,
-                },
-                detail: 0.5,
-                rate_decay: 0.4,
-                border: 8,
-                scales,
-                init: Init::Matched,
-                seed: 0,
-            };
-            let network = Network::open(NetworkChoice::Tiny, None).unwrap();
-            let mut painter =
-                Painter::new(Cpu::new(1, CancelToken::new()).unwrap(), network, recipe).unwrap();
-            let frame = (320, 192);
-            painter.plan((16, 16), frame).unwrap();
-            let constant = painter.backend().bytes_in_use() - painter.planned_bytes((16, 16), frame);
-            painter.plan((200, 120), frame).unwrap();
-            let in_use = (painter.backend().bytes_in_use() - constant) as f64;
-            let planned = painter.planned_bytes((200, 120), frame) as f64;
-            // Only knobs and sums of losses are left out of the figure: some dozens of numbers.
-            assert!((planned / in_use - 1.0).abs() < 1e-3, "{planned} {in_use}");
-        }
-    }
-
-    #[test]
-    fn the_style_picture_gets_the_area_of_the_output() {
-        let (width, height) = scaled_to_area(707, 552, (256, 160));
-        let area = (width * height) as f64 / (256.0 * 160.0);
-        assert!((area - 1.0).abs() < 0.01, "{width}×{height}");
-        assert!((width as f64 / height as f64 - 707.0 / 552.0).abs() < 0.01);
-        assert_eq!(scaled_to_area(4, 1000, (32, 32)), (16, 506));
     }
 }

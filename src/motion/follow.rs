@@ -15,6 +15,9 @@ pub trait Follow: Send {
     /// There is no memory for them.
     fn plan(&mut self, size: (usize, usize)) -> Result<()>;
 
+    /// Gives back what was made ready; nothing is known of the frames before.
+    fn discard_plan(&mut self);
+
     /// How `now` came from `before`, two pictures of the same size. The motion found last, if it was of this size, is
     /// looked at as a start: frames after one another move alike.
     ///
@@ -37,6 +40,10 @@ impl Follow for Tracker {
         Ok(())
     }
 
+    fn discard_plan(&mut self) {
+        Self::forget(self);
+    }
+
     fn track(&mut self, before: &Gray, now: &Gray) -> Result<&Motion> {
         Ok(Self::track(self, before, now))
     }
@@ -53,6 +60,10 @@ impl Follow for Tracker {
 impl<B: FlowSteps> Follow for Stepped<B> {
     fn plan(&mut self, size: (usize, usize)) -> Result<()> {
         Self::plan(self, size)
+    }
+
+    fn discard_plan(&mut self) {
+        Self::discard_plan(self);
     }
 
     fn track(&mut self, before: &Gray, now: &Gray) -> Result<&Motion> {

@@ -41,9 +41,17 @@ impl<B: FlowSteps> Stepped<B> {
         &self.ops
     }
 
-    /// Bytes that tracking pictures of `size`, width and height, takes.
+    /// Bytes of everything that tracking pictures of `size`, width and height, takes of the machine's memory, its backend's
+    /// own included: what is in use from [`plan`](Self::plan) on.
     pub fn planned_bytes(size: (usize, usize)) -> usize {
-        shapes(size).iter().map(|shape| B::tensor_bytes(*shape)).sum()
+        let tensors = shapes(size).into_iter().map(B::tensor_bytes);
+        tensors.sum::<usize>() + 2 * B::capture_bytes() + B::standing_bytes()
+    }
+
+    /// Gives back what was planned.
+    pub fn discard_plan(&mut self) {
+        self.plan = None;
+        self.has_tracked = false;
     }
 
     /// Makes ready for pictures of `size`, width and height; tracking does so too.
@@ -51,10 +59,9 @@ impl<B: FlowSteps> Stepped<B> {
         if self.plan.as_ref().is_some_and(|plan| plan.size == size) {
             return Ok(());
         }
-        self.has_tracked = false;
         // What was planned goes first: the two together may be too much.
-        self.plan = None;
-        let needed = Self::planned_bytes(size);
+        self.discard_plan();
+        let needed = Self::planned_bytes(size).saturating_sub(self.ops.bytes_in_use());
         if self
             .ops
             .available_bytes()
@@ -211,8 +218,8 @@ impl<B: FlowSteps> Plan<B> {
             size,
             tensors,
             levels,
-            first: Capture::default(),
-            following: Capture::default(),
+            first: ops.new_capture()?,
+            following: ops.new_capture()?,
         })
     }
 

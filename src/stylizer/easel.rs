@@ -6,7 +6,7 @@ use super::style_picture::StylePicture;
 use super::{Controls, Error, Frame};
 use crate::backend::{self, Backend};
 use crate::gatys::{
-    self, Carry, Network, Onlooker, OptimizerKind, Painter, Recipe, Rgb, Run, Watch, Weights,
+    self, Carry, Demand, Network, Onlooker, OptimizerKind, Painter, Recipe, Rgb, Run, Watch, Weights,
 };
 
 /// A painter, and what any driver has to see to: the size, the style, rates, and numbers that go bad.
@@ -15,6 +15,9 @@ pub struct Easel<B: Backend> {
     sizes: WorkingSizes,
     /// What finding the motion takes of the painter's memory, for frames painted at a width and height.
     following_bytes: fn((usize, usize)) -> usize,
+    /// What it has taken of that.
+    following_taken: usize,
+    is_live: bool,
     detail: f64,
     /// Longer side at which frames are painted.
     working_size: usize,
@@ -23,7 +26,9 @@ pub struct Easel<B: Backend> {
     rates: (f64, f64),
     /// Width and height of the frames for which there is a plan.
     planned: Option<(usize, usize)>,
-    planned_bytes: usize,
+    /// Width and height of the style's picture that was asked for last, and whether frames between keyframes were.
+    style: (usize, usize),
+    between: bool,
     /// The style that was measured at this size, and its crop.
     measured: Option<(Arc<StylePicture>, f64)>,
 }
@@ -63,9 +68,12 @@ impl<B: Backend> Easel<B> {
             painter: Painter::new(ops, network, recipe)?,
             sizes,
             following_bytes,
+            following_taken: 0,
+            is_live: false,
             working_size: sizes.offline,
             planned: None,
-            planned_bytes: 0,
+            style: (0, 0),
+            between: false,
             measured: None,
         })
     }
@@ -74,6 +82,7 @@ impl<B: Backend> Easel<B> {
     pub fn go_live(&mut self) -> Result<(), Error> {
         self.working_size = self.sizes.live;
         self.planned = None;
+        self.is_live = true;
         Ok(self.painter.backend_mut().stand_back()?)
     }
 
@@ -96,9 +105,18 @@ impl<B: Backend> Easel<B> {
         self.detail
     }
 
-    /// Of the tensors for the size that was planned for.
+    /// All that was planned takes of the machine's memory, with what finding the motion takes: see
+    /// [`Painter::planned_bytes`].
     pub fn planned_bytes(&self) -> usize {
-        self.planned_bytes
+        match self.painter.size() {
+            Some(working) => self.painter.planned_now() + (self.following_bytes)(working),
+            None => 0,
+        }
+    }
+
+    /// Says how much of the machine's memory finding the motion has taken, in bytes.
+    pub fn set_following_taken(&mut self, bytes: usize) {
+        self.following_taken = bytes;
     }
 
     /// Whether there is a plan for frames of `size`.
@@ -106,24 +124,30 @@ impl<B: Backend> Easel<B> {
         self.planned == Some(size)
     }
 
-    /// Plans for frames of `size` and measures the style, if either is new; whether the style was.
+    /// Plans for frames of `size`, with others between keyframes or not, and measures the style, if any of that is new;
+    /// whether the style was.
     pub fn prepare(
         &mut self,
         size: (usize, usize),
         style: &Arc<StylePicture>,
         crop: f64,
+        between: bool,
     ) -> Result<bool, Error> {
+        self.style = style.frame().cropped_size(crop);
+        self.between |= between;
         if self.planned != Some(size) {
             self.planned = None;
-            let working = super::working_size(size, self.working_size);
-            if self.painter.size() != Some(working) {
-                self.planned_bytes =
-                    self.painter.planned_bytes(working, size) + (self.following_bytes)(working);
-                self.painter.plan(working, size)?;
-                self.measured = None;
+            self.measured = None;
+            let demand = self.demand(size, super::working_size(size, self.working_size));
+            if self.is_live {
+                // Whoever brings the frames has planned for their motion before.
+                self.following_taken = (self.following_bytes)(demand.size);
             }
-            self.painter.forget();
+            let others = (self.following_bytes)(demand.size).saturating_sub(self.following_taken);
+            self.painter.plan(demand, others)?;
             self.planned = Some(size);
+        } else if between {
+            self.painter.plan_between()?;
         }
         let measured = self.measured.as_ref();
         if measured.is_some_and(|(known, at)| Arc::ptr_eq(known, style) && *at == crop) {
@@ -216,13 +240,14 @@ impl<B: Backend> Easel<B> {
             return error;
         };
         let (width, height) = super::working_size(size, self.working_size);
-        // The piece that was one too many, or all of it.
-        let needed = bytes.max(self.peak_bytes((width, height), size));
         // Of no use any more, and in the way of whatever comes instead.
         self.painter.discard_plan();
         self.planned = None;
-        let available = self.painter.backend().available_bytes().unwrap_or(needed / 2);
-        let advice = match self.fitting(size, width.max(height), available) {
+        // The piece that was one too many, or all of it.
+        let needed = bytes.max(self.peak_bytes((width, height), size));
+        let taken = self.painter.backend().bytes_in_use() + self.following_taken;
+        let free = self.painter.backend().available_bytes().unwrap_or(needed / 2);
+        let advice = match self.fitting(size, width.max(height), taken, free) {
             Some(longer) => format!("working-size={longer} would fit"),
             None => "no working-size would fit".into(),
         };
@@ -234,23 +259,32 @@ impl<B: Backend> Easel<B> {
         }
     }
 
-    /// The largest working size below `failed` at which frames of `size` fit into `available` bytes.
-    fn fitting(&self, size: (usize, usize), failed: usize, available: usize) -> Option<usize> {
-        // Without its weights nobody knows what they take; where there is no room for them there is none for more.
-        let most = self.painter.has_weights().then_some(failed * 9 / 10)?;
+    /// The largest working size below `failed` at which frames of `size` fit into the bytes that are `taken` already and
+    /// those that are `free`.
+    fn fitting(&self, size: (usize, usize), failed: usize, taken: usize, free: usize) -> Option<usize> {
         // A little is left for everybody else.
-        let available = available - available / 20;
+        let room = taken + free - free / 20;
+        let most = failed * 9 / 10;
         let least = super::SMALLEST_WORKING_SIDE / ROUND;
         let mut sizes = (least..=most / ROUND).rev().map(|n| n * ROUND);
-        sizes.find(|&longer| {
-            let working = super::working_size(size, longer);
-            self.peak_bytes(working, size) <= available
-        })
+        sizes.find(|&longer| self.peak_bytes(super::working_size(size, longer), size) <= room)
     }
 
     /// The most that painting at a width and height takes at a time, for frames of `size`.
     fn peak_bytes(&self, working: (usize, usize), size: (usize, usize)) -> usize {
-        self.painter.peak_bytes(working, size) + (self.following_bytes)(working)
+        let demand = self.demand(size, working);
+        self.painter.peak_bytes(demand) + (self.following_bytes)(working)
+    }
+
+    /// For frames of `size`, painted at the width and height `working`, in the style that was asked for last.
+    fn demand(&self, size: (usize, usize), working: (usize, usize)) -> Demand {
+        let (width, height) = self.style;
+        Demand {
+            size: working,
+            frame: size,
+            style: (width.max(1), height.max(1)),
+            between: self.between,
+        }
     }
 }
 

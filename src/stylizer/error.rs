@@ -47,6 +47,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether there was no memory.
+    pub(super) fn is_for_memory(&self) -> bool {
+        use crate::backend::Error as B;
+        matches!(
+            self,
+            Self::OutOfMemory { .. } | Self::Gatys(gatys::Error::Backend(B::OutOfMemory { .. }))
+        )
+    }
+
     /// Whether the machine failed, not what was asked of it.
     pub(super) fn is_the_machines(&self) -> bool {
         use crate::backend::Error as B;

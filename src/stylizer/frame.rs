@@ -56,11 +56,16 @@ impl Frame {
         &mut self.rgb
     }
 
+    /// Width and height of the picture without `share` of both on each side.
+    pub fn cropped_size(&self, share: f64) -> (usize, usize) {
+        let inside = |length: usize| length - 2 * margin(length, share);
+        (inside(self.width), inside(self.height))
+    }
+
     /// The picture without `share` of its width and height on each side.
     pub fn cropped(&self, share: f64) -> Self {
-        let margin = |length: usize| ((length as f64 * share).round() as usize).min((length - 1) / 2);
-        let (left, top) = (margin(self.width), margin(self.height));
-        let (width, height) = (self.width - 2 * left, self.height - 2 * top);
+        let (left, top) = (margin(self.width, share), margin(self.height, share));
+        let (width, height) = self.cropped_size(share);
         let rows = (top..top + height).map(|y| &self.rgb[(y * self.width + left) * 3..][..width * 3]);
         Self {
             width,
@@ -68,4 +73,9 @@ impl Frame {
             rgb: rows.flatten().copied().collect(),
         }
     }
+}
+
+/// Pixels that `share` of a length leaves out on each side.
+fn margin(length: usize, share: f64) -> usize {
+    ((length as f64 * share).round() as usize).min((length - 1) / 2)
 }

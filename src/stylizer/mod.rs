@@ -79,9 +79,11 @@ pub struct Stats {
     pub ms_per_step: f64,
     /// Of the last frame: from its coming to its going, all included.
     pub ms_per_frame: f64,
-    /// What this size takes, known before anything is allocated: tensors, and scratch space on a card.
+    /// What painting these frames takes, known before anything is allocated. Of a card everything is in the figure, to the
+    /// byte: weights, tensors, scratch space, frames on their way, and what finding the motion takes. On the CPU it is
+    /// without weights and scratch space.
     pub planned_bytes: usize,
-    /// By the backend's tensors, weights and scratch space.
+    /// By the backends' tensors, weights and scratch space: offline on a card as much as was planned.
     pub bytes_in_use: usize,
     pub backend: String,
     pub device: String,

@@ -72,7 +72,13 @@ impl<B: Backend + 'static> Drive for Offline<B> {
 
     fn push(&mut self, frame: &Frame, controls: &Controls, outbox: &mut Outbox) -> Result<(), Error> {
         let answer = self.take(frame, controls, outbox);
-        answer.map_err(|error| self.easel.with_advice(error, (frame.width(), frame.height())))
+        answer.map_err(|error| {
+            if error.is_for_memory() {
+                // In the way as well of what would fit.
+                self.give_back_following();
+            }
+            self.easel.with_advice(error, (frame.width(), frame.height()))
+        })
     }
 
     fn finish(&mut self, outbox: &mut Outbox) -> Result<(), Error> {
@@ -96,6 +102,7 @@ impl<B: Backend + 'static> Drive for Offline<B> {
         cancel: CancelToken,
     ) -> Result<Box<dyn Drive>, Error> {
         self.easel.go_live()?;
+        self.give_back_following();
         let mut live = Live::new(self.easel, self.tracker, painting, cancel, self.stats)?;
         live.set_observer(self.observer);
         if let Some(style) = self.style {
@@ -121,8 +128,14 @@ impl<B: Backend> Offline<B> {
         if restarted {
             self.let_go(outbox)?;
         }
-        let is_new_style = self.easel.prepare(size, &style, controls.style_crop)?;
+        if !self.easel.is_ready_for(size) {
+            // What was planned for other frames makes room for these.
+            self.give_back_following();
+        }
+        let between = controls.keyframe_interval > 1;
+        let is_new_style = self.easel.prepare(size, &style, controls.style_crop, between)?;
         self.tracker.plan(self.easel.working())?;
+        self.easel.set_following_taken(self.tracker.bytes_in_use());
         // A new style shows at once.
         let keyframe = restarted || is_new_style || self.interval.is_over(controls.keyframe_interval);
         let optimising = Instant::now();
@@ -223,6 +236,11 @@ impl<B: Backend> Offline<B> {
             }
         }
         Ok(())
+    }
+
+    fn give_back_following(&mut self) {
+        self.tracker.discard_plan();
+        self.easel.set_following_taken(self.tracker.bytes_in_use());
     }
 
     fn take_stock(&mut self) {

@@ -28,6 +28,18 @@ const STRIDE: f32 = 16.0;
 /// Where it ends, whatever comes out: gradients that large are no numbers.
 const LOWEST: f32 = 1.0 / 4_294_967_296.0;
 
+/// Bytes of the state of a step.
+pub const STATE_BYTES: usize = 16;
+
+/// A place for a step with room for its state.
+pub fn place(ops: &mut Cuda) -> Result<Capture> {
+    let state: Buffer = ops.memory.zeros(STATE_BYTES)?;
+    Ok(Capture {
+        runs: 0,
+        kept: Some(Box::new(state)),
+    })
+}
+
 /// What is kept of a step.
 struct Step {
     /// The scale, the overflow flag, and the counts of steps without and with an overflow; 4 bytes each.
@@ -133,10 +145,11 @@ where
     R: FnMut(&mut Cuda) -> Result<()>,
 {
     ops.poll()?;
-    let kept = capture.kept.take().and_then(|kept| kept.downcast::<Step>().ok());
+    let kept = capture.kept.take().map(|kept| kept.downcast::<Step>());
     let answer = match kept {
-        None => first(ops, &mut record).map(Box::new),
-        Some(mut step) => again(ops, &mut step, &mut record).map(|()| step),
+        Some(Ok(mut step)) => again(ops, &mut step, &mut record).map(|()| step),
+        Some(Err(state)) => first(ops, state.downcast().ok(), &mut record).map(Box::new),
+        None => first(ops, None, &mut record).map(Box::new),
     };
     // A step that failed is begun anew.
     capture.kept = Some(answer?);
@@ -145,11 +158,14 @@ where
 }
 
 /// The first run, which looks for the scale.
-fn first<R>(ops: &mut Cuda, record: &mut R) -> Result<Step>
+fn first<R>(ops: &mut Cuda, state: Option<Box<Buffer>>, record: &mut R) -> Result<Step>
 where
     R: FnMut(&mut Cuda) -> Result<()>,
 {
-    let state = ops.memory.zeros(16)?;
+    let state = match state {
+        Some(state) => *state,
+        None => ops.memory.zeros(STATE_BYTES)?,
+    };
     let mut scale = HIGHEST;
     let recording = loop {
         ops.transfers

@@ -42,8 +42,10 @@ pub struct Weights {
     /// Of the adjoint.
     pub backward: Buffer,
     bias: Vec<f32>,
-    /// The bias as it is added to outputs of each exponent that came up.
+    /// The bias as it is added to outputs of each exponent that came up. In one network there is but one for each filter.
     scaled: Mutex<BTreeMap<i32, Arc<Buffer>>>,
+    /// Room for the first of them.
+    room: Mutex<Option<Buffer>>,
 }
 
 /// What weights were made of. They stand for themselves by a hash with a random key: that two sets meet in all 64 bits happens
@@ -114,7 +116,7 @@ impl Filter {
             }
         };
         Ok(Self {
-            _held: memory.hold(of.bytes()),
+            _held: memory.hold(bytes(of.outputs, of.inputs, picture)),
             of,
         })
     }
@@ -124,6 +126,7 @@ impl Weights {
     fn new(data: &FilterData, picture: bool, mut send: impl FnMut(&[u8]) -> Result<Buffer>) -> Result<Self> {
         let exponent = exponent(data);
         let factor = 2.0_f32.powi(exponent);
+        let room = Mutex::new(Some(send(&vec![0; bias_bytes(data.outputs)])?));
         let mut pack = |numbers: Vec<u16>| send(bytemuck::cast_slice(&numbers));
         let forward = if picture {
             Forward::Picture(pack(picture_pack(data, factor))?)
@@ -141,16 +144,17 @@ impl Weights {
             backward: pack(packed(data.inputs, data.outputs, turned))?,
             bias: data.bias.clone(),
             scaled: Mutex::default(),
+            room,
         })
     }
 
-    fn bytes(&self) -> usize {
-        let (Forward::Picture(forward) | Forward::Blocked(forward)) = &self.forward;
-        forward.bytes() + self.backward.bytes()
-    }
-
-    /// The bias multiplied by 2 to the `exponent`, a float for each lane; `send` takes it to the card the first time.
-    pub fn bias(&self, exponent: i32, send: impl FnOnce(&[u8]) -> Result<Buffer>) -> Result<Arc<Buffer>> {
+    /// The bias multiplied by 2 to the `exponent`, a float for each lane; `send` takes it to the card the first time, into
+    /// memory that there is or else new memory.
+    pub fn bias(
+        &self,
+        exponent: i32,
+        send: impl FnOnce(&[u8], Option<Buffer>) -> Result<Buffer>,
+    ) -> Result<Arc<Buffer>> {
         // What a panicking thread may have left is a map all the same.
         let mut scaled = self.scaled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bias) = scaled.get(&exponent) {
@@ -158,10 +162,29 @@ impl Weights {
         }
         let mut values: Vec<f32> = self.bias.iter().map(|b| b * 2.0_f32.powi(exponent)).collect();
         values.resize(lanes(self.outputs), 0.0);
-        let bias = Arc::new(send(bytemuck::cast_slice(&values))?);
+        let room = self.room.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let bias = Arc::new(send(bytemuck::cast_slice(&values), room)?);
         scaled.insert(exponent, bias.clone());
         Ok(bias)
     }
+}
+
+/// Bytes on the card of weights, `picture` those that take a planar picture: both packs and the bias.
+pub fn bytes(outputs: usize, inputs: usize, picture: bool) -> usize {
+    let forward = if picture {
+        lanes(outputs) * PICTURE_ROW
+    } else {
+        packed_numbers(outputs, inputs)
+    };
+    2 * (forward + packed_numbers(inputs, outputs)) + bias_bytes(outputs)
+}
+
+fn bias_bytes(outputs: usize) -> usize {
+    lanes(outputs) * size_of::<f32>()
+}
+
+fn packed_numbers(results: usize, channels: usize) -> usize {
+    channels.div_ceil(CHUNK) * 9 * lanes(results) * CHUNK
 }
 
 /// The power of two that keeps activations near the size of the network's input, so that none leaves fp16's range.
@@ -187,8 +210,8 @@ fn exponent(data: &FilterData) -> i32 {
 
 /// [⌈K/32⌉][9][N, up to a multiple of 8][32] of `at(n, k, tap)` as bits of fp16, zeros where there is none.
 fn packed(results: usize, channels: usize, at: impl Fn(usize, usize, usize) -> f32) -> Vec<u16> {
-    let (padded, chunks) = (lanes(results), channels.div_ceil(CHUNK));
-    let mut pack = vec![0; chunks * 9 * padded * CHUNK];
+    let padded = lanes(results);
+    let mut pack = vec![0; packed_numbers(results, channels)];
     for k in 0..channels {
         for tap in 0..9 {
             for n in 0..results {

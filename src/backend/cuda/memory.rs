@@ -3,7 +3,8 @@
 //! The card's memory, and the count of it.
 //!
 //! It is taken and given back before and after the work, never within a step, so that the plain calls serve: they are
-//! there on every card, and what is given back is at once to be had again.
+//! there on every card, and what is given back is at once to be had again. What is counted are the bytes that were asked
+//! for; a driver takes whole pages of the card's memory, of up to 2 MiB, for one large piece or many small ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -67,11 +68,21 @@ impl Memory {
         }
     }
 
+    /// No memory at all: nothing is not a size that the driver gives.
+    pub fn nothing(&self) -> Buffer {
+        Buffer {
+            pointer: Pointer::NULL,
+            bytes: 0,
+            memory: self.clone(),
+        }
+    }
+
     /// `bytes` zeros.
     pub fn zeros(&self, bytes: usize) -> Result<Buffer> {
+        if bytes == 0 {
+            return Ok(self.nothing());
+        }
         self.device.bind()?;
-        // Nothing is not a size that the driver gives.
-        let bytes = bytes.max(16);
         // SAFETY: the memory is set below, before anybody can read it.
         let pointer = unsafe { result::malloc_sync(bytes) }.or_else(|error| match error.0 {
             CUresult::CUDA_ERROR_OUT_OF_MEMORY => Err(Error::OutOfMemory { bytes }),
@@ -90,6 +101,9 @@ impl Memory {
     /// Sets the first `bytes` of `buffer` to zero, in the order of the stream.
     pub fn clear(&self, buffer: &Buffer, bytes: usize) -> Result<()> {
         assert!(bytes <= buffer.bytes);
+        if bytes == 0 {
+            return Ok(());
+        }
         self.device.bind()?;
         // SAFETY: the buffer has as many bytes and lives until the stream is past this, see `Buffer::drop`.
         let answer = unsafe { result::memset_d8_async(buffer.pointer.0, 0, bytes, self.stream.cu_stream()) };
@@ -111,7 +125,7 @@ impl Memory {
         let grows = buffer.bytes < bytes;
         if grows {
             // The old one goes first: the two together may be too much.
-            *buffer = self.zeros(0)?;
+            *buffer = self.nothing();
             *buffer = self.zeros(bytes)?;
         }
         Ok(grows)
@@ -149,6 +163,9 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
         self.memory.in_use.fetch_sub(self.bytes, Ordering::Relaxed);
         // The driver waits for what is under way before it takes memory back. On a lost card this fails, and there is
         // nothing left to give back.

@@ -46,7 +46,7 @@ use kernels::{Argument, Grid, Kernel, Kernels, countable};
 use layout::{Layout, mask_bytes};
 use memory::{Buffer, Memory, Pointer};
 pub use probe::{Card, cards};
-use scratch::{Scratch, Table};
+use scratch::{Needs, Scratch, Table};
 use transfer::Transfers;
 
 /// Numbers in the card's memory.
@@ -188,9 +188,12 @@ impl Cuda {
         self.device.checked(kernel.name(), answer)
     }
 
-    /// Bytes → the card.
-    fn send(&self, bytes: &[u8]) -> Result<Buffer> {
-        self.transfers.send(bytes, &self.memory, &self.stream)
+    /// Bytes → the card, into memory that there is or else new memory.
+    fn send(&self, bytes: &[u8], room: Option<Buffer>) -> Result<Buffer> {
+        match room {
+            Some(buffer) => self.transfers.send_into(bytes, buffer, &self.stream),
+            None => self.transfers.send(bytes, &self.memory, &self.stream),
+        }
     }
 
     fn taps(&mut self, inputs: usize, outputs: usize) -> Result<Arc<Table>> {
@@ -267,7 +270,24 @@ impl Backend for Cuda {
     }
 
     fn scratch_bytes(&self, work: &[Work]) -> usize {
-        scratch::planned(work, self.multiprocessors())
+        Needs::of(work, self.multiprocessors()).bytes()
+    }
+
+    fn standing_bytes() -> usize {
+        scratch::STANDING
+    }
+
+    fn prepare(&mut self, work: &[Work]) -> Result<()> {
+        let needs = Needs::of(work, self.multiprocessors());
+        let Self {
+            scratch,
+            transfers,
+            stream,
+            memory,
+            ..
+        } = self;
+        transfers.prepare(needs.frame, needs.painted)?;
+        scratch.prepare(&needs, |bytes| transfers.send(bytes, memory, stream))
     }
 
     fn shape(&self, tensor: &Tensor) -> Shape {
@@ -302,6 +322,11 @@ impl Backend for Cuda {
         let picture = !Layout::of(Shape::new(data.inputs, 1, 1)).blocked;
         let send = |bytes: &[u8], memory: &Memory| self.transfers.send(bytes, memory, &self.stream);
         Filter::new(&self.device.filters, data, picture, &self.memory, send)
+    }
+
+    fn filter_bytes(outputs: usize, inputs: usize) -> usize {
+        let picture = !Layout::of(Shape::new(inputs, 1, 1)).blocked;
+        filter::bytes(outputs, inputs, picture)
     }
 
     fn upload(&mut self, data: &[f32], tensor: &mut Tensor) -> Result<()> {
@@ -544,6 +569,14 @@ impl Backend for Cuda {
         vectors::sgd(self, x, gradient, velocity, rate, momentum)
     }
 
+    fn new_capture(&mut self) -> Result<Capture> {
+        capture::place(self)
+    }
+
+    fn capture_bytes() -> usize {
+        capture::STATE_BYTES
+    }
+
     fn capture<R>(&mut self, capture: &mut Capture, record: R) -> Result<()>
     where
         R: FnMut(&mut Self) -> Result<()> + Send,
@@ -552,6 +585,6 @@ impl Backend for Cuda {
     }
 }
 
-/// What is left to the driver, for steps that are written down, and to small tables when a plan is held against the free
+/// What is left to the driver, for steps that are written down and for whole pages, when a plan is held against the free
 /// memory.
 const UNPLANNED: usize = 16 << 20;

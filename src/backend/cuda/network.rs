@@ -34,7 +34,9 @@ pub fn forward(
     let pooled = if pooling.is_some() { whole.pooled() } else { whole };
     assert!(shape.channels == filter.inputs && to.layout.shape == pooled && mask.shape == whole);
     let exponent = ops.exponent(from) + filter.exponent;
-    let bias = filter.bias(exponent, |bytes| ops.send(bytes))?.pointer();
+    let bias = filter
+        .bias(exponent, |bytes, room| ops.send(bytes, room))?
+        .pointer();
     // A tensor of few channels is made from a blocked one.
     let blocked = if to.layout.blocked {
         to.pointer()

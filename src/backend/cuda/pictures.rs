@@ -52,6 +52,9 @@ pub fn import(
     Ok(())
 }
 
+/// Floats that the sums of a picture's colours, nine in f64, take on their way.
+pub const COLOUR_LINES: usize = 2 * 9;
+
 /// Planes that guide a picture: the slopes of its three colours, and the content's luma.
 pub const GUIDES: usize = 4;
 
@@ -209,7 +212,7 @@ pub fn colour_statistics(ops: &mut Cuda, picture: &Tensor) -> Result<ColourStati
     let partials = ops.scratch.partials().pointer();
     let arguments = arguments![picture.pointer(), pixels, partials];
     ops.launch(|k| &k.colour_sums, grid, arguments)?;
-    let lines = ops.scratch.lines(2 * 9)?.pointer();
+    let lines = ops.scratch.lines(COLOUR_LINES)?.pointer();
     let arguments = arguments![partials, grid.0, lines];
     ops.launch(|k| &k.colour_sums_finish, Grid::ONE, arguments)?;
     let mut sums = [0.0_f64; 9];

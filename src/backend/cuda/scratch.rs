@@ -3,7 +3,7 @@
 //! Space that operations share, one after the other. It grows when an operation first needs more; in a step that is
 //! captured nothing may grow, so a step is performed once before it is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::convolution::{Multiprocessors, Plan};
@@ -11,7 +11,7 @@ use super::kernels::{MOST_BLOCKS, countable};
 use super::layout::{Layout, lanes};
 use super::losses::{GramPlan, packed_matrix};
 use super::memory::{Buffer, Memory, Pointer};
-use super::pictures::GUIDES;
+use super::pictures::{COLOUR_LINES, GUIDES};
 use crate::backend::resample::Taps;
 use crate::backend::{Error, Result, Work};
 
@@ -51,68 +51,157 @@ const SCALE: usize = 16;
 /// Tables kept at a time. A frame needs a few for each size at which it is painted.
 const MOST_TABLES: usize = 64;
 
-/// Bytes that all of `work` takes here and in frames on their way, on a card with such multiprocessors.
-pub fn planned(work: &[Work], multiprocessors: Multiprocessors) -> usize {
-    let (mut products, mut matrix, mut narrow, mut lines, mut frames) = (0, 0, 0, 0, 0);
-    for work in work {
-        match *work {
+/// Bytes of what is there from the beginning.
+pub const STANDING: usize = MOST_BLOCKS * COLOUR_SUMS * size_of::<f64>();
+
+/// What work takes here and in frames on their way.
+#[derive(Default)]
+pub struct Needs {
+    /// In bytes.
+    products: usize,
+    matrix: usize,
+    narrow: usize,
+    lines: usize,
+    /// Bytes of the frame that comes in and of the one that goes out.
+    pub frame: usize,
+    pub painted: usize,
+    /// Inputs and outputs of the resamplings.
+    tables: BTreeSet<(usize, usize)>,
+}
+
+impl Needs {
+    /// Of all of `work`, one after the other, on a card with such multiprocessors.
+    pub fn of(work: &[Work], multiprocessors: Multiprocessors) -> Self {
+        let mut needs = Self::default();
+        for work in work {
+            needs.add(*work, multiprocessors);
+        }
+        needs
+    }
+
+    fn add(&mut self, work: Work, multiprocessors: Multiprocessors) {
+        const FLOAT: usize = size_of::<f32>();
+        match work {
             Work::Convolution { from, outputs } => {
                 let to = from.with_channels(outputs);
                 let (inputs, results) = (lanes(from.channels), lanes(outputs));
                 if Layout::of(from).blocked {
                     let forward = Plan::new(from, results, from.channels, multiprocessors);
                     let backward = Plan::new(to, inputs, outputs, multiprocessors);
-                    products = products.max(forward.partials(from, results));
-                    products = products.max(backward.partials(to, inputs));
+                    let partials = forward.partials(from, results).max(backward.partials(to, inputs));
+                    self.products = self.products.max(FLOAT * partials);
                 }
                 if !Layout::of(to).blocked {
-                    narrow = narrow.max(Layout::forced(to).bytes());
+                    self.narrow = self.narrow.max(Layout::forced(to).bytes());
                 }
             }
             Work::Gram(shape) => {
                 let plan = GramPlan::new(shape.pixels(), lanes(shape.channels), multiprocessors.count);
-                products = products.max(plan.partials());
+                self.products = self.products.max(FLOAT * plan.partials());
                 if Layout::of(shape).blocked {
-                    matrix = matrix.max(SCALE + 2 * packed_matrix(lanes(shape.channels)));
+                    self.matrix = self.matrix.max(SCALE + 2 * packed_matrix(lanes(shape.channels)));
                 } else {
-                    narrow = narrow.max(Layout::forced(shape).bytes());
+                    self.narrow = self.narrow.max(Layout::forced(shape).bytes());
                 }
             }
-            Work::Frame {
+            Work::Import {
                 width,
                 height,
                 inside,
             } => {
-                // Where the frame is larger it guides what is laid onto it.
-                let guides = if (inside.height, inside.width) == (height, width) {
-                    0
-                } else {
-                    GUIDES * inside.height * (width + inside.width)
-                };
-                lines = lines
-                    .max(3 * height * inside.width)
-                    .max(3 * inside.height * width + guides);
-                // One that comes and one that goes.
-                frames = frames.max(2 * 3 * height * width);
+                self.lines = self.lines.max(FLOAT * 3 * height * inside.width);
+                self.frame = self.frame.max(3 * height * width);
+                self.tables
+                    .extend([(width, inside.width), (height, inside.height)]);
             }
+            Work::Export {
+                width,
+                height,
+                inside,
+                guided,
+            } => {
+                let guides = if guided {
+                    GUIDES * inside.height * (width + inside.width)
+                } else {
+                    0
+                };
+                self.lines = self.lines.max(FLOAT * (3 * inside.height * width + guides));
+                self.frame = self.frame.max(3 * height * width);
+                self.painted = self.painted.max(3 * height * width);
+                self.tables
+                    .extend([(inside.width, width), (inside.height, height)]);
+            }
+            Work::Resize { from, to } => {
+                self.lines = self.lines.max(FLOAT * from.channels * from.height * to.width);
+                self.tables
+                    .extend([(from.width, to.width), (from.height, to.height)]);
+            }
+            Work::Colours => self.lines = self.lines.max(FLOAT * COLOUR_LINES),
         }
     }
-    size_of::<f32>() * (products + lines) + matrix + narrow + frames
+
+    /// Everything, with what is there from the beginning.
+    pub fn bytes(&self) -> usize {
+        let buffers = self.products + self.matrix + self.narrow + self.lines + self.frame + self.painted;
+        let tables = self
+            .tables
+            .iter()
+            .map(|&(inputs, outputs)| Table::bytes(inputs, outputs));
+        STANDING + buffers + tables.sum::<usize>()
+    }
+}
+
+impl Table {
+    /// Bytes of the first inputs, and of the weights.
+    fn bytes(inputs: usize, outputs: usize) -> usize {
+        outputs * size_of::<i32>() + outputs * Taps::width(inputs, outputs) * size_of::<f32>()
+    }
 }
 
 impl Scratch {
     pub fn new(memory: &Memory) -> Result<Self> {
         Ok(Self {
-            partials: memory.zeros(MOST_BLOCKS * COLOUR_SUMS * size_of::<f64>())?,
-            products: memory.zeros(0)?,
-            matrix: memory.zeros(0)?,
-            narrow: memory.zeros(0)?,
-            lines: memory.zeros(0)?,
+            partials: memory.zeros(STANDING)?,
+            products: memory.nothing(),
+            matrix: memory.nothing(),
+            narrow: memory.nothing(),
+            lines: memory.nothing(),
             taps: HashMap::new(),
             generation: 0,
             fixed: false,
             memory: memory.clone(),
         })
+    }
+
+    /// Makes room for just these needs; `send` takes bytes to the card.
+    pub fn prepare(&mut self, needs: &Needs, mut send: impl FnMut(&[u8]) -> Result<Buffer>) -> Result<()> {
+        let tables = self.taps.len();
+        self.taps.retain(|sides, _| needs.tables.contains(sides));
+        let memory = &self.memory;
+        let mut unfit = Vec::new();
+        for (buffer, bytes) in [
+            (&mut self.products, needs.products),
+            (&mut self.matrix, needs.matrix),
+            (&mut self.narrow, needs.narrow),
+            (&mut self.lines, needs.lines),
+        ] {
+            if buffer.bytes() != bytes {
+                *buffer = memory.nothing();
+                unfit.push((buffer, bytes));
+            }
+        }
+        // A captured step knows the addresses of some.
+        if tables != self.taps.len() || !unfit.is_empty() {
+            self.generation += 1;
+        }
+        for (buffer, bytes) in unfit {
+            countable(bytes / size_of::<f32>(), bytes)?;
+            *buffer = memory.zeros(bytes)?;
+        }
+        for &(inputs, outputs) in &needs.tables {
+            self.taps(inputs, outputs, &mut send)?;
+        }
+        Ok(())
     }
 
     pub fn partials(&self) -> &Buffer {

@@ -63,13 +63,13 @@ impl Transfers {
             frame: Frame {
                 size: (0, 0),
                 pinned: Pinned::new(device, 0)?,
-                bytes: memory.zeros(0)?,
+                bytes: memory.nothing(),
                 arrived: event()?,
                 read: event()?,
             },
             painted: Painted {
                 pinned: Pinned::new(device, 0)?,
-                bytes: memory.zeros(0)?,
+                bytes: memory.nothing(),
                 written: event()?,
             },
             memory: memory.clone(),
@@ -105,7 +105,11 @@ impl Transfers {
 
     /// New memory of the card with `bytes` in it. Not for a step: the host waits until they are there.
     pub fn send(&self, bytes: &[u8], memory: &Memory, stream: &CudaStream) -> Result<Buffer> {
-        let buffer = memory.zeros(bytes.len())?;
+        self.send_into(bytes, memory.zeros(bytes.len())?, stream)
+    }
+
+    /// The same into memory that there is.
+    pub fn send_into(&self, bytes: &[u8], buffer: Buffer, stream: &CudaStream) -> Result<Buffer> {
         let mut pinned = Pinned::new(&self.device, bytes.len())?;
         pinned.bytes()?[..bytes.len()].copy_from_slice(bytes);
         pinned.send(bytes.len(), &buffer, stream)?;
@@ -117,6 +121,29 @@ impl Transfers {
             self.bulk = Pinned::new(&self.device, bytes)?;
         }
         Ok(&mut self.bulk)
+    }
+
+    /// Gives the frame that comes in and the one that goes out room for just so many bytes.
+    pub fn prepare(&mut self, frame: usize, painted: usize) -> Result<()> {
+        let Self { memory, .. } = self;
+        let (frame_fits, painted_fits) = (
+            self.frame.bytes.bytes() == frame,
+            self.painted.bytes.bytes() == painted,
+        );
+        if !frame_fits {
+            self.frame.size = (0, 0);
+            self.frame.bytes = memory.nothing();
+        }
+        if !painted_fits {
+            self.painted.bytes = memory.nothing();
+        }
+        if !frame_fits {
+            self.frame.bytes = memory.zeros(frame)?;
+        }
+        if !painted_fits {
+            self.painted.bytes = memory.zeros(painted)?;
+        }
+        Ok(())
     }
 
     /// Makes `rgb`, bytes [height, width, 3], lie on the card, to be read by what `stream` is given next.

@@ -126,7 +126,8 @@ fn paint<B: Backend>(
     let size = (job.frame.width(), job.frame.height());
     let answer = (|| {
         let style = job.style.as_ref().ok_or(Error::NoStyle)?;
-        easel.prepare(size, style, job.controls.style_crop)?;
+        // Live there are none between: what is shown is put together on the CPU.
+        easel.prepare(size, style, job.controls.style_crop, false)?;
         let began = Instant::now();
         let steps_before = easel.painter().iterations();
         // Where the keyframe before was not finished, there is nothing to go on from.
