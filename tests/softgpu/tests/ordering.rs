@@ -232,6 +232,19 @@ fn an_event_orders_what_was_before_it_and_nothing_else() {
     event.record(&place.one).unwrap();
     place.copy(&place.other);
     assert_eq!(place.end(), FAILED);
+    // It is that record which is waited for when the event has moved on to the other stream, as it does around a copy.
+    let place = Place::new();
+    let event = place.context.new_event(None).unwrap();
+    place.set(&place.one, 0, 64);
+    event.record(&place.one).unwrap();
+    place.other.wait(&event).unwrap();
+    place.send(&place.other, 64);
+    event.record(&place.other).unwrap();
+    assert_eq!(error(place.other.synchronize()), FINE);
+    assert_eq!(place.end(), FINE);
+    place.fetch(&place.one, 64);
+    place.one.synchronize().unwrap();
+    assert_eq!(place.look(0), 1, "what was sent last");
     // By way of a third stream.
     let place = Place::new();
     let third = place.context.new_stream().unwrap();

@@ -97,8 +97,9 @@ impl Driver {
         event.stream = stream;
         let version = event.recorded;
         self.order(stream, Command::Record(handle, version))?;
-        let clock = self.clock_of(stream)?;
-        self.event(handle)?.clock = clock;
+        let (clock, position) = (self.clock_of(stream)?, self.stream(stream)?.position);
+        let event = self.event(handle)?;
+        (event.clock, event.position) = (clock, position);
         Ok(())
     }
 
@@ -130,9 +131,10 @@ impl Driver {
             // Waiting for an event that nobody recorded is no waiting.
             (None, None) if version == 0 => Ok(()),
             (None, None) => {
-                let clock = self.event(handle)?.clock.clone();
+                let event = self.event(handle)?;
+                let (clock, recorded) = (event.clock.clone(), (event.stream, event.position));
                 self.wait_in_stream(stream, &clock)?;
-                self.order(stream, Command::Wait(handle, version))
+                self.order(stream, Command::Wait(recorded.0, recorded.1))
             }
         }
     }

@@ -62,6 +62,7 @@ pub enum Command {
     },
     Free(u64),
     Record(Handle, u64),
+    /// For so many pieces of work of a stream: those up to the record that an event had when it was waited for.
     Wait(Handle, u64),
     Host(unsafe extern "C" fn(*mut c_void), HostPointer),
     Graph(Arc<Vec<Command>>),
@@ -107,10 +108,11 @@ impl Stream {
 #[derive(Default)]
 pub struct Event {
     pub timed: bool,
-    /// How often it was recorded, how often that has happened, and in which stream the last record waits.
+    /// How often it was recorded, how often that has happened, and which piece of work of which stream the last record is.
     pub recorded: u64,
     pub done: u64,
     pub stream: Handle,
+    pub position: u64,
     pub time: Option<Instant>,
     /// What happens before its last record.
     pub clock: Clock,
@@ -209,7 +211,21 @@ impl Driver {
         Ok(())
     }
 
-    /// Runs what a record of an event depends on.
+    /// Runs so many pieces of work of a stream, as far as they have not run. A stream that is gone has run all of its.
+    fn drain_up_to(&mut self, handle: Handle, position: u64) -> Outcome<()> {
+        while let Some(stream) = self.streams.get_mut(&handle) {
+            let first = stream.queue.front();
+            if first.is_none_or(|(ticket, _)| ticket.position > position) {
+                break;
+            }
+            if let Some((ticket, command)) = stream.queue.pop_front() {
+                self.perform(&ticket, &command)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs what the last record of an event depends on.
     pub fn drain_to(&mut self, event: Handle, version: u64) -> Outcome<()> {
         while let Some(known) = self.events.get(&event) {
             if known.done >= version {
@@ -302,7 +318,7 @@ impl Driver {
                 }
                 Ok(())
             }
-            Command::Wait(event, version) => self.drain_to(*event, *version),
+            Command::Wait(stream, position) => self.drain_up_to(*stream, *position),
             Command::Host(function, data) => {
                 // The host learns by it that all before it has happened.
                 let mut clock = Clock::clone(&ticket.after);
