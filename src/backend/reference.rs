@@ -3,8 +3,11 @@
 //! The slow, obvious implementation in f64. Every loop is the formula of [`Backend`]'s documentation and nothing
 //! else; whatever is faster is measured against it.
 
+mod convolution;
 mod flow;
 mod guided;
+
+use convolution::{Towards, convolved};
 
 use super::resample::{Taps, catmull_rom, mirrored};
 use super::{
@@ -26,16 +29,6 @@ impl Tensor {
 
     fn at(&self, c: usize, y: usize, x: usize) -> f64 {
         self.values[self.index(c, y, x)]
-    }
-
-    /// Zero beyond the frame.
-    fn padded(&self, c: usize, y: isize, x: isize) -> f64 {
-        let inside = y >= 0 && x >= 0 && (y as usize) < self.shape.height && (x as usize) < self.shape.width;
-        if inside {
-            self.at(c, y as usize, x as usize)
-        } else {
-            0.0
-        }
     }
 
     fn set(&mut self, c: usize, y: usize, x: usize, value: f64) {
@@ -346,16 +339,12 @@ impl Backend for Reference {
         mask: &mut Mask,
     ) -> Result<()> {
         self.poll()?;
-        for (o, y, x) in positions(to.shape) {
-            let mut sum = f64::from(filter.bias[o]);
-            for i in 0..filter.inputs {
-                for (tap, dy, dx) in taps() {
-                    let weight = f64::from(filter.weights[(o * filter.inputs + i) * 9 + tap]);
-                    sum += weight * from.padded(i, y as isize + dy, x as isize + dx);
-                }
-            }
-            mask.positive[to.index(o, y, x)] = u8::from(sum > 0.0);
-            to.set(o, y, x, sum.max(0.0));
+        let bias: Vec<f64> = filter.bias.iter().copied().map(f64::from).collect();
+        let weight = |o, i, tap| filter.weights[(o * filter.inputs + i) * 9 + tap];
+        to.values = convolved(from, &bias, weight, Towards::Outputs);
+        for (value, positive) in to.values.iter_mut().zip(&mut mask.positive) {
+            *positive = u8::from(*value > 0.0);
+            *value = value.max(0.0);
         }
         Ok(())
     }
@@ -372,16 +361,8 @@ impl Backend for Reference {
         for (gradient, &positive) in to.values.iter_mut().zip(&mask.positive) {
             *gradient *= f64::from(positive);
         }
-        for (i, y, x) in positions(from.shape) {
-            let mut sum = 0.0;
-            for o in 0..filter.outputs {
-                for (tap, dy, dx) in taps() {
-                    let weight = f64::from(filter.weights[(o * filter.inputs + i) * 9 + tap]);
-                    sum += weight * to.padded(o, y as isize - dy, x as isize - dx);
-                }
-            }
-            from.set(i, y, x, sum);
-        }
+        let weight = |i, o, tap| filter.weights[(o * filter.inputs + i) * 9 + tap];
+        from.values = convolved(&to, &vec![0.0; filter.inputs], weight, Towards::Inputs);
         Ok(())
     }
 
