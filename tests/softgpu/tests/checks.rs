@@ -753,6 +753,35 @@ fn what_is_not_known_is_refused_with_its_line() {
 }
 
 #[test]
+fn registers_that_nothing_sets() {
+    let read = |body: &str| {
+        let text = module(
+            ".param .u64 data",
+            &format!(".reg .b32 %a, %b; .reg .b64 %c;\n{body}"),
+        );
+        softgpu::ptx::lower(&softgpu::ptx::parse(&text).unwrap(), &|_| None)
+    };
+    let refused = |body: &str, name: &str| {
+        let error = read(body).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("`{name}` is read, and no instruction sets it")),
+            "{error}"
+        );
+    };
+    refused("add.u32 %a, %b, 1;", "%b");
+    // A later instruction may come first, in a loop.
+    assert!(read("add.u32 %a, %b, 1;\nmov.u32 %b, %a;").is_ok());
+    assert!(read("mov.u32 %b, %tid.x;\nadd.u32 %a, %b, 1;").is_ok());
+    // As an address, in a vector, behind a guard.
+    refused("ld.global.u32 %a, [%c];", "%c");
+    refused("ld.param.u64 %c, [data];\nst.global.v2.u32 [%c], {0, %b};", "%b");
+    refused(
+        ".reg .pred %p;\nsetp.eq.u32 %p, %b, 0;\n@%p mov.u32 %b, 1;\n@%p add.u32 %b, %a, 1;",
+        "%a",
+    );
+}
+
+#[test]
 fn instructions_demand_their_card() {
     let read = |text: String| softgpu::ptx::lower(&softgpu::ptx::parse(&text).unwrap(), &|_| None);
     let text = module(".param .u64 data", "cp.async.commit_group;");

@@ -164,7 +164,7 @@ pub fn conversion(
     // A source may lie in a register wider than its type.
     let (a, a_bytes) = match operand {
         Operand::Name(name) if name.starts_with('%') && into.scopes.special(name).is_none() => {
-            into.destination(operand, line)?
+            into.source_of_any_width(operand, line)?
         }
         _ => (
             into.source(operand, from.bytes(), from.is_float(), line)?,

@@ -94,6 +94,12 @@ impl<'a> Lowering<'a> {
             },
         );
         self.link()?;
+        if let Some((name, line)) = self.scopes.never_set() {
+            return Err(PtxError::at(
+                *line,
+                format!("`{name}` is read, and no instruction sets it"),
+            ));
+        }
         let static_shared = self.shared_at - SHARED_START;
         let dynamic_at = align(self.shared_at, u64::from(self.dynamic_align));
         for (wide, at) in &self.dynamic {

@@ -149,7 +149,7 @@ pub fn store(
         let is_register =
             matches!(part, Operand::Name(name) if name.starts_with('%')) && into.is_plain_register(part);
         if is_register {
-            let (at, bytes) = into.destination(part, line)?;
+            let (at, bytes) = into.source_of_any_width(part, line)?;
             access.wide_value = bytes == 8;
             list.push(at);
         } else {

@@ -83,6 +83,7 @@ impl Lowering<'_> {
                     let what = format!("`{name}` has {} bits", if wide { "too few" } else { "too many" });
                     return Err(PtxError::at(line, what));
                 }
+                self.scopes.reads(at, name, line);
                 return Ok(at);
             }
             Symbol::Shared(address) => u64::from(address),
@@ -123,18 +124,32 @@ impl Lowering<'_> {
 
     /// The register that an instruction writes, and its bytes; `_` is a register that nobody reads.
     pub fn destination(&mut self, operand: &Operand, line: u32) -> Result<(u32, u32)> {
-        match operand {
-            Operand::Name(name) if name == "_" => Ok((self.scopes.allocate(Class::Double), 4)),
-            Operand::Name(name) => match self.symbol(name, line)? {
-                Symbol::Register { class, at, bytes } if class != Class::Predicate => {
-                    Ok((at, u32::from(bytes)))
-                }
-                _ => Err(PtxError::at(line, format!("`{name}` cannot be written here"))),
-            },
-            other => Err(PtxError::at(
-                line,
-                format!("expected a register, found {other:?}"),
-            )),
+        if matches!(operand, Operand::Name(name) if name == "_") {
+            return Ok((self.scopes.allocate(Class::Double), 4));
+        }
+        let (at, bytes, _) = self.register(operand, line)?;
+        self.scopes.sets(at);
+        Ok((at, bytes))
+    }
+
+    /// The register that an instruction reads, which may be wider than what it wants of it, and its bytes.
+    pub fn source_of_any_width(&mut self, operand: &Operand, line: u32) -> Result<(u32, u32)> {
+        let (at, bytes, name) = self.register(operand, line)?;
+        self.scopes.reads(at, name, line);
+        Ok((at, bytes))
+    }
+
+    /// A register of the module that is no predicate, its bytes, and its name.
+    fn register<'b>(&mut self, operand: &'b Operand, line: u32) -> Result<(u32, u32, &'b str)> {
+        let Operand::Name(name) = operand else {
+            let what = format!("expected a register, found {operand:?}");
+            return Err(PtxError::at(line, what));
+        };
+        match self.symbol(name, line)? {
+            Symbol::Register { class, at, bytes } if class != Class::Predicate => {
+                Ok((at, u32::from(bytes), name))
+            }
+            _ => Err(PtxError::at(line, format!("`{name}` is no register for numbers"))),
         }
     }
 
@@ -197,15 +212,13 @@ impl Lowering<'_> {
                 }
                 match self.symbol(name, line)? {
                     Symbol::Register {
-                        class: Class::Double,
-                        at,
-                        ..
-                    } => Ok((at, true, *offset)),
-                    Symbol::Register {
                         class: Class::Word,
                         at,
                         bytes: 4,
-                    } => Ok((at, false, *offset)),
+                    } => {
+                        self.scopes.reads(at, name, line);
+                        Ok((at, false, *offset))
+                    }
                     _ => Ok((self.named_source(name, true, line)?, true, *offset)),
                 }
             }

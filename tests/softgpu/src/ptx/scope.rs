@@ -2,7 +2,7 @@
 
 //! What names mean, block by block, and where registers lie.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::instruction::Special;
 
@@ -59,6 +59,9 @@ pub struct Scopes {
     constant_at: HashMap<(u64, bool), u32>,
     /// Predicates that are always false or always true, where an instruction names one.
     pub constant_predicates: [Option<u32>; 2],
+    /// Registers of the module that instructions set; and those that they read, with name and line of the first time.
+    set: HashSet<u32>,
+    read: BTreeMap<u32, (String, u32)>,
 }
 
 impl Scopes {
@@ -71,7 +74,25 @@ impl Scopes {
             constants: Vec::new(),
             constant_at: HashMap::new(),
             constant_predicates: [None; 2],
+            set: HashSet::new(),
+            read: BTreeMap::new(),
         }
+    }
+
+    /// Notes that an instruction sets a register.
+    pub fn sets(&mut self, at: u32) {
+        self.set.insert(at);
+    }
+
+    /// Notes that an instruction reads a register.
+    pub fn reads(&mut self, at: u32, name: &str, line: u32) {
+        self.read.entry(at).or_insert_with(|| (name.to_owned(), line));
+    }
+
+    /// Name and line of a register that is read and never set.
+    pub fn never_set(&self) -> Option<&(String, u32)> {
+        let unset = self.read.iter().filter(|(at, _)| !self.set.contains(at));
+        unset.map(|(_, place)| place).min_by_key(|(_, line)| *line)
     }
 
     pub fn enter(&mut self, is_wall: bool) {
