@@ -90,10 +90,13 @@ fn bytes(text: &str) -> Option<u64> {
 impl Settings {
     pub fn from_environment() -> Result<Self, Status> {
         let wanted = std::env::var("SOFTGPU_CARD").unwrap_or_else(|_| "sm_86".to_owned());
-        let Some(card) = Card::named(&wanted) else {
+        let Some(mut card) = Card::named(&wanted) else {
             eprintln!("softgpu: SOFTGPU_CARD={wanted} is no card that is known here");
             return Err(Status::NO_DEVICE);
         };
+        if let Some(count) = number("SOFTGPU_MULTIPROCESSORS") {
+            card.multiprocessors = count;
+        }
         let seed = number("SOFTGPU_SEED").unwrap_or_else(|| {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
             now.map_or(1, |now| now.as_nanos() as u64 % 1_000_000_007)
