@@ -451,10 +451,12 @@ INLINE void store_partials(const typename T::Sums &sums, const Corner<T> &corner
     });
 }
 
-// The splits' parts of eight results, added up in order; `count` results in all.
+// The parts of eight results, of which there is one for each split, added up in order; `count` results in all.
 INLINE Eight sum_of_partials(const float *partials, int splits, int at, int count) {
     Eight sum = {};
-    for (int split = 0; split < splits; ++split) {
+    int split = 0;
+#pragma unroll 2
+    do {
         const float *part = partials + (static_cast<size_t>(split) * count + at);
         const float4 low = *reinterpret_cast<const float4 *>(part);
         const float4 high = *reinterpret_cast<const float4 *>(part + 4);
@@ -463,6 +465,6 @@ INLINE Eight sum_of_partials(const float *partials, int splits, int at, int coun
         for (int i = 0; i < 8; ++i) {
             sum.values[i] += values[i];
         }
-    }
+    } while (++split < splits);
     return sum;
 }

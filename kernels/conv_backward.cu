@@ -95,17 +95,17 @@ KERNEL __launch_bounds__(Small::THREADS, Small::BLOCKS)
                                chunks_per_split);
 }
 
-// The parts added up in order, times `factor`. An item is eight channels of a pixel.
+// The parts added up in order, times `factor`. A thread has eight channels of a pixel.
 KERNEL __launch_bounds__(BLOCK_THREADS)
     conv_backward_finish(const float *partials, int splits, half *from, int count, float factor, u32 *overflow) {
-    bool overflowed = false;
-    EACH(item, count / 8) {
-        Eight sums = sum_of_partials(partials, splits, item * 8, count);
-#pragma unroll
-        for (int i = 0; i < 8; ++i) {
-            sums.values[i] *= factor;
-        }
-        overflowed |= store_eight(from + item * 8, sums);
+    const int item = blockIdx.x * BLOCK_THREADS + threadIdx.x;
+    if (item >= count / 8) {
+        return;
     }
-    raise(overflow, overflowed);
+    Eight sums = sum_of_partials(partials, splits, item * 8, count);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+        sums.values[i] *= factor;
+    }
+    raise(overflow, store_eight(from + item * 8, sums));
 }

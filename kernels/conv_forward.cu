@@ -75,7 +75,7 @@ KERNEL __launch_bounds__(Small::THREADS, Small::BLOCKS)
     conv_forward_split<Small>(from, pack, partials, height, width, from_lanes, to_lanes, chunks_per_split);
 }
 
-// The parts added up in order, then as above. An item is eight channels of a pixel, or of a window.
+// The parts added up in order, then as above. A thread has eight channels of a pixel, or of a window.
 KERNEL __launch_bounds__(BLOCK_THREADS)
     conv_forward_finish(const float *partials, int splits, const float *bias, half *to, u8 *mask, int height, int width,
                         int to_lanes, int kind) {
@@ -83,21 +83,23 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
     const int step = kind == NONE ? 1 : 2;
     const int down = (height + step - 1) / step, across = (width + step - 1) / step, vectors = to_lanes / 8;
     const int count = height * width * to_lanes;
-    EACH(item, down * across * vectors) {
-        const int channel = item % vectors * 8, place = item / vectors;
-        const int y = place / across * step, x = place % across * step;
-        const auto value = [&](int row, int column) {
-            if (row >= height || column >= width) {
-                return make_uint4(0, 0, 0, 0);
-            }
-            const int at = (row * width + column) * to_lanes + channel;
-            return rectified(sum_of_partials(partials, splits, at, count), bias + channel);
-        };
-        if (kind == NONE) {
-            out.store(y, x, channel, value(y, x));
-        } else {
-            const uint4 window[4] = {value(y, x), value(y, x + 1), value(y + 1, x), value(y + 1, x + 1)};
-            out.store_pooled(y, x, channel, window, kind);
-        }
+    const int item = blockIdx.x * BLOCK_THREADS + threadIdx.x;
+    if (item >= down * across * vectors) {
+        return;
+    }
+    const int channel = item % vectors * 8, place = item / vectors;
+    const int y = place / across * step, x = place % across * step;
+    const auto value = [&](int row, int column) {
+        const int at = (row * width + column) * to_lanes + channel;
+        return rectified(sum_of_partials(partials, splits, at, count), bias + channel);
+    };
+    if (kind == NONE) {
+        out.store(y, x, channel, value(y, x));
+    } else {
+        const bool below = y + 1 < height, beside = x + 1 < width;
+        const uint4 zero = make_uint4(0, 0, 0, 0);
+        const uint4 window[4] = {value(y, x), beside ? value(y, x + 1) : zero, below ? value(y + 1, x) : zero,
+                                 below && beside ? value(y + 1, x + 1) : zero};
+        out.store_pooled(y, x, channel, window, kind);
     }
 }

@@ -32,7 +32,12 @@ KERNEL __launch_bounds__(First::THREADS)
     const int pixels = height * width;
     const float means[4] = {mean_0, mean_1, mean_2, 0.0f};
     uint2 *halo = reinterpret_cast<uint2 *>(shared + FIRST_HALO_AT);
-    for (int place = threadIdx.x; place < First::HALO_PIXELS; place += First::THREADS) {
+#pragma unroll
+    for (int turn = 0; turn < First::HALO_PIXELS; turn += First::THREADS) {
+        const int place = turn + threadIdx.x;
+        if (place >= First::HALO_PIXELS) {
+            break;
+        }
         const int y = corner.y + place / First::HALO_WIDTH - 1, x = corner.x + place % First::HALO_WIDTH - 1;
         const bool inside = static_cast<u32>(y) < static_cast<u32>(height) && static_cast<u32>(x) < static_cast<u32>(width);
         float values[4];
@@ -44,7 +49,10 @@ KERNEL __launch_bounds__(First::THREADS)
         halo[place] = make_uint2(to_half2(values[0], values[1]), to_half2(values[2], values[3]));
     }
     constexpr int VECTORS = FIRST_TERMS / 8;
-    for (int place = threadIdx.x; place < First::RESULTS * VECTORS; place += First::THREADS) {
+    static_assert(First::RESULTS * VECTORS % First::THREADS == 0, "as many for each thread");
+#pragma unroll
+    for (int turn = 0; turn < First::RESULTS * VECTORS; turn += First::THREADS) {
+        const int place = turn + threadIdx.x;
         const int row = place / VECTORS, vector = place % VECTORS, result = corner.result + row;
         const uint4 zero = make_uint4(0, 0, 0, 0);
         *reinterpret_cast<uint4 *>(shared + FIRST_WEIGHTS_AT + row * FIRST_ROW + vector * 16) =
@@ -89,13 +97,13 @@ KERNEL __launch_bounds__(First::THREADS)
 }
 
 // picture[i, p] = factor / loss_scale · Σ_{tap, o} weights[o, i, −tap] · (mask · gradient)[p + tap, o]: conv_backward's formula
-// and operands, but for the result, which is planar f32 [channels, H, W] and no longer multiplied by the loss scale.
+// and operands, but for the result, which is planar f32 [channels, H, W] and no longer multiplied by the loss scale. It cannot
+// overflow: each of its terms is at most 65504 · 65504, divided by a loss scale of at least 2⁻³².
 //
 // Launch: ⌈H/8⌉ · ⌈W/16⌉ blocks of 128 threads.
 KERNEL __launch_bounds__(Picture::THREADS, Picture::BLOCKS)
     conv_backward_picture(const half *gradient, const u8 *mask, const half *pack, float *picture, int height, int width,
-                          int gradient_lanes, int channels, int pooled, float factor, const float *loss_scale,
-                          u32 *overflow) {
+                          int gradient_lanes, int channels, int pooled, float factor, const float *loss_scale) {
     __shared__ __align__(128) u8 shared[Picture::SHARED];
     const Corner<Picture> corner(width);
     const MaskedGradient<Picture> input(gradient, mask, gradient_lanes, height, width, pooled, corner);
@@ -105,17 +113,13 @@ KERNEL __launch_bounds__(Picture::THREADS, Picture::BLOCKS)
 
     const float scale = factor / scale_or_one(loss_scale);
     const int pixels = height * width;
-    bool overflowed = false;
     each_pair<Picture>([&](int m, int n, int pixel, int result, int i) {
         const int y = corner.y + pixel / Picture::COLUMNS, x = corner.x + pixel % Picture::COLUMNS;
 #pragma unroll
         for (int next = 0; next < 2; ++next) {
             if (y < height && x < width && result + next < channels) {
-                const float value = scale * sums[m][n][i + next];
-                overflowed |= !isfinite(value);
-                picture[(result + next) * pixels + y * width + x] = value;
+                picture[(result + next) * pixels + y * width + x] = scale * sums[m][n][i + next];
             }
         }
     });
-    raise(overflow, overflowed);
 }

@@ -41,12 +41,12 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
 KERNEL __launch_bounds__(BLOCK_THREADS) flow_light(const double *partials, int blocks, int pixels, float *light) {
     __shared__ double found[LIGHT_SUMS];
     double mine[LIGHT_SUMS] = {};
-    for (int block = threadIdx.x; block < blocks; block += BLOCK_THREADS) {
+    each_partial(blocks, [&](int block) {
 #pragma unroll
         for (int i = 0; i < LIGHT_SUMS; ++i) {
             mine[i] += partials[(blockIdx.x * blocks + block) * LIGHT_SUMS + i];
         }
-    }
+    });
     block_sums(mine, found);
     if (threadIdx.x == 0) {
         const double count = pixels, a = found[0] / count, b = found[1] / count;

@@ -57,15 +57,19 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
         const int y = pixel / width, x = pixel % width;
         float sum = 0.0f;
         int count = 0;
-        for (int row = max(y - 1, 0); row <= min(y + 1, height - 1); ++row) {
-            for (int column = max(x - 1, 0); column <= min(x + 1, width - 1); ++column) {
+        int row = max(y - 1, 0);
+#pragma unroll 1
+        do {
+            int column = max(x - 1, 0);
+#pragma unroll 1
+            do {
                 bool beyond;
                 const float there = seen.there(row, column, beyond);
                 // Beyond the border there is nothing to be alike.
                 sum += fabsf(seen.first.pixels[row * width + column] - there) + (beyond ? 255.0f : 0.0f);
                 ++count;
-            }
-        }
+            } while (++column <= min(x + 1, width - 1));
+        } while (++row <= min(y + 1, height - 1));
         const float alike = (UNLIKE - sum / static_cast<float>(count)) / (UNLIKE - ALIKE);
         resemblance[pixel] = fmaxf(trust[pixel], within(alike, 0.0f, 1.0f));
     }
@@ -74,7 +78,7 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
 // What is left over of the variance, and all of it.
 constexpr int VARIANCES = 2;
 
-// partials[blocks, 2]; an item is a cell of 8 × 8 pixels. f64, since differences of sums are taken.
+// partials[blocks, 2] of at most 64 blocks; an item is a cell of 8 × 8 pixels. f64, since differences of sums are taken.
 KERNEL __launch_bounds__(BLOCK_THREADS)
     flow_unexplained(const float *pictures, const float *flow, int height, int width, double *partials) {
     const Seen seen(pictures, flow, height, width);
@@ -84,8 +88,12 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
         const int top = cell / columns * CELL, left = cell % columns * CELL;
         double a = 0.0, b = 0.0, aa = 0.0, ab = 0.0, bb = 0.0;
         int count = 0;
-        for (int row = top; row < min(top + CELL, height); ++row) {
-            for (int column = left; column < min(left + CELL, width); ++column) {
+        int row = top;
+#pragma unroll 1
+        do {
+            int column = left;
+#pragma unroll 1
+            do {
                 bool beyond;
                 const double here = seen.first.pixels[row * width + column], there = seen.there(row, column, beyond);
                 a += here;
@@ -94,8 +102,8 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
                 ab += here * there;
                 bb += there * there;
                 ++count;
-            }
-        }
+            } while (++column < min(left + CELL, width));
+        } while (++row < min(top + CELL, height));
         const double share = 1.0 / count;
         const double variance = fmax((aa - a * a * share) * share - CELL_NOISE, 0.0);
         const double other = fmax((bb - b * b * share) * share, 1e-3), common = fmax((ab - a * b * share) * share, 0.0);
@@ -105,16 +113,12 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
     block_sums(variances, partials + blockIdx.x * VARIANCES);
 }
 
-// sums[2] of partials[blocks, 2]. One block.
+// sums[2] of partials[blocks, 2], one for a thread. One block.
 KERNEL __launch_bounds__(BLOCK_THREADS) flow_unexplained_finish(const double *partials, int blocks, float *sums) {
     __shared__ double found[VARIANCES];
-    double mine[VARIANCES] = {};
-    for (int block = threadIdx.x; block < blocks; block += BLOCK_THREADS) {
-#pragma unroll
-        for (int i = 0; i < VARIANCES; ++i) {
-            mine[i] += partials[block * VARIANCES + i];
-        }
-    }
+    const bool has = threadIdx.x < blocks;
+    const double mine[VARIANCES] = {has ? partials[threadIdx.x * VARIANCES] : 0.0,
+                                    has ? partials[threadIdx.x * VARIANCES + 1] : 0.0};
     block_sums(mine, found);
     if (threadIdx.x < VARIANCES) {
         sums[threadIdx.x] = static_cast<float>(found[threadIdx.x]);

@@ -35,9 +35,7 @@ INLINE float normalising(float peak) {
 KERNEL __launch_bounds__(BLOCK_THREADS)
     matrix_pack(const float *matrix, int channels, int lanes, const float *partials, int blocks, half *pack, float *scale) {
     float peak = 0.0f;
-    for (int block = threadIdx.x; block < blocks; block += BLOCK_THREADS) {
-        peak = fmaxf(peak, partials[block]);
-    }
+    each_partial(blocks, [&](int block) { peak = fmaxf(peak, partials[block]); });
     const float factor = normalising(block_greatest(peak));
     if (blockIdx.x == 0 && threadIdx.x == 0) {
         *scale = factor;
@@ -163,12 +161,16 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
                       int channels, int pixels) {
     const float pull = coefficient[at] * factor;
     EACH(pixel, pixels) {
-        for (int k = 0; k < channels; ++k) {
+        int k = 0;
+#pragma unroll 1
+        do {
             float sum = 0.0f;
-            for (int l = 0; l < channels; ++l) {
+            int l = 0;
+#pragma unroll 1
+            do {
                 sum += matrix[k * channels + l] * a[l * pixels + pixel];
-            }
+            } while (++l < channels);
             gradient[k * pixels + pixel] += pull * sum;
-        }
+        } while (++k < channels);
     }
 }

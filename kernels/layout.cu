@@ -25,10 +25,9 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
     raise(overflow, overflowed);
 }
 
-// to[c, p] = factor / loss_scale · from[p, c].
+// to[c, p] = factor · from[p, c].
 KERNEL __launch_bounds__(BLOCK_THREADS)
-    unblock_f32(const half *from, float *to, int channels, int pixels, float factor, const float *loss_scale) {
-    const float scale = factor / scale_or_one(loss_scale);
+    unblock_f32(const half *from, float *to, int channels, int pixels, float factor) {
     const int vectors = (channels + 7) / 8;
     EACH(item, pixels * vectors) {
         const int pixel = item % pixels, vector = item / pixels;
@@ -37,7 +36,7 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
         for (int i = 0; i < 8; ++i) {
             const int channel = vector * 8 + i;
             if (channel < channels) {
-                to[channel * pixels + pixel] = scale * eight.values[i];
+                to[channel * pixels + pixel] = factor * eight.values[i];
             }
         }
     }

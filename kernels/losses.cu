@@ -14,9 +14,7 @@
 KERNEL __launch_bounds__(BLOCK_THREADS)
     finish_sum(const float *partials, int blocks, float factor, float *sums, int slot) {
     float sum = 0.0f;
-    for (int block = threadIdx.x; block < blocks; block += BLOCK_THREADS) {
-        sum += partials[block];
-    }
+    each_partial(blocks, [&](int block) { sum += partials[block]; });
     sum = block_sum(sum);
     if (threadIdx.x == 0) {
         sums[slot] = factor * sum;
@@ -47,15 +45,6 @@ KERNEL __launch_bounds__(BLOCK_THREADS) squared_norm_f16(const half *a, int coun
         for (int i = 0; i < 8; ++i) {
             sum += eight.values[i] * eight.values[i];
         }
-    }
-    finish_block(sum, partials);
-}
-
-// Σ a b.
-KERNEL __launch_bounds__(BLOCK_THREADS) dot_f32(const float *a, const float *b, int count, float *partials) {
-    float sum = 0.0f;
-    EACH(item, count) {
-        sum += a[item] * b[item];
     }
     finish_block(sum, partials);
 }

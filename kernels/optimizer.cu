@@ -105,20 +105,18 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
 constexpr u32 PATIENCE = 200;
 
 // At the end of a step, one thread (Micikevicius et al. 2018, "Mixed Precision Training", §3.2, with the dynamic scale
-// of their footnote): after an overflow half the scale, after 200 clean steps twice. counts = [clean steps in a row, steps
-// skipped so far].
+// of their footnote): after an overflow half the scale, after 200 clean steps twice; `clean` counts those in a row.
 KERNEL __launch_bounds__(32)
-    loss_scale_update(float *loss_scale, u32 *overflow, u32 *counts, float least, float greatest) {
+    loss_scale_update(float *loss_scale, u32 *overflow, u32 *clean, float least, float greatest) {
     if (threadIdx.x != 0) {
         return;
     }
     if (*overflow != 0) {
         *loss_scale = fmaxf(*loss_scale * 0.5f, least);
-        counts[0] = 0;
-        counts[1] += 1;
+        *clean = 0;
         *overflow = 0;
-    } else if (++counts[0] == PATIENCE) {
+    } else if (++*clean == PATIENCE) {
         *loss_scale = fminf(*loss_scale * 2.0f, greatest);
-        counts[0] = 0;
+        *clean = 0;
     }
 }

@@ -3,7 +3,7 @@
 // Pictures: planar f32 [C, H, W] from and to bytes [H, W, 3], resampled as src/backend/resample.rs says, first along rows
 // and then along columns; margins, colours, what has changed.
 //
-// Tables of taps: output o is Σ weights[o, t] · input[first[o] + t] over t < taps.
+// Tables of taps: output o is Σ weights[o, t] · input[first[o] + t] over t < taps, of which there is at least one.
 // Launch of all: up to 1024 blocks of 256 threads, each thread taking items in turn; an item is one number that is written.
 
 #include "primitives.cuh"
@@ -17,9 +17,10 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
         const int channel = line / height, y = line % height;
         const u8 *bytes = rgb + (static_cast<size_t>(y) * width + first[x]) * 3 + channel;
         float sum = 0.0f;
-        for (int tap = 0; tap < taps; ++tap) {
+        int tap = 0;
+        do {
             sum += weights[x * taps + tap] * static_cast<float>(bytes[tap * 3]);
-        }
+        } while (++tap < taps);
         lines[item] = sum / 255.0f;
     }
 }
@@ -35,9 +36,10 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
         const int channel = line / inner_height, y = line % inner_height;
         const float *row = from + (channel * height + y + border) * width + border + first[x];
         float sum = 0.0f;
-        for (int tap = 0; tap < taps; ++tap) {
+        int tap = 0;
+        do {
             sum += weights[x * taps + tap] * row[tap];
-        }
+        } while (++tap < taps);
         lines[item] = sum;
     }
 }
@@ -47,9 +49,10 @@ INLINE float resampled_column(const float *lines, int lines_height, int width, i
                               const float *weights, int taps) {
     const float *column = lines + (channel * lines_height + first[y]) * width + x;
     float sum = 0.0f;
-    for (int tap = 0; tap < taps; ++tap) {
+    int tap = 0;
+    do {
         sum += weights[y * taps + tap] * column[tap * width];
-    }
+    } while (++tap < taps);
     return sum;
 }
 
@@ -174,12 +177,12 @@ KERNEL __launch_bounds__(BLOCK_THREADS) colour_sums(const float *picture, int pi
 // sums [9] of partials [blocks, 9]. One block.
 KERNEL __launch_bounds__(BLOCK_THREADS) colour_sums_finish(const double *partials, int blocks, double *sums) {
     double mine[COLOUR_SUMS] = {};
-    for (int block = threadIdx.x; block < blocks; block += BLOCK_THREADS) {
+    each_partial(blocks, [&](int block) {
 #pragma unroll
         for (int i = 0; i < COLOUR_SUMS; ++i) {
             mine[i] += partials[block * COLOUR_SUMS + i];
         }
-    }
+    });
     block_sums(mine, sums);
 }
 
@@ -228,7 +231,9 @@ INLINE void warp(const float *from, const float *flow, float *to, int channels, 
     EACH(pixel, pixels) {
         const Neighbours<N> across(static_cast<float>(pixel % width) + flow[pixel], width);
         const Neighbours<N> down(static_cast<float>(pixel / width) + flow[pixels + pixel], height);
-        for (int channel = 0; channel < channels; ++channel) {
+        int channel = 0;
+#pragma unroll 1
+        do {
             const float *plane = from + channel * pixels;
             float sum = 0.0f;
 #pragma unroll
@@ -242,7 +247,7 @@ INLINE void warp(const float *from, const float *flow, float *to, int channels, 
                 sum += down.weights[row] * part;
             }
             to[channel * pixels + pixel] = sum;
-        }
+        } while (++channel < channels);
     }
 }
 

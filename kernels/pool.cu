@@ -120,7 +120,9 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
     const int count = windows.down * windows.across;
     EACH(window, count) {
         u32 word = 0;
-        for (int channel = 0; channel < channels; ++channel) {
+        int channel = 0;
+#pragma unroll 1
+        do {
             float values[4];
 #pragma unroll
             for (int place = 0; place < 4; ++place) {
@@ -129,7 +131,7 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
             u32 winner = 0;
             to[channel * count + window] = pooled(values, windows, kind, winner);
             word |= winner << 2 * channel;
-        }
+        } while (++channel < channels);
         if (kind == MAX) {
             winners[window] = static_cast<u16>(word);
         }
@@ -141,13 +143,19 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
     pool_backward_f32(const float *to, const u16 *winners, float *from, int height, int width, int channels, int kind) {
     const Windows windows(height, width);
     const int count = windows.down * windows.across;
+    const float share = kind == AVERAGE ? windows.share() : 1.0f;
     EACH(pixel, height * width) {
         const int window = windows.window(pixel);
-        const u32 place = windows.place(pixel);
-        const u32 word = kind == MAX && window >= 0 ? winners[window] : 0;
-        for (int channel = 0; channel < channels; ++channel) {
-            const float gradient = window >= 0 ? to[channel * count + window] : 0.0f;
-            from[channel * height * width + pixel] = passed(gradient, word >> 2 * channel & 3, place, windows, kind);
+        // Two bits for each channel, which are zero where the gradient comes this way.
+        u32 lost = window < 0 ? ~0u : 0u;
+        if (kind == MAX && window >= 0) {
+            lost = winners[window] ^ windows.place(pixel) * 0x55;
         }
+        int channel = 0;
+#pragma unroll 1
+        do {
+            const bool comes = (lost >> 2 * channel & 3) == 0;
+            from[channel * height * width + pixel] = comes ? share * to[channel * count + window] : 0.0f;
+        } while (++channel < channels);
     }
 }

@@ -276,6 +276,22 @@ INLINE void block_sums(const double (&values)[N], double *to) {
 
 // ---- loops over items ----
 
+// Of the launches of passes, and so of partial sums.
+constexpr int MOST_BLOCKS = 1024;
+
+// Calls f(block) for each of `blocks` partial results, divided among the threads of a block. All that a thread loads is
+// under way at once.
+template <class F>
+INLINE void each_partial(int blocks, F f) {
+#pragma unroll
+    for (int turn = 0; turn < MOST_BLOCKS; turn += BLOCK_THREADS) {
+        const int block = turn + threadIdx.x;
+        if (block < blocks) {
+            f(block);
+        }
+    }
+}
+
 // Each thread takes every (threads of the launch)-th item; threads that are neighbours take items that are.
 #define EACH(item, count)                                                                                              \
     for (int item = blockIdx.x * BLOCK_THREADS + threadIdx.x; item < (count); item += gridDim.x * BLOCK_THREADS)

@@ -122,8 +122,10 @@ INLINE void store_tile(const Rectified &out, const Corner<T> &corner, const u8 *
         return *reinterpret_cast<const uint4 *>(shared + pixel * T::RESULT_BYTES + vector * 16);
     };
     if (kind == NONE) {
-        for (int item = threadIdx.x; item < T::PIXELS * VECTORS; item += T::THREADS) {
-            const int vector = item % VECTORS, pixel = item / VECTORS;
+        static_assert(T::PIXELS * VECTORS % T::THREADS == 0, "as many for each thread");
+#pragma unroll 4
+        for (int turn = 0; turn < T::PIXELS * VECTORS; turn += T::THREADS) {
+            const int item = turn + threadIdx.x, vector = item % VECTORS, pixel = item / VECTORS;
             const int row = pixel / T::COLUMNS, column = pixel % T::COLUMNS;
             const int y = corner.y + row, x = corner.x + column, channel = corner.result + vector * 8;
             if (y < out.height && x < out.width && channel < out.lanes) {
@@ -133,8 +135,10 @@ INLINE void store_tile(const Rectified &out, const Corner<T> &corner, const u8 *
         return;
     }
     // Tiles begin at even pixels, so that no window lies in two.
-    for (int item = threadIdx.x; item < T::PIXELS / 4 * VECTORS; item += T::THREADS) {
-        const int vector = item % VECTORS, window = item / VECTORS;
+    static_assert(T::PIXELS / 4 * VECTORS % T::THREADS == 0, "as many for each thread");
+#pragma unroll 1
+    for (int turn = 0; turn < T::PIXELS / 4 * VECTORS; turn += T::THREADS) {
+        const int item = turn + threadIdx.x, vector = item % VECTORS, window = item / VECTORS;
         const int row = window / (T::COLUMNS / 2) * 2, column = window % (T::COLUMNS / 2) * 2;
         const int y = corner.y + row, x = corner.x + column, channel = corner.result + vector * 8;
         if (y < out.height && x < out.width && channel < out.lanes) {

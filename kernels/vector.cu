@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// Elementwise passes and the vector operations of L-BFGS (with `dot_f32` of losses.cu), each for planar f32 and for
-// blocked fp16 tensors. `count` counts the numbers in memory; an item is one f32, or eight lanes of fp16. Lanes that no
-// channel uses are zero before and after.
+// Elementwise passes, each for planar f32 and for blocked fp16 tensors. `count` counts the numbers in memory; an item is one
+// f32, or eight lanes of fp16. Lanes that no channel uses are zero before and after.
 // Launch of all: up to 1024 blocks of 256 threads, each thread taking items in turn.
 
 #include "primitives.cuh"
@@ -41,13 +40,6 @@ KERNEL __launch_bounds__(BLOCK_THREADS) axpy_f16(float factor, const half *x, ha
             sum.values[i] += factor * added.values[i];
         }
         store_eight(to + item * 8, sum);
-    }
-}
-
-// x = factor · x.
-KERNEL __launch_bounds__(BLOCK_THREADS) scale_f32(float factor, float *x, int count) {
-    EACH(item, count) {
-        x[item] *= factor;
     }
 }
 

@@ -29,7 +29,7 @@ const STRIDE: f32 = 16.0;
 const LOWEST: f32 = 1.0 / 4_294_967_296.0;
 
 /// Bytes of the state of a step.
-pub const STATE_BYTES: usize = 16;
+pub const STATE_BYTES: usize = 12;
 
 /// A place for a step with room for its state.
 pub fn place(ops: &mut Cuda) -> Result<Capture> {
@@ -42,7 +42,7 @@ pub fn place(ops: &mut Cuda) -> Result<Capture> {
 
 /// What is kept of a step.
 struct Step {
-    /// The scale, the overflow flag, and the counts of steps without and with an overflow; 4 bytes each.
+    /// The scale, the overflow flag, and how many steps in a row had none; 4 bytes each.
     state: Buffer,
     /// The scale that was found; it never grows beyond.
     scale: f32,
@@ -118,7 +118,7 @@ impl Recording {
 pub struct Scale {
     pub scale: Pointer,
     pub overflow: Pointer,
-    counts: Pointer,
+    clean: Pointer,
 }
 
 impl Scale {
@@ -126,7 +126,7 @@ impl Scale {
     pub const NONE: Self = Self {
         scale: Pointer::NULL,
         overflow: Pointer::NULL,
-        counts: Pointer::NULL,
+        clean: Pointer::NULL,
     };
 
     fn of(state: &Buffer) -> Self {
@@ -134,7 +134,7 @@ impl Scale {
         Self {
             scale: at(0),
             overflow: at(4),
-            counts: at(8),
+            clean: at(8),
         }
     }
 }
@@ -168,10 +168,9 @@ where
     };
     let mut scale = HIGHEST;
     let recording = loop {
-        ops.transfers
-            .upload(&[scale, 0.0, 0.0, 0.0], &state, &ops.stream)?;
+        ops.transfers.upload(&[scale, 0.0, 0.0], &state, &ops.stream)?;
         let recording = noted(ops, Scale::of(&state), &mut *record)?;
-        let mut found = [0_u32; 4];
+        let mut found = [0_u32; 3];
         let bytes = bytemuck::cast_slice_mut(&mut found);
         ops.transfers.fetch(&state, bytes, &ops.stream)?;
         if found[1] == 0 || scale <= LOWEST {
@@ -179,8 +178,7 @@ where
         }
         scale /= STRIDE;
     };
-    ops.transfers
-        .upload(&[scale, 0.0, 0.0, 0.0], &state, &ops.stream)?;
+    ops.transfers.upload(&[scale, 0.0, 0.0], &state, &ops.stream)?;
     Ok(Step {
         state,
         scale,
@@ -260,8 +258,8 @@ fn look_after_the_scale(ops: &Cuda, greatest: f32) -> Result<()> {
     let Scale {
         scale,
         overflow,
-        counts,
+        clean,
     } = ops.scale;
-    let arguments = arguments![scale, overflow, counts, LOWEST.min(greatest), greatest];
+    let arguments = arguments![scale, overflow, clean, LOWEST.min(greatest), greatest];
     ops.launch(|k| &k.loss_scale_update, Grid::ONE, arguments)
 }

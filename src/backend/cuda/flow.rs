@@ -19,6 +19,9 @@ const PATCHES_PER_BLOCK: usize = 256 / SIDE;
 /// Sums in f64 of each block of a pass.
 const LIGHT_SUMS: usize = 4;
 
+/// At most, in a pass over cells: a single block adds up what they found.
+const BLOCKS_OF_CELLS: usize = 64;
+
 impl Cuda {
     /// Height and width of pictures [2, H, W] and of a flow [4, H, W] between them.
     fn size(pictures: &Tensor, flow: &Tensor) -> (usize, usize) {
@@ -249,7 +252,8 @@ impl FlowSteps for Cuda {
         self.poll()?;
         let (height, width) = Self::size(pictures, flow);
         assert_eq!(sums.layout.shape, Shape::vector(2));
-        let grid = Grid::over(height.div_ceil(CELL) * width.div_ceil(CELL));
+        let blocks = Grid::over(height.div_ceil(CELL) * width.div_ceil(CELL)).0;
+        let grid = Grid(blocks.min(BLOCKS_OF_CELLS), 1, 1);
         let partials = self.scratch.partials().pointer();
         let arguments = arguments![pictures.pointer(), flow.pointer(), height, width, partials];
         self.launch(|k| &k.flow_unexplained, grid, arguments)?;

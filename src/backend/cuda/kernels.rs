@@ -77,6 +77,11 @@ pub struct Grid(pub usize, pub usize, pub usize);
 impl Grid {
     pub const ONE: Self = Self(1, 1, 1);
 
+    /// For passes over `items`, of which each thread has one.
+    pub fn one_each(items: usize) -> Self {
+        Self(items.div_ceil(256), 1, 1)
+    }
+
     /// For passes over `items`, of which each thread takes one after the other.
     pub fn over(items: usize) -> Self {
         Self(items.div_ceil(256).clamp(1, MOST_BLOCKS), 1, 1)

@@ -352,7 +352,7 @@ impl Backend for Cuda {
         let exponent = self.exponent(tensor);
         let lines = self.scratch.lines(data.len())?.pointer();
         let (from, shape) = (tensor.pointer(), tensor.layout.shape);
-        network::unblock_floats(self, from, shape, lines, -exponent, Pointer::NULL)?;
+        network::unblock_floats(self, from, shape, lines, -exponent)?;
         self.transfers
             .download(self.scratch.lines(0)?, data, &self.stream)
     }

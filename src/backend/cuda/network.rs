@@ -114,16 +114,13 @@ pub fn forward(
                     outputs,
                     kind
                 ];
-                ops.launch(
-                    |k| &k.conv_forward_finish,
-                    Grid::over(places * outputs / 8),
-                    arguments,
-                )?;
+                let grid = Grid::one_each(places * outputs / 8);
+                ops.launch(|k| &k.conv_forward_finish, grid, arguments)?;
             }
         }
     }
     if !to.layout.blocked {
-        unblock(ops, blocked, to, -exponent, Pointer::NULL)?;
+        unblock(ops, blocked, to, -exponent)?;
         ops.set_exponent(to, 0);
     } else {
         ops.set_exponent(to, exponent);
@@ -177,7 +174,6 @@ pub fn backward(
             pooled,
             factor,
             ops.loss_scale(),
-            overflow,
         ];
         ops.launch(|k| &k.conv_backward_picture, grid, arguments)?;
         ops.set_exponent(from, 0);
@@ -225,7 +221,7 @@ pub fn backward(
             arguments,
         )?;
         let arguments = arguments![products, plan.splits, from.pointer(), count, share, overflow];
-        ops.launch(|k| &k.conv_backward_finish, Grid::over(count / 8), arguments)?;
+        ops.launch(|k| &k.conv_backward_finish, Grid::one_each(count / 8), arguments)?;
     }
     ops.set_exponent(from, outward);
     Ok(())
@@ -278,22 +274,15 @@ pub fn block_floats(
     )
 }
 
-/// fp16 at `from`, blocked → a planar tensor, multiplied by 2 to the `exponent` and divided by the loss scale.
-fn unblock(ops: &Cuda, from: Pointer, to: &Tensor, exponent: i32, loss_scale: Pointer) -> Result<()> {
-    unblock_floats(ops, from, to.layout.shape, to.pointer(), exponent, loss_scale)
+/// fp16 at `from`, blocked → a planar tensor, multiplied by 2 to the `exponent`.
+fn unblock(ops: &Cuda, from: Pointer, to: &Tensor, exponent: i32) -> Result<()> {
+    unblock_floats(ops, from, to.layout.shape, to.pointer(), exponent)
 }
 
 /// The same to floats [C, H, W] that are not a tensor's.
-pub fn unblock_floats(
-    ops: &Cuda,
-    from: Pointer,
-    shape: Shape,
-    to: Pointer,
-    exponent: i32,
-    loss_scale: Pointer,
-) -> Result<()> {
+pub fn unblock_floats(ops: &Cuda, from: Pointer, shape: Shape, to: Pointer, exponent: i32) -> Result<()> {
     let factor = 2.0_f32.powi(exponent);
-    let arguments = arguments![from, to, shape.channels, shape.pixels(), factor, loss_scale];
+    let arguments = arguments![from, to, shape.channels, shape.pixels(), factor];
     ops.launch(
         |k| &k.unblock_f32,
         Grid::over(shape.pixels() * lanes(shape.channels) / 8),
