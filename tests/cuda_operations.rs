@@ -19,6 +19,8 @@ mod pictures;
 mod random;
 #[path = "cuda/start.rs"]
 mod start;
+#[path = "operations/step.rs"]
+mod step;
 #[path = "operations/stopping.rs"]
 mod stopping;
 #[path = "operations/vectors.rs"]

@@ -18,6 +18,8 @@ mod pictures;
 mod random;
 #[path = "operations/repeating.rs"]
 mod repeating;
+#[path = "operations/step.rs"]
+mod step;
 #[path = "operations/stopping.rs"]
 mod stopping;
 #[path = "operations/vectors.rs"]

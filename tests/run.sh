@@ -20,7 +20,8 @@ export G_DEBUG=fatal_warnings
 # Plugins that are installed elsewhere must not be tested in place of this one, and a registry of its own keeps the
 # tests out of the user's.
 registry=$(mktemp -d)
-trap 'rm -rf "$registry"' EXIT
+coverage=$(mktemp -d)
+trap 'rm -rf "$registry" "$coverage"' EXIT
 export GST_REGISTRY=$registry/registry.bin
 
 # Without --all-targets: that would build the examples as tests only, and some tests run them.
@@ -31,12 +32,18 @@ say "Testing the software GPU, on which the CUDA kernels run in the tests"
 cargo test --locked --package softgpu
 
 say "Running the tests of the CUDA backend on it"
+driver=$(tests/softgpu/install.sh)
+on_softgpu=(env "LD_LIBRARY_PATH=$driver" NEURALSTYLE_TEST_CUDA=1 "SOFTGPU_COVERAGE=$coverage" cargo test --locked)
 # What is never given back to the card ends them with an error as well.
-LD_LIBRARY_PATH=$(tests/softgpu/install.sh) SOFTGPU_LEAKS=1 NEURALSTYLE_TEST_CUDA=1 cargo test --locked --test 'cuda_*'
+SOFTGPU_LEAKS=1 "${on_softgpu[@]}" --test 'cuda_*'
 
+# With few multiprocessors small pictures are enough for each kind of tile.
 say "Running each of its operations on the oldest kind of card, which has kernels of its own"
-LD_LIBRARY_PATH=$(tests/softgpu/install.sh) NEURALSTYLE_TEST_CUDA=1 SOFTGPU_CARD=sm_75 \
-    cargo test --locked --test cuda_operations
+SOFTGPU_CARD=sm_75 SOFTGPU_MULTIPROCESSORS=6 "${on_softgpu[@]}" --test cuda_operations
+
+say "Looking for instructions of the kernels that no test executed"
+cargo run --quiet --locked --package softgpu --bin coverage -- \
+    "$coverage" --unreachable tests/softgpu/src/bin/coverage/unreachable.txt kernels/ptx/*.ptx
 
 tests/leaks.sh
 say "All tests passed"

@@ -7,8 +7,9 @@ macro_rules! backend {
             vectors: [memory, reshaping, squaring, adding, blurring, adam, sgd, capturing],
             network: [
                 convolution, convolution_backward, convolution_is_adjoint, convolution_and_pooling,
-                backward_in_a_step, the_first_of_equals_wins, centring, pooling
+                the_first_of_equals_wins, centring, pooling
             ],
+            step: [backward],
             losses: [
                 squared_norm, squared_error, weighted_squared_error, difference, gram, gram_backward,
                 total_variation

@@ -46,6 +46,8 @@ fn pictures() -> impl Iterator<Item = Shape> {
 const LARGE: Shape = Shape::new(2, 513, 512);
 const LARGER: Shape = Shape::new(2, 725, 726);
 const IN_ROUNDS: Shape = Shape::new(2, 419, 427);
+/// More cells than a card has threads for them.
+const MANY_CELLS: Shape = Shape::new(2, 1026, 1024);
 
 /// How many of `all` kinds of operands a test takes: one will do where pictures are large.
 fn kinds(shape: Shape, all: usize) -> usize {
@@ -279,7 +281,7 @@ pub fn halving<B: Machine + FlowSteps>(ops: &mut B) {
 
 pub fn noise<B: Machine + FlowSteps>(ops: &mut B) {
     let mut random = Random(2);
-    for shape in pictures().chain([LARGE]) {
+    for shape in pictures().chain([LARGER]) {
         let from = Operand::pictures(shape, &mut random);
         check(ops, "noise", &Noise, &[from], &[Shape::vector(2)]);
         let flat = Operand::new(shape, vec![93.0; shape.elements()]);
@@ -428,8 +430,8 @@ pub fn resemblance<B: Machine + FlowSteps>(ops: &mut B) {
 
 pub fn unexplained<B: Machine + FlowSteps>(ops: &mut B) {
     let mut random = Random(10);
-    for shape in pictures() {
-        for most in [0.5, 9.0] {
+    for shape in pictures().chain([MANY_CELLS]) {
+        for most in [9.0, 0.5].into_iter().take(kinds(shape, 2)) {
             let from = [
                 Operand::pictures(shape, &mut random),
                 Operand::flow(shape, most, &mut random),

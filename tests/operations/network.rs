@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use gstneuralstyle::backend::reference;
-use gstneuralstyle::backend::{Backend, Capture, FilterData, Pooling, Scalar, Shape, Slot};
+use gstneuralstyle::backend::{Backend, FilterData, Pooling, Shape};
 
 use super::pair::{Arithmetic, Machine, Pair, SHAPES, Twin, UNIT, gamma, magnitudes};
 use super::random::Random;
 
 /// (I, O, H, W): single pixels, rows and columns; 63, 64, 65 pixels; channels that no blocking divides; pictures of less
 /// than a tile, of one row of tiles and of many; and enough channels that weights are no longer transformed beforehand, for
-/// pictures where smaller and where larger tiles are better. On a card the last eight are cut into narrow tiles, and into parts of
-/// the channels of which the last is smaller, forward and backward.
-const CONVOLUTIONS: [(usize, usize, usize, usize); 29] = [
+/// pictures where smaller and where larger tiles are better. The last are cut into each kind of tile by a card of 28 multiprocessors
+/// or of 6, and into parts of the channels of which the last is smaller, forward and backward.
+const CONVOLUTIONS: [(usize, usize, usize, usize); 36] = [
     (1, 1, 1, 1),
     (1, 70, 1, 1),
     (70, 1, 1, 9),
@@ -32,17 +32,24 @@ const CONVOLUTIONS: [(usize, usize, usize, usize); 29] = [
     (40, 131, 20, 21),
     (181, 185, 13, 14),
     (182, 181, 40, 47),
-    (40, 29, 57, 63),
-    (29, 40, 63, 57),
     (150, 65, 20, 24),
     (65, 150, 24, 20),
     (3, 70, 19, 21),
     (40, 29, 65, 64),
     (24, 40, 63, 66),
     (230, 231, 5, 6),
+    (130, 131, 17, 11),
+    (130, 70, 8, 11),
+    (70, 130, 8, 11),
+    (130, 24, 9, 9),
+    (24, 130, 9, 9),
+    (330, 24, 5, 6),
+    (24, 330, 5, 6),
+    (70, 72, 33, 65),
+    (72, 71, 9, 33),
 ];
 
-fn random_filter(random: &mut Random, inputs: usize, outputs: usize, bias: f32) -> FilterData {
+pub fn random_filter(random: &mut Random, inputs: usize, outputs: usize, bias: f32) -> FilterData {
     FilterData {
         outputs,
         inputs,
@@ -51,7 +58,7 @@ fn random_filter(random: &mut Random, inputs: usize, outputs: usize, bias: f32) 
     }
 }
 
-fn map_filter(filter: &FilterData, f: impl Fn(f32) -> f32) -> FilterData {
+pub fn map_filter(filter: &FilterData, f: impl Fn(f32) -> f32) -> FilterData {
     FilterData {
         weights: filter.weights.iter().map(|&w| f(w)).collect(),
         bias: filter.bias.iter().map(|&b| f(b)).collect(),
@@ -501,117 +508,6 @@ pub fn convolution_is_adjoint<B: Machine>(ops: &mut B) {
     }
 }
 
-/// Channels between two convolutions and behind them, height and width: for each way that a card has of computing an adjoint.
-const STEPS: [(usize, usize, usize, usize); 5] = [
-    (24, 8, 65, 64),
-    (40, 9, 65, 64),
-    (72, 7, 65, 64),
-    (6, 5, 9, 7),
-    (9, 3, 7, 11),
-];
-
-/// A step is a gradient's way from a loss to the picture. A machine that stores it in fp16 scales it, and finds out by how
-/// much, beginning where everything here overflows; what comes out is the same.
-pub fn backward_in_a_step<B: Machine>(ops: &mut B) {
-    let mut pair = Pair::new(ops, 8);
-    for (turn, (between, behind, height, width)) in STEPS.into_iter().enumerate() {
-        let shapes = [3, between, behind].map(|channels| Shape::new(channels, height, width));
-        // Products of at most 1 in sum, and a bias that lets everything through.
-        let layers: Vec<_> = shapes
-            .windows(2)
-            .map(|pair_of| {
-                let [inputs, outputs] = [pair_of[0], pair_of[1]].map(|shape| shape.channels);
-                let mut data = random_filter(&mut pair.random, inputs, outputs, 0.0);
-                data.weights.iter_mut().for_each(|w| *w /= 9.0 * inputs as f32);
-                data.bias.fill(2.0);
-                let (x, mut y) = (pair.signed(pair_of[0]), pair.soiled(pair_of[1]));
-                let filter = pair.ops.filter(&data).unwrap();
-                let mut mask = pair.ops.mask(pair_of[1]).unwrap();
-                pair.ops
-                    .conv_relu(&x.real, &filter, &mut y.real, &mut mask)
-                    .unwrap();
-                let mut exact_mask = pair.exact.mask(pair_of[1]).unwrap();
-                pair.exact
-                    .conv_relu(&x.exact, &data, &mut y.exact, &mut exact_mask)
-                    .unwrap();
-                (filter, mask, data, exact_mask)
-            })
-            .collect();
-        let (y, target, weight) = (
-            pair.signed(shapes[2]),
-            pair.signed(shapes[2]),
-            pair.units(shapes[2].with_channels(1)),
-        );
-        let (knob, mut sum) = (
-            pair.tensor(Shape::vector(1), &[0.3]),
-            pair.soiled(Shape::vector(1)),
-        );
-        let mut gradients = shapes.map(|shape| pair.soiled(shape));
-        // Each loss has its turn.
-        macro_rules! step {
-            ($ops:expr, $of:ident, $first:expr, $second:expr) => {{
-                let [first, second, third] = &mut gradients;
-                $ops.fill(0.0, &mut third.$of)?;
-                let (coefficient, slot) = (
-                    Scalar {
-                        of: &knob.$of,
-                        at: 0,
-                    },
-                    Slot {
-                        of: &mut sum.$of,
-                        at: 0,
-                    },
-                );
-                let seed = &mut third.$of;
-                match turn % 3 {
-                    0 => $ops.squared_error(&y.$of, &target.$of, coefficient, seed, slot)?,
-                    1 => $ops.weighted_squared_error(
-                        &y.$of,
-                        &target.$of,
-                        &weight.$of,
-                        coefficient,
-                        seed,
-                        slot,
-                    )?,
-                    _ => $ops.total_variation(&y.$of, coefficient, seed, slot)?,
-                }
-                $ops.conv_relu_backward(&third.$of, $second.1, $second.0, &mut second.$of)?;
-                $ops.conv_relu_backward(&second.$of, $first.1, $first.0, &mut first.$of)
-            }};
-        }
-        let mut capture = Capture::default();
-        for _ in 0..3 {
-            pair.ops
-                .capture(&mut capture, |ops| {
-                    let [first, second] = [0, 1].map(|at| (&layers[at].0, &layers[at].1));
-                    step!(ops, real, first, second)
-                })
-                .unwrap();
-        }
-        let mut exactly = || -> gstneuralstyle::backend::Result<()> {
-            let [first, second] = [0, 1].map(|at| (&layers[at].2, &layers[at].3));
-            step!(pair.exact, exact, first, second)
-        };
-        exactly().unwrap();
-
-        // The seed, the gradient between and the weights of both are rounded to fp16, and the signs of all may agree; the
-        // last two stand for what a sum of many adds in f32.
-        let mut sizes = magnitudes(&gradients[2].exact);
-        for (layer, shape) in layers.iter().zip(&shapes).rev() {
-            let positive = map_filter(&layer.2, f32::abs);
-            let mut next = pair.exact.tensor(*shape).unwrap();
-            pair.exact
-                .conv_relu_backward(&sizes, &layer.3, &positive, &mut next)
-                .unwrap();
-            sizes = next;
-        }
-        let [picture, ..] = gradients;
-        pair.assert_close("a gradient in a step", &picture, |i| {
-            6.0 / 2048.0 * sizes.values[i]
-        });
-    }
-}
-
 pub fn centring<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 4);
     for shape in super::pair::pictures() {
@@ -642,7 +538,8 @@ pub fn pooling<B: Machine>(ops: &mut B) {
         (Pooling::Average, false),
     ];
     // Of the last, more windows than a card has threads; that takes long.
-    let large = [1, 5].map(|channels| (Shape::new(channels, 1026, 1024), &kinds[..1]));
+    let large = [(1, &kinds[1..]), (5, &kinds[..1])];
+    let large = large.map(|(channels, kinds)| (Shape::new(channels, 1026, 1024), kinds));
     for (shape, kinds) in SHAPES.map(|shape| (shape, &kinds[..])).into_iter().chain(large) {
         for &(kind, ties) in kinds {
             let from = if ties {

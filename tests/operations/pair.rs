@@ -206,7 +206,7 @@ pub fn magnitudes(tensor: &reference::Tensor) -> reference::Tensor {
 /// Single pixels, rows, columns, odd sizes; 63, 64 and 65, 1023 … 1025 and more than 64 · 1024 elements, where work
 /// is cut into pieces; 1 to 70 channels. Of the largest, a card's threads take more than one item each: there are at most
 /// 1024 · 256 of them, and an item may be eight channels of a pixel.
-pub const SHAPES: [Shape; 23] = [
+pub const SHAPES: [Shape; 24] = [
     Shape::new(1, 1, 1),
     Shape::new(1, 1, 7),
     Shape::new(3, 9, 1),
@@ -225,6 +225,7 @@ pub const SHAPES: [Shape; 23] = [
     Shape::new(33, 17, 16),
     Shape::new(3, 149, 157),
     Shape::new(4, 7, 9),
+    Shape::new(3, 1, 8),
     Shape::new(9, 1, 7),
     Shape::new(9, 7, 1),
     Shape::new(1, 419, 427),

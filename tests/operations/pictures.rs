@@ -151,7 +151,7 @@ pub fn exporting<B: Machine>(ops: &mut B) {
         ];
         // The largest takes long.
         let mixes = if from.0 * from.1 > 100_000 {
-            &mixes[..1]
+            &mixes[..2]
         } else {
             &mixes
         };

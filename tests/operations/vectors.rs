@@ -204,30 +204,53 @@ pub fn sgd<B: Machine>(ops: &mut B) {
 /// A captured step is performed at every call, and sees what was uploaded since it was recorded.
 pub fn capturing<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 17);
-    let shape = Shape::new(3, 5, 7);
-    let mut x = pair.ops.tensor(shape).unwrap();
-    let mut velocity = pair.ops.tensor(shape).unwrap();
-    let mut gradient = pair.ops.tensor(shape).unwrap();
-    let mut knobs = pair.ops.tensor(Shape::vector(2)).unwrap();
-    pair.ops.fill(1.0, &mut gradient).unwrap();
-    let mut capture = Capture::default();
-    let mut expected = 0.0;
-    for (run, rate) in [0.5f32, 0.25, 2.0, 1.0].into_iter().enumerate() {
-        pair.ops.upload(&[rate, 0.0], &mut knobs).unwrap();
-        let (x, velocity) = (&mut x, &mut velocity);
-        pair.ops
-            .capture(&mut capture, |ops| {
-                ops.sgd(
-                    x,
-                    &gradient,
-                    velocity,
-                    Scalar { of: &knobs, at: 0 },
-                    Scalar { of: &knobs, at: 1 },
-                )
-            })
-            .unwrap();
-        assert_eq!(capture.runs, run as u64 + 1);
-        expected -= rate;
-        assert!(pair.values(x).iter().all(|&value| value == expected), "run {run}");
+    for shape in [Shape::new(3, 5, 7), Shape::new(9, 5, 7)] {
+        let mut tensors = || [(); 9].map(|()| pair.ops.tensor(shape).unwrap());
+        let [
+            mut x,
+            mut velocity,
+            mut gradient,
+            mut y,
+            mut m,
+            mut v,
+            mut z,
+            mut n,
+            mut w,
+        ] = tensors();
+        pair.ops.fill(1.0, &mut gradient).unwrap();
+        // Rate and momentum of one, and the numbers of the other.
+        let mut knobs = pair.ops.tensor(Shape::vector(7)).unwrap();
+        let (rate_of, momentum_of) = (0, 1);
+        let of_adam = AdamKnobs {
+            rate: 2,
+            root: 3,
+            beta1: 4,
+            beta2: 5,
+            epsilon: 6,
+        };
+        let mut capture = Capture::default();
+        let mut expected = 0.0;
+        for (run, rate) in [0.5f32, 0.25, 2.0, 1.0].into_iter().enumerate() {
+            let numbers = [rate, 0.0, rate, 1.5, 0.75, 0.9, 1e-3];
+            pair.ops.upload(&numbers, &mut knobs).unwrap();
+            pair.ops
+                .capture(&mut capture, |ops| {
+                    let [rate, momentum] = [rate_of, momentum_of].map(|at| Scalar { of: &knobs, at });
+                    ops.sgd(&mut x, &gradient, &mut velocity, rate, momentum)?;
+                    ops.adam(&mut y, &gradient, &gradient, &mut m, &mut v, &knobs, of_adam)
+                })
+                .unwrap();
+            assert_eq!(capture.runs, run as u64 + 1);
+            expected -= rate;
+            assert!(
+                pair.values(&x).iter().all(|&value| value == expected),
+                "run {run}"
+            );
+            // The other does the same as when nobody writes it down.
+            pair.ops
+                .adam(&mut z, &gradient, &gradient, &mut n, &mut w, &knobs, of_adam)
+                .unwrap();
+            assert_eq!(pair.values(&y), pair.values(&z), "run {run}");
+        }
     }
 }
