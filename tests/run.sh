@@ -11,7 +11,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../pipelines/common.sh"
 help_if_asked "$@"
 
-need_packages "${build_packages[@]}" "${run_packages[@]}"
+need_packages "${build_packages[@]}" "${run_packages[@]}" python3
 need_rust
 cd "$root"
 
@@ -44,6 +44,9 @@ SOFTGPU_CARD=sm_75 SOFTGPU_MULTIPROCESSORS=6 "${on_softgpu[@]}" --test cuda_oper
 say "Looking for instructions of the kernels that no test executed"
 cargo run --quiet --locked --package softgpu --bin coverage -- \
     "$coverage" --unreachable tests/softgpu/src/bin/coverage/unreachable.txt kernels/ptx/*.ptx
+
+say "Testing the model of the kernels' speed"
+python3 -m unittest discover kernels/model
 
 tests/leaks.sh
 say "All tests passed"

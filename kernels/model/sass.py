@@ -80,6 +80,8 @@ def functions(text):
         elif match := INSTRUCTION.match(row):
             instructions, _, branches = found[name]
             _, _, opcode, operands = match.groups()
+            # Those without operands may have their semicolon at once.
+            opcode = opcode.rstrip(";")
             if target := re.search(r"`\((\.L_x_\d+)\)", operands):
                 branches.append((len(instructions), target.group(1)))
             instructions.append(Instruction(opcode, operands, line))

@@ -48,7 +48,7 @@ impl Extent {
 }
 
 const TAPS: usize = 9;
-/// Bytes that the L2 cache gives each multiprocessor in a clock: 12 to 28 on the cards of kernels/MODEL.md.
+/// Bytes that the L2 cache gives each multiprocessor in a clock: 15 to 36 on the cards of kernels/MODEL.md.
 const L2_BYTES: usize = 20;
 /// Clocks from a block's beginning to its first product and from the last to its end, and those between two launches: a
 /// microsecond or two each.
