@@ -298,5 +298,12 @@ mod tests {
         assert_eq!(Grid::over(0).0, 1);
         assert_eq!(Grid::over(257).0, 2);
         assert_eq!(Grid::over(10_000_000).0, 1024);
+        assert_eq!(Grid::one_each(10_000_000).0, 39_063);
+    }
+
+    #[test]
+    fn the_kernels_add_up_the_partial_sums_of_as_many_blocks() {
+        let text = include_str!("../../../kernels/primitives.cuh");
+        assert!(text.contains(&format!("constexpr int MOST_BLOCKS = {MOST_BLOCKS};")));
     }
 }
