@@ -97,8 +97,8 @@ KERNEL __launch_bounds__(First::THREADS)
 }
 
 // picture[i, p] = factor / loss_scale · Σ_{tap, o} weights[o, i, −tap] · (mask · gradient)[p + tap, o]: conv_backward's formula
-// and operands, but for the result, which is planar f32 [channels, H, W] and no longer multiplied by the loss scale. It cannot
-// overflow: each of its terms is at most 65504 · 65504, divided by a loss scale of at least 2⁻³².
+// and operands, but for the result, which is planar f32 [channels, H, W] and no longer multiplied by the loss scale. No flag is
+// raised: its terms are far from f32's end, and what an outlandish `factor` makes of them no other loss scale would save.
 //
 // Launch: ⌈H/8⌉ · ⌈W/16⌉ blocks of 128 threads.
 KERNEL __launch_bounds__(Picture::THREADS, Picture::BLOCKS)

@@ -228,6 +228,12 @@ pub trait Backend: Send {
     /// Bytes held by living tensors, masks, filters and scratch space.
     fn bytes_in_use(&self) -> usize;
 
+    /// Those of them that [`tensor_bytes`](Self::tensor_bytes), [`filter_bytes`](Self::filter_bytes),
+    /// [`scratch_bytes`](Self::scratch_bytes) and their like foretell; 0 from a machine that does not know them all.
+    fn planned_in_use(&self) -> usize {
+        0
+    }
+
     /// Bytes that this machine can still give, as far as it knows.
     fn available_bytes(&self) -> Option<usize>;
 

@@ -51,11 +51,15 @@ pub struct Plan<'a> {
     pub optimizer: OptimizerSettings,
 }
 
+/// [3, H, W] of a picture that is painted at a width and height, with its margin.
+pub fn with_margin((width, height): (usize, usize), border: usize) -> Shape {
+    Shape::new(3, height + 2 * border, width + 2 * border)
+}
+
 impl Plan<'_> {
     /// Of the picture, with its margin.
     fn shape(&self) -> Shape {
-        let (width, height) = self.size;
-        Shape::new(3, height + 2 * self.border, width + 2 * self.border)
+        with_margin(self.size, self.border)
     }
 
     /// Of the style's picture.

@@ -226,7 +226,8 @@ impl<B: Backend> Objective<B> {
         features + targets.sum::<usize>() + grams.sum::<usize>() + anchor + 2 * knobs
     }
 
-    /// Measures a style picture at `layers`. What it was planned to have room for takes none beside its masks.
+    /// Measures a style picture at `layers`. What it was planned to have room for takes none beside masks and a
+    /// Gram matrix.
     pub fn measure_style(
         &mut self,
         ops: &mut B,

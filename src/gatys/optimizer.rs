@@ -42,14 +42,17 @@ pub struct Optimizer<B: Backend> {
     knobs: B::Tensor,
 }
 
+/// The shape of the second moment, and of what it is made of: only Adam has one.
+fn second_moment(picture: Shape, kind: OptimizerKind) -> Shape {
+    match kind {
+        OptimizerKind::Adam => picture,
+        OptimizerKind::Sgd | OptimizerKind::Lbfgs => Shape::vector(1),
+    }
+}
+
 impl<B: Backend> Optimizer<B> {
     pub fn new(ops: &mut B, picture: Shape, settings: OptimizerSettings) -> Result<Self> {
-        // Only Adam has a second moment.
-        let extra = if settings.kind == OptimizerKind::Adam {
-            picture
-        } else {
-            Shape::vector(1)
-        };
+        let extra = second_moment(picture, settings.kind);
         Ok(Self {
             settings,
             first: ops.tensor(picture)?,
@@ -63,11 +66,7 @@ impl<B: Backend> Optimizer<B> {
 
     /// Bytes that it takes, known before anything is allocated.
     pub fn bytes(picture: Shape, kind: OptimizerKind) -> usize {
-        let extra = if kind == OptimizerKind::Adam {
-            picture
-        } else {
-            Shape::vector(1)
-        };
+        let extra = second_moment(picture, kind);
         B::tensor_bytes(picture) + 3 * B::tensor_bytes(extra) + B::tensor_bytes(Shape::vector(5))
     }
 

@@ -14,7 +14,7 @@ use crate::backend::{self, Backend, ColourStatistics, Mix, Pooling, Shape, Slot}
 mod footprint;
 
 pub use footprint::Demand;
-use footprint::{canvas_plan, scaled_to_area, shape_of};
+use footprint::{canvas_plan, scaled_to_area};
 
 /// How far the frame's detail is followed at `detail` = 1. At half of it an edge becomes as much steeper as the picture
 /// around follows the frame: no more contrast than was painted.
@@ -103,7 +103,7 @@ impl<B: Backend> Painter<B> {
             self.extractor.load(&mut self.ops, network)?;
             self.network = None;
         }
-        let needed = self.peak_bytes(demand).saturating_sub(self.ops.bytes_in_use()) + others;
+        let needed = self.peak_bytes(demand).saturating_sub(self.ops.planned_in_use()) + others;
         if self
             .ops
             .available_bytes()
@@ -149,27 +149,18 @@ impl<B: Backend> Painter<B> {
         self.painted = false;
     }
 
-    /// What there is a plan for.
-    pub fn demand(&self) -> Option<Demand> {
-        self.planned.map(|(demand, _)| demand)
-    }
-
     /// Makes ready for frames between keyframes, too.
     ///
     /// # Errors
     /// [`backend::Error::OutOfMemory`]; what is planned stays so.
     pub fn plan_between(&mut self) -> Result<()> {
-        if let (Some((demand, _)), None) = (&mut self.planned, &self.between) {
-            let shape = shape_of(&self.recipe, demand.size);
+        if let (Some((demand, style)), None) = (self.planned, &self.between) {
+            let shape = self.shape(demand.size);
             self.between = Some(Between::new(&mut self.ops, shape, self.recipe.border)?);
-            demand.between = true;
+            let between = true;
+            self.planned = Some((Demand { between, ..demand }, style));
         }
         Ok(())
-    }
-
-    /// Whether the network's weights have been loaded.
-    pub fn has_weights(&self) -> bool {
-        self.network.is_none()
     }
 
     /// Width and height at which frames are painted.
@@ -185,8 +176,8 @@ impl<B: Backend> Painter<B> {
         {
             let style = (style.width, style.height);
             let work = self.work(Demand { style, ..demand });
-            self.planned = Some((demand, style));
             self.ops.prepare(&work)?;
+            self.planned = Some((demand, style));
         }
         for scale in 0..self.canvases.len() {
             let (width, height) = scaled_to_area(style.width, style.height, self.canvases[scale].size());
@@ -344,7 +335,11 @@ impl<B: Backend> Painter<B> {
     /// As [`compose`](Self::compose), of a frame that came before the result, which is the keyframe after it if its sides
     /// know one.
     pub fn compose_between(&mut self, frame: Rgb, sides: Sides, strength: f64, out: &mut [u8]) -> Result<()> {
-        let (Some(canvas), Some(continuation)) = (self.canvases.first(), &self.continuation) else {
+        // As a rule it was planned for with the keyframe before.
+        self.plan_between()?;
+        let (Some(canvas), Some(continuation), Some(between)) =
+            (self.canvases.first(), &self.continuation, &mut self.between)
+        else {
             return Ok(());
         };
         let mix = mix(
@@ -354,15 +349,6 @@ impl<B: Backend> Painter<B> {
             (frame.width, frame.height),
         );
         let after = continuation.shown();
-        // Planned for with the keyframe before, unless nobody said so.
-        let between = match &mut self.between {
-            Some(between) => between,
-            none => none.insert(Between::new(
-                &mut self.ops,
-                shape_of(&self.recipe, canvas.size()),
-                self.recipe.border,
-            )?),
-        };
         between.compose(&mut self.ops, frame, sides, after, mix, out)
     }
 

@@ -15,7 +15,7 @@ pub trait Follow: Send {
     /// There is no memory for them.
     fn plan(&mut self, size: (usize, usize)) -> Result<()>;
 
-    /// Gives back what was made ready; nothing is known of the frames before.
+    /// Gives back what was made ready, if anything was; nothing is known of the frames before.
     fn discard_plan(&mut self);
 
     /// How `now` came from `before`, two pictures of the same size. The motion found last, if it was of this size, is

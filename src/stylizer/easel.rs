@@ -81,6 +81,7 @@ impl<B: Backend> Easel<B> {
     /// Makes ready to paint beside a stream that does not wait. Whatever was planned is planned anew.
     pub fn go_live(&mut self) -> Result<(), Error> {
         self.working_size = self.sizes.live;
+        self.painter.discard_plan();
         self.planned = None;
         self.is_live = true;
         Ok(self.painter.backend_mut().stand_back()?)
@@ -134,9 +135,9 @@ impl<B: Backend> Easel<B> {
         between: bool,
     ) -> Result<bool, Error> {
         self.style = style.frame().cropped_size(crop);
-        self.between |= between;
         if self.planned != Some(size) {
             self.planned = None;
+            self.between = between;
             self.measured = None;
             let demand = self.demand(size, super::working_size(size, self.working_size));
             if self.is_live {
@@ -147,6 +148,8 @@ impl<B: Backend> Easel<B> {
             self.painter.plan(demand, others)?;
             self.planned = Some(size);
         } else if between {
+            // It stays so for as long as the plan does.
+            self.between = true;
             self.painter.plan_between()?;
         }
         let measured = self.measured.as_ref();
@@ -245,7 +248,7 @@ impl<B: Backend> Easel<B> {
         self.planned = None;
         // The piece that was one too many, or all of it.
         let needed = bytes.max(self.peak_bytes((width, height), size));
-        let taken = self.painter.backend().bytes_in_use() + self.following_taken;
+        let taken = self.painter.backend().planned_in_use() + self.following_taken;
         let free = self.painter.backend().available_bytes().unwrap_or(needed / 2);
         let advice = match self.fitting(size, width.max(height), taken, free) {
             Some(longer) => format!("working-size={longer} would fit"),

@@ -71,6 +71,63 @@ fn the_size_that_is_proposed_fits_and_is_no_smaller_than_it_must_be() {
     assert!(text.contains("not enough memory"), "{text}");
 }
 
+/// Pushes a frame with each of some keyframe intervals, one after the other, and says what becomes of it; run by the test below.
+#[test]
+#[ignore = "is run by the other tests, on machines of their own"]
+fn say_what_intervals_fit() {
+    let options = Options {
+        network: NetworkChoice::Tiny,
+        backend: BackendChoice::Cuda,
+        scales: 1,
+        working_size: 160,
+        ..Options::default()
+    };
+    let mut stylizer = Stylizer::new(&options, CancelToken::new()).unwrap();
+    stylizer.set_style(scene::style(64, 48, Show::Shapes(2)));
+    let frame = scene::frame(160, 120, Show::Shapes(1));
+    for interval in std::env::var("TEST_INTERVALS").unwrap().split(',') {
+        let controls = Controls {
+            first_iterations: 1,
+            iterations: 1,
+            keyframe_interval: interval.parse().unwrap(),
+            ..Controls::default()
+        };
+        match stylizer.push(&frame, &controls) {
+            Ok(()) => println!(
+                "interval {interval} takes {} bytes",
+                stylizer.stats().planned_bytes
+            ),
+            Err(error) => println!("interval {interval} is refused, {error}"),
+        }
+    }
+}
+
+#[test]
+fn who_asks_for_less_after_there_was_too_little_gets_it() {
+    let Some(gpu) = SoftGpu::take() else { return };
+    let said_of = |intervals: &str, memory: usize| {
+        let memory = memory.to_string();
+        let settings = [("TEST_INTERVALS", intervals), ("SOFTGPU_MEMORY", &memory)];
+        said("memory::say_what_intervals_fit", &settings)
+    };
+    let taken = |interval: &str| {
+        let text = said_of(interval, 1 << 30);
+        number(&text, "takes ", " bytes").unwrap_or_else(|| panic!("{text}"))
+    };
+    // What the kernels take themselves, and a 32nd that is left to the driver.
+    let cuda = start::cuda(CancelToken::new()).expect("the software GPU is there");
+    let kernels = gpu.count("bytes") as usize - cuda.bytes_in_use();
+    // More than the one needs and less than the other: both need a little more while the style is measured.
+    let (less, more) = (taken("1"), taken("3"));
+    let memory = (less + 3 * more) / 4 * 32 / 31 + kernels;
+    let text = said_of("3,1", memory);
+    assert!(
+        text.contains("interval 3 is refused, not enough memory"),
+        "{text}"
+    );
+    assert!(text.contains(&format!("interval 1 takes {less} bytes")), "{text}");
+}
+
 #[test]
 fn two_elements_have_one_set_of_weights() {
     let Some(gpu) = SoftGpu::take() else { return };

@@ -42,7 +42,8 @@ pub struct Weights {
     /// Of the adjoint.
     pub backward: Buffer,
     bias: Vec<f32>,
-    /// The bias as it is added to outputs of each exponent that came up. In one network there is but one for each filter.
+    /// The bias as it is added to outputs of each exponent that came up: one for each filter, unless a network has two that are
+    /// alike.
     scaled: Mutex<BTreeMap<i32, Arc<Buffer>>>,
     /// Room for the first of them.
     room: Mutex<Option<Buffer>>,

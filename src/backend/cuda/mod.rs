@@ -244,6 +244,10 @@ impl Backend for Cuda {
         self.memory.in_use()
     }
 
+    fn planned_in_use(&self) -> usize {
+        self.bytes_in_use()
+    }
+
     fn available_bytes(&self) -> Option<usize> {
         let (free, total) = self.device.context.mem_get_info().ok()?;
         Some(free.saturating_sub((total / 32).min(UNPLANNED)))

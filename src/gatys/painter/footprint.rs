@@ -5,11 +5,11 @@
 use super::{Painter, mix};
 use crate::backend::{Backend, Shape, Work};
 use crate::gatys::between::Between;
-use crate::gatys::canvas::Plan;
+use crate::gatys::canvas::{Plan, with_margin};
 use crate::gatys::continuation::Continuation;
 use crate::gatys::{Init, Recipe, schedule};
 
-/// What a painter is to be ready for. All are widths and heights.
+/// What a painter is to be ready for. Sizes are widths and heights in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
     /// At which frames are painted.
@@ -108,7 +108,7 @@ impl<B: Backend> Painter<B> {
 
     /// Of the full-size picture, with its margin.
     pub(super) fn shape(&self, size: (usize, usize)) -> Shape {
-        shape_of(&self.recipe, size)
+        with_margin(size, self.recipe.border)
     }
 
     /// How many sizes a fresh start of pictures painted at `size` has.
@@ -118,11 +118,6 @@ impl<B: Backend> Painter<B> {
             chosen => chosen.min(schedule::MOST_SCALES),
         }
     }
-}
-
-/// Of a picture [3, H, W] painted at a width and height, with its margin.
-pub fn shape_of(recipe: &Recipe, (width, height): (usize, usize)) -> Shape {
-    Shape::new(3, height + 2 * recipe.border, width + 2 * recipe.border)
 }
 
 /// The plan of one scale of a recipe.
