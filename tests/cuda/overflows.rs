@@ -86,6 +86,8 @@ struct Layer {
     back: Tensor,
     velocity: Tensor,
     weight: Tensor,
+    /// A weight of the first pixel alone.
+    corner: Tensor,
     gram: Tensor,
     knobs: Tensor,
     sums: Tensor,
@@ -115,11 +117,15 @@ impl Layer {
             back: ops.tensor(PICTURE).unwrap(),
             velocity: ops.tensor(PICTURE).unwrap(),
             weight: ops.tensor(DEEP.with_channels(1)).unwrap(),
+            corner: ops.tensor(DEEP.with_channels(1)).unwrap(),
             gram: ops.tensor(Shape::square(16)).unwrap(),
             knobs: ops.tensor(Shape::vector(3)).unwrap(),
             sums: ops.tensor(Shape::vector(1)).unwrap(),
         };
         ops.fill(1.0, &mut layer.weight).unwrap();
+        let mut corner = vec![0.0; DEEP.pixels()];
+        corner[0] = 1.0;
+        ops.upload(&corner, &mut layer.corner).unwrap();
         let other = uploaded(ops, PICTURE, 2);
         ops.conv_relu(&other, &layer.filter, &mut layer.target, &mut layer.mask)
             .unwrap();
@@ -168,7 +174,7 @@ fn a_gradient_that_does_not_fit_is_noticed_wherever_it_arises() {
     let Some(mut ops) = start::cuda(CancelToken::new()) else {
         return;
     };
-    let terms: [(&str, usize, Term); 7] = [
+    let terms: [(&str, usize, Term); 8] = [
         ("squared error", 16, |ops, layer, _| {
             let (coefficient, sum) = numbers(&layer.knobs, &mut layer.sums);
             ops.squared_error(&layer.deep, &layer.target, coefficient, &mut layer.gradient, sum)
@@ -188,6 +194,13 @@ fn a_gradient_that_does_not_fit_is_noticed_wherever_it_arises() {
             ops.gram_backward(&layer.deep, &layer.gram, coefficient, &mut layer.gradient)
         }),
         ("convolution", 24, from_behind),
+        ("convolution of a single pixel", 24, |ops, layer, behind| {
+            ops.fill(0.0, &mut behind.gradient)?;
+            let (coefficient, sum) = numbers(&layer.knobs, &mut layer.sums);
+            let (a, target) = (&behind.deep, &behind.target);
+            ops.weighted_squared_error(a, target, &layer.corner, coefficient, &mut behind.gradient, sum)?;
+            back_through(ops, layer, behind)
+        }),
         ("convolution in parts", 96, from_behind),
         ("convolution to few channels", 2, from_behind),
     ];
@@ -251,6 +264,10 @@ fn from_behind(ops: &mut Cuda, layer: &mut Layer, behind: &mut Behind) -> Result
     let (coefficient, sum) = numbers(&layer.knobs, &mut layer.sums);
     let (a, target) = (&behind.deep, &behind.target);
     ops.squared_error(a, target, coefficient, &mut behind.gradient, sum)?;
+    back_through(ops, layer, behind)
+}
+
+fn back_through(ops: &mut Cuda, layer: &mut Layer, behind: &Behind) -> Result<()> {
     ops.conv_relu_backward(
         &behind.gradient,
         &behind.mask,
