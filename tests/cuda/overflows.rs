@@ -86,8 +86,8 @@ struct Layer {
     back: Tensor,
     velocity: Tensor,
     weight: Tensor,
-    /// A weight of the first pixel alone.
-    corner: Tensor,
+    /// A weight of three pixels by three alone, which only the first turns of a block's threads come across.
+    few: Tensor,
     gram: Tensor,
     knobs: Tensor,
     sums: Tensor,
@@ -117,15 +117,17 @@ impl Layer {
             back: ops.tensor(PICTURE).unwrap(),
             velocity: ops.tensor(PICTURE).unwrap(),
             weight: ops.tensor(DEEP.with_channels(1)).unwrap(),
-            corner: ops.tensor(DEEP.with_channels(1)).unwrap(),
+            few: ops.tensor(DEEP.with_channels(1)).unwrap(),
             gram: ops.tensor(Shape::square(16)).unwrap(),
             knobs: ops.tensor(Shape::vector(3)).unwrap(),
             sums: ops.tensor(Shape::vector(1)).unwrap(),
         };
         ops.fill(1.0, &mut layer.weight).unwrap();
-        let mut corner = vec![0.0; DEEP.pixels()];
-        corner[0] = 1.0;
-        ops.upload(&corner, &mut layer.corner).unwrap();
+        let mut few = vec![0.0; DEEP.pixels()];
+        for row in few.chunks_mut(DEEP.width).skip(2).take(3) {
+            row[4..7].fill(1.0);
+        }
+        ops.upload(&few, &mut layer.few).unwrap();
         let other = uploaded(ops, PICTURE, 2);
         ops.conv_relu(&other, &layer.filter, &mut layer.target, &mut layer.mask)
             .unwrap();
@@ -194,11 +196,11 @@ fn a_gradient_that_does_not_fit_is_noticed_wherever_it_arises() {
             ops.gram_backward(&layer.deep, &layer.gram, coefficient, &mut layer.gradient)
         }),
         ("convolution", 24, from_behind),
-        ("convolution of a single pixel", 24, |ops, layer, behind| {
+        ("convolution of a few pixels", 32, |ops, layer, behind| {
             ops.fill(0.0, &mut behind.gradient)?;
             let (coefficient, sum) = numbers(&layer.knobs, &mut layer.sums);
             let (a, target) = (&behind.deep, &behind.target);
-            ops.weighted_squared_error(a, target, &layer.corner, coefficient, &mut behind.gradient, sum)?;
+            ops.weighted_squared_error(a, target, &layer.few, coefficient, &mut behind.gradient, sum)?;
             back_through(ops, layer, behind)
         }),
         ("convolution in parts", 96, from_behind),
