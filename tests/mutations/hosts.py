@@ -298,14 +298,18 @@ def written_tree(root, tree, numbered, refused):
     sys.exit("the copy with the mutants does not compile")
 
 
+def most(wanted):
+    """How many are drawn so that as many as are wanted compile."""
+    return 3 * wanted + 20
+
+
 def run(options, work, driver, order, outcomes, patient):
     """Draws host mutants until as many as are wanted have been run; answers them."""
     every = mutants(options.root)
     if options.only:
         chosen = [mutant for mutant in every if mutant.id in options.only]
     else:
-        # Some will not compile.
-        chosen = [mutant for _, mutant in zip(range(3 * options.hosts + 20), order(every))]
+        chosen = [mutant for _, mutant in zip(range(most(options.hosts)), order(every))]
     chosen = [mutant for mutant in chosen if parses(mutant, work / "scratch.rs")]
     # Those that are known not to compile keep their numbers, so that the others do.
     numbered = {number: mutant for number, mutant in enumerate(chosen, start=1) if not outcomes.refused(mutant)}

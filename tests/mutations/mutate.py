@@ -5,12 +5,14 @@
     tests/mutations/mutate.py --seed 1 --kernels 150 --hosts 60     draws, runs, and writes REPORT.md
     tests/mutations/mutate.py --list                                all mutants that could be drawn
     tests/mutations/mutate.py --only ID...                          these alone; nothing is written but what became of them
+    tests/mutations/mutate.py --seed 1 --kernels 150 --hosts 60 --report    runs nothing, and writes what is known of these
 
 What was caught once is remembered in target/mutations, and not run again without --fresh; what survived is run again, but
 for those that survivors.ini explains.
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -21,6 +23,7 @@ import time
 from pathlib import Path
 
 import hosts
+import kernel_operators
 import report
 from kernels import KERNELS, ROOT, Kernels
 from suite import Suite, Verdict
@@ -63,7 +66,9 @@ class Outcomes:
 
     def settled(self, mutant):
         known = self.known.get(mutant.id)
-        return known if known and (known["state"] != "survived" or mutant.id in self.explained) else None
+        if not known or known["state"] == "undecided" or (known["state"] == "survived" and mutant.id not in self.explained):
+            return None
+        return known
 
     def refused(self, mutant):
         return self.known.get(mutant.id, {}).get("state") == "refused"
@@ -97,6 +102,8 @@ class Patience:
         if verdict.detector or not rest or mutant.id in self.outcomes.explained:
             return self.settle(mutant, verdict, spent, reach, folder)
         self.waiting.append((mutant, rest, variables, reach, folder, spent))
+        # Until the others have been run, in case they never are.
+        self.outcomes.put(mutant, "undecided", None, spent, reach)
         print(f"     {mutant.id:50} is put aside", flush=True)
         return None
 
@@ -170,6 +177,26 @@ def run_kernels(options, work, driver):
     return patience.finish()
 
 
+def remembered(options, work):
+    """What is known of the mutants that a run with these options draws."""
+    kernels = Outcomes(work / f"outcomes-{options.architecture}.json", False).known
+    of_hosts = Outcomes(work / "outcomes-hosts.json", False).known
+    drawn_kernels = drawn(kernel_operators.mutants(sorted(KERNELS.glob("*.cu")) + sorted(KERNELS.glob("*.cuh"))), options.seed)
+    drawn_hosts = itertools.islice(drawn(hosts.mutants(ROOT), options.seed), hosts.most(options.hosts))
+    done = []
+    for order, known, wanted, kept in (
+        (drawn_kernels, kernels, options.kernels, ("caught", "survived", "undecided", "refused", "same code")),
+        (drawn_hosts, of_hosts, options.hosts, ("caught", "survived", "undecided")),
+    ):
+        made = 0
+        for mutant in order:
+            outcome = known.get(mutant.id)
+            if made < wanted and outcome and outcome["state"] in kept:
+                done.append((mutant, outcome))
+                made += outcome["state"] in ("caught", "survived", "undecided")
+    return done
+
+
 def counted(lines):
     """How often each kernel was launched."""
     counts = {}
@@ -197,6 +224,7 @@ def main():
     parser.add_argument("--hosts", type=int, default=0, help="how many mutants of the host code are to be run")
     parser.add_argument("--only", nargs="+", default=[], metavar="ID")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--report", action="store_true", help="write what is known, and run nothing")
     parser.add_argument("--fresh", action="store_true", help="forget what was caught before")
     parser.add_argument("--patience", type=float, default=30, help="seconds of tests before a mutant is put aside")
     parser.add_argument("--learn", action="store_true", help="run each test again to see what it reaches")
@@ -208,14 +236,15 @@ def main():
     options.root, options.card = ROOT, CARDS[options.architecture]
 
     if options.list:
-        import kernel_operators
-
         found = kernel_operators.mutants(sorted(KERNELS.glob("*.cu*"))) + hosts.mutants(ROOT)
         for mutant in found:
             print(f"{mutant.id}  line {mutant.line}", *mutant.diff(), sep="\n    ")
         return
     work = target / "mutations"
     work.mkdir(parents=True, exist_ok=True)
+    if options.report:
+        report.write(options, remembered(options, work), 0.0)
+        return
     # The tests must not depend on what others do to the driver that is installed meanwhile.
     driver = work / "driver"
     install = [str(ROOT / "tests" / "softgpu" / "install.sh"), "--into", str(driver)]

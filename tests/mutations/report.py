@@ -46,7 +46,10 @@ def grouped(done, key):
 
 def write(options, done, seconds):
     known = explanations()
-    done = [(mutant, outcome, known.get(mutant.id, ("", ""))[0]) for mutant, outcome in done]
+    open_ = [mutant.id for mutant, outcome in done if outcome["state"] == "undecided"]
+    done = [
+        (mutant, outcome, known.get(mutant.id, ("", ""))[0]) for mutant, outcome in done if outcome["state"] != "undecided"
+    ]
     lines = [
         "# Which bugs the tests notice",
         "",
@@ -80,6 +83,9 @@ def write(options, done, seconds):
             *by_file,
             "",
         ]
+    if open_:
+        lines += ["## Undecided", "", f"{len(open_)} were put aside and not given to the rest of the tests before the run was ended; "
+                  "they are in none of the numbers: " + ", ".join(f"`{name}`" for name in open_) + ".", ""]
     survivors = [one for one in done if one[1]["state"] == "survived"]
     lines += ["## Those that nobody noticed", ""]
     for mutant, outcome, kind in survivors:
