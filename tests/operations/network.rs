@@ -274,7 +274,10 @@ fn forward<B: Machine>(
 pub fn convolution<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 1);
     for sizes in CONVOLUTIONS {
-        forward(&mut pair, sizes, 1.0);
+        let mut y = forward(&mut pair, sizes, 1.0).y.real;
+        // However a result was stored, it can be filled with something else.
+        pair.ops.fill(0.5, &mut y).unwrap();
+        assert!(pair.values(&y).iter().all(|&value| value == 0.5), "{sizes:?}");
     }
 }
 
