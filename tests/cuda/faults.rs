@@ -121,6 +121,15 @@ fn failures_of_the_driver_are_told() {
             text.contains("NVIDIA") || text.contains("memory"),
             "{fault}: {text}"
         );
+        // Whatever may have left nonsense behind ends the context; the others do not.
+        let ends = ["launch", "copy", "sync", "replay", "lost"]
+            .iter()
+            .any(|kind| fault.starts_with(kind));
+        assert_eq!(
+            text.contains("the card is lost to this program"),
+            ends,
+            "{fault}: {text}"
+        );
         assert_falls_back(&gpu, fault);
     }
     assert!(paint(BackendChoice::Cuda).is_ok(), "nothing of all that stays");

@@ -99,9 +99,15 @@ fn cards_that_are_not_there_or_too_old() {
 }
 
 #[test]
-fn drivers_that_are_not_there_or_too_old() {
+fn drivers_that_are_too_old() {
     let Some(_gpu) = SoftGpu::take() else { return };
     assert_refused(&[("SOFTGPU_DRIVER", "11000")], &["CUDA 11.0", "11.4"], true);
+    assert_refused(&[("SOFTGPU_DRIVER", "11030")], &["CUDA 11.3", "11.4"], true);
+}
+
+#[test]
+fn drivers_that_are_not_there_or_lack_something() {
+    let Some(_gpu) = SoftGpu::take() else { return };
     let nothing = tempfile::tempdir().unwrap();
     assert_refused(
         &[("LD_LIBRARY_PATH", path(nothing.path()))],
