@@ -2,7 +2,7 @@
 
 //! Faults while frames are painted.
 
-use gstneuralstyle::backend::CancelToken;
+use gstneuralstyle::backend::{Backend, CancelToken, Shape};
 use gstneuralstyle::stylizer::{BackendChoice, Controls, Error, Frame, Options, Stylizer};
 
 use crate::scene::{self, Show};
@@ -133,6 +133,20 @@ fn failures_of_the_driver_are_told() {
         assert_falls_back(&gpu, fault);
     }
     assert!(paint(BackendChoice::Cuda).is_ok(), "nothing of all that stays");
+}
+
+#[test]
+fn a_context_that_is_lost_is_not_shared_with_who_comes_after() {
+    let Some(gpu) = SoftGpu::take() else { return };
+    let mut user = start::cuda(CancelToken::new()).unwrap();
+    gpu.faults("");
+    let _other = start::cuda(CancelToken::new()).unwrap();
+    assert_eq!(gpu.count("context"), 0, "one context serves all who use the card");
+    gpu.faults("lost:1");
+    assert!(user.tensor(Shape::vector(5)).is_err());
+    gpu.faults("");
+    let _later = start::cuda(CancelToken::new()).unwrap();
+    assert_eq!(gpu.count("context"), 1, "there is another context");
 }
 
 /// The CPU finishes what the card had begun: no frame is lost, none comes twice.
