@@ -50,13 +50,17 @@ def entries(text):
     return found
 
 
+def files():
+    """Sources and headers, in the order on which what a seed draws depends."""
+    return sorted(KERNELS.glob("*.cu")), sorted(KERNELS.glob("*.cuh"))
+
+
 class Kernels:
     """The kernels as they are, and their mutants."""
 
     def __init__(self, work, library, virtual, jobs):
         self.work, self.virtual = work, virtual
-        self.sources = sorted(KERNELS.glob("*.cu"))
-        self.headers = sorted(KERNELS.glob("*.cuh"))
+        self.sources, self.headers = files()
         context = multiprocessing.get_context("spawn")
         self.pool = context.Pool(jobs, start_compiler, [library])
         texts = self.pool.starmap(compiled, [(source, self.headers, virtual) for source in self.sources])

@@ -25,7 +25,7 @@ from pathlib import Path
 import hosts
 import kernel_operators
 import report
-from kernels import KERNELS, ROOT, Kernels
+from kernels import KERNELS, ROOT, Kernels, files
 from suite import Suite, Verdict
 
 # Architecture → the card that is imitated.
@@ -181,7 +181,8 @@ def remembered(options, work):
     """What is known of the mutants that a run with these options draws."""
     kernels = Outcomes(work / f"outcomes-{options.architecture}.json", False).known
     of_hosts = Outcomes(work / "outcomes-hosts.json", False).known
-    drawn_kernels = drawn(kernel_operators.mutants(sorted(KERNELS.glob("*.cu")) + sorted(KERNELS.glob("*.cuh"))), options.seed)
+    sources, headers = files()
+    drawn_kernels = drawn(kernel_operators.mutants(sources + headers), options.seed)
     drawn_hosts = itertools.islice(drawn(hosts.mutants(ROOT), options.seed), hosts.most(options.hosts))
     done = []
     for order, known, wanted, kept in (
