@@ -175,11 +175,34 @@ fn launches_fail_and_devices_get_lost_when_told_to() {
     set_faults("launch:2");
     assert_eq!(launch(), CUresult::CUDA_SUCCESS);
     assert_eq!(launch(), CUresult::CUDA_ERROR_LAUNCH_FAILED);
+    // A launch that is refused leaves the context as it was.
+    set_faults("launch-refused:1");
+    assert_eq!(launch(), CUresult::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
+    assert_eq!(launch(), CUresult::CUDA_SUCCESS);
+    assert_eq!(count("launch-refused"), 2);
     set_faults("lost:5");
     let lost = (0..10)
         .map(|_| error(stream.synchronize()))
         .find(|result| *result != CUresult::CUDA_SUCCESS);
     assert_eq!(lost, Some(CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE));
+    set_faults("");
+}
+
+#[test]
+fn other_calls_fail_once_and_then_work() {
+    let _turn = alone();
+    let context = CudaContext::new(0).unwrap();
+    // SAFETY: everything here happens in one stream.
+    unsafe { context.disable_event_tracking() };
+    let stream = context.new_stream().unwrap();
+    let event = context.new_event(None).unwrap();
+    let mut device = stream.alloc_zeros::<f32>(4).unwrap();
+    set_faults("record:1,wait:1,set:1");
+    for expected in [CUresult::CUDA_ERROR_ILLEGAL_STATE, CUresult::CUDA_SUCCESS] {
+        assert_eq!(error(event.record(&stream)), expected);
+        assert_eq!(error(stream.wait(&event)), expected);
+        assert_eq!(error(stream.memset_zeros(&mut device)), expected);
+    }
     set_faults("");
 }
 

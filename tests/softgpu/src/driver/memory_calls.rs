@@ -45,10 +45,19 @@ impl Driver {
         }
     }
 
-    fn upload(&mut self, to: u64, from: *const c_void, bytes: usize, stream: Handle) -> Outcome<()> {
+    /// Whether a copy comes off, as far as faults are concerned.
+    fn may_copy(&mut self) -> Outcome<()> {
         if self.is_due("copy") {
             return Err(Status::LAUNCH_FAILED);
         }
+        if self.is_due("copy-refused") {
+            return Err(Status::ILLEGAL_STATE);
+        }
+        Ok(())
+    }
+
+    fn upload(&mut self, to: u64, from: *const c_void, bytes: usize, stream: Handle) -> Outcome<()> {
+        self.may_copy()?;
         if from.is_null() && bytes > 0 {
             return Err(Status::INVALID_VALUE);
         }
@@ -65,9 +74,7 @@ impl Driver {
     }
 
     fn download(&mut self, to: *mut c_void, from: u64, bytes: usize, stream: Handle) -> Outcome<()> {
-        if self.is_due("copy") {
-            return Err(Status::LAUNCH_FAILED);
-        }
+        self.may_copy()?;
         if to.is_null() && bytes > 0 {
             return Err(Status::INVALID_VALUE);
         }
@@ -268,9 +275,7 @@ pub unsafe extern "C" fn cuMemcpyDtoH_v2(to: *mut c_void, from: u64, bytes: usiz
 #[unsafe(no_mangle)]
 pub extern "C" fn cuMemcpyDtoDAsync_v2(to: u64, from: u64, bytes: usize, stream: Handle) -> Status {
     in_context(|driver| {
-        if driver.is_due("copy") {
-            return Err(Status::LAUNCH_FAILED);
-        }
+        driver.may_copy()?;
         driver.order(
             stream,
             Command::Copy {
@@ -302,6 +307,9 @@ pub extern "C" fn cuMemcpyPeerAsync(
 #[unsafe(no_mangle)]
 pub extern "C" fn cuMemsetD8Async(to: u64, value: c_uchar, bytes: usize, stream: Handle) -> Status {
     in_context(|driver| {
+        if driver.is_due("set") {
+            return Err(Status::ILLEGAL_STATE);
+        }
         driver.order(
             stream,
             Command::Set {

@@ -189,6 +189,9 @@ impl Driver {
         if self.is_due("launch") {
             return Err(Status::LAUNCH_FAILED);
         }
+        if self.is_due("launch-refused") {
+            return Err(Status::LAUNCH_OUT_OF_RESOURCES);
+        }
         check_shape(&found, &shape, &self.settings.card)?;
         let kernel = found.kernel();
         let mut parameters = vec![0u8; kernel.parameter_bytes as usize];

@@ -15,7 +15,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// `alloc:3,launch:7,copy:2,sync:1,module:1,capture:1,graph:1,lost:20,init,wrong:mma`
+    /// Such as `alloc:3,launch:7,lost:20,init,wrong:mma`; the README lists the occasions.
     pub fn parse(text: &str) -> Self {
         let mut at = HashMap::new();
         for fault in text.split(',').map(str::trim).filter(|fault| !fault.is_empty()) {

@@ -199,7 +199,12 @@ pub extern "C" fn cuStreamQuery(stream: Handle) -> Status {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn cuStreamWaitEvent(stream: Handle, event: Handle, _flags: c_uint) -> Status {
-    in_context(|driver| driver.wait_for(stream, event))
+    in_context(|driver| {
+        if driver.is_due("wait") {
+            return Err(Status::ILLEGAL_STATE);
+        }
+        driver.wait_for(stream, event)
+    })
 }
 
 /// # Safety
@@ -379,7 +384,12 @@ pub extern "C" fn cuEventDestroy_v2(event: Handle) -> Status {
 
 #[unsafe(no_mangle)]
 pub extern "C" fn cuEventRecord(event: Handle, stream: Handle) -> Status {
-    in_context(|driver| driver.record(event, stream))
+    in_context(|driver| {
+        if driver.is_due("record") {
+            return Err(Status::ILLEGAL_STATE);
+        }
+        driver.record(event, stream)
+    })
 }
 
 #[unsafe(no_mangle)]
