@@ -3,6 +3,8 @@
 //! Whatever fails in the driver or on the card becomes the promised error with `backend=cuda` and the CPU with
 //! `backend=auto`; nothing panics. The software GPU fails on demand.
 
+#[path = "cuda/failures.rs"]
+mod failures;
 #[path = "cuda/faults.rs"]
 mod faults;
 #[path = "cuda/machines.rs"]

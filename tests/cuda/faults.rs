@@ -63,12 +63,13 @@ fn assert_falls_back(gpu: &SoftGpu, fault: &str) {
 }
 
 #[test]
-fn no_allocation_may_fail_unnoticed() {
+fn too_little_memory_is_told_with_advice_and_gives_back_all() {
     let Some(gpu) = SoftGpu::take() else { return };
     // The kernels stay loaded for as long as somebody uses the card.
     let _user = start::cuda(CancelToken::new());
     let (mut failed, mut advised) = (0, 0);
-    for number in 1.. {
+    // All of them, one by one, are met in `failures`; here is what becomes of some.
+    for number in (1..).step_by(9) {
         let fault = format!("alloc:{number}");
         let Some(error) = told(&gpu, &fault) else { break };
         let text = error.to_string();
@@ -77,13 +78,13 @@ fn no_allocation_may_fail_unnoticed() {
             assert!(advice.contains("working-size"), "{advice}");
             advised += 1;
         }
-        if number % 40 == 7 {
+        if number % 45 == 10 {
             assert_falls_back(&gpu, &fault);
         }
-        failed = number;
+        failed += 1;
     }
-    println!("{failed} allocations, {advised} of them for frames");
-    assert!(failed > 60 && advised > 40);
+    println!("{failed} failed allocations, {advised} of them for frames");
+    assert!(failed > 10 && advised > 5);
 }
 
 #[test]

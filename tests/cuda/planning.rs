@@ -16,7 +16,7 @@ use crate::scene::{self, Layer, Random, Show};
 use crate::softgpu::SoftGpu;
 use crate::start;
 
-fn recipe(scales: usize, kind: OptimizerKind, init: Init, border: usize) -> Recipe {
+pub fn recipe(scales: usize, kind: OptimizerKind, init: Init, border: usize) -> Recipe {
     Recipe {
         content_layers: None,
         style_layers: None,
@@ -61,7 +61,7 @@ fn vgg(widths: &[usize], convolutions: &[usize]) -> Network {
 const VGG16: [usize; 5] = [2, 2, 3, 3, 1];
 const VGG19: [usize; 5] = [2, 2, 4, 4, 1];
 
-fn rgb(frame: &Frame) -> Rgb<'_> {
+pub fn rgb(frame: &Frame) -> Rgb<'_> {
     Rgb {
         bytes: frame.rgb(),
         width: frame.width(),
@@ -69,7 +69,7 @@ fn rgb(frame: &Frame) -> Rgb<'_> {
     }
 }
 
-fn run<'a>() -> Run<'a> {
+pub fn run<'a>() -> Run<'a> {
     Run {
         weights: Weights {
             content: 1.0,
