@@ -2,7 +2,7 @@
 
 //! What is written down of a step holds for as long as it is replayed.
 
-use gstneuralstyle::backend::{Backend, CancelToken, Capture, Shape};
+use gstneuralstyle::backend::{Backend, CancelToken, Capture, Shape, Work};
 
 use crate::faint::{SHAPE, faint_filter, uploaded, values};
 use crate::start;
@@ -68,6 +68,36 @@ fn a_step_keeps_the_tables_that_it_reads() {
                 let mut other = ops.tensor(Shape::new(3, 1, side)).unwrap();
                 ops.resize(&from, 0, &mut other).unwrap();
             }
+        }
+        ops.capture(&mut step, |ops| ops.resize(&from, 0, &mut to))
+            .unwrap();
+        let found = values(&mut ops, &to);
+        if run == 0 {
+            first = found;
+        } else {
+            assert!(found == first, "run {run}");
+        }
+    }
+}
+
+/// Another style asks for other room while the steps of a painting are there.
+#[test]
+fn a_step_notices_that_the_room_it_works_in_is_another() {
+    let Some(mut ops) = start::cuda(CancelToken::new()) else {
+        return;
+    };
+    let work = |side| {
+        let (from, to) = (Shape::new(3, 9, 11), Shape::new(3, 5, side));
+        Work::Resize { from, to }
+    };
+    ops.prepare(&[work(7)]).unwrap();
+    let from = uploaded(&mut ops, Shape::new(3, 9, 11), 1);
+    let mut to = ops.tensor(Shape::new(3, 5, 7)).unwrap();
+    let (mut step, mut first) = (Capture::default(), Vec::new());
+    for run in 0..8 {
+        if run == 4 {
+            // More lines, and all tables that were there before.
+            ops.prepare(&[work(7), work(20)]).unwrap();
         }
         ops.capture(&mut step, |ops| ops.resize(&from, 0, &mut to))
             .unwrap();

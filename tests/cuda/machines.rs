@@ -103,6 +103,9 @@ fn drivers_that_are_too_old() {
     let Some(_gpu) = SoftGpu::take() else { return };
     assert_refused(&[("SOFTGPU_DRIVER", "11000")], &["CUDA 11.0", "11.4"], true);
     assert_refused(&[("SOFTGPU_DRIVER", "11030")], &["CUDA 11.3", "11.4"], true);
+    // The oldest that will do.
+    let text = said_of(&[("SOFTGPU_DRIVER", "11040")]);
+    assert!(text.contains("auto: cuda on"), "{text}");
 }
 
 #[test]
