@@ -13,7 +13,8 @@ help_if_asked "$@"
 # As the tests build it, so that after them there is nothing left to build.
 need_packages "${build_packages[@]}" "${run_packages[@]}"
 need_rust
-(cd "$root" && cargo build --locked --lib)
+# With the examples, which want the same features of other crates as the tests do: otherwise all is built once more.
+(cd "$root" && cargo build --locked --lib --examples)
 GST_PLUGIN_PATH=$(target_folder)/debug
 export GST_PLUGIN_PATH
 
