@@ -55,6 +55,7 @@ fn steps(
         &content,
         &style,
         Normalization::Relative,
+        None,
     )?;
     let mut x = tensor(cpu, picture);
     objective.set_content(cpu, &extractor, &x)?;

@@ -131,7 +131,7 @@ fn measure<B: Backend>(mut ops: B, network: &Network) -> Result<(f64, Vec<f32>),
     let mut extractor = Extractor::new(network, network.pooling(), depth);
     extractor.load(&mut ops, network)?;
     let relative = Normalization::Relative;
-    let mut objective = Objective::new(&mut ops, &extractor, shape, &content, &style, relative)?;
+    let mut objective = Objective::new(&mut ops, &extractor, shape, &content, &style, relative, None)?;
     let mut picture = ops.tensor(shape)?;
     ops.upload(&waves(shape, 1.0), &mut picture)?;
     let target = StyleTarget::measure(&mut ops, &extractor, &style, &picture)?;

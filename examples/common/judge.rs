@@ -43,7 +43,7 @@ impl Judge {
         let of_style = Shape::new(3, side(style.height()), side(style.width()));
         let asked: Vec<usize> = layers.iter().map(|(node, _)| *node).collect();
         let mut judge = Self {
-            features: Features::new(&mut ops, &extractor, of_style, &asked)?,
+            features: Features::new(&mut ops, &extractor, of_style, &asked, None)?,
             picture: ops.tensor(of_style)?,
             style: Vec::new(),
             ops,
@@ -53,7 +53,7 @@ impl Judge {
         judge.style = judge.grams(style, &[])?.remove(0);
         let shape = Shape::new(3, height, width);
         judge.picture = judge.ops.tensor(shape)?;
-        judge.features = Features::new(&mut judge.ops, &judge.extractor, shape, &asked)?;
+        judge.features = Features::new(&mut judge.ops, &judge.extractor, shape, &asked, None)?;
         Ok(judge)
     }
 

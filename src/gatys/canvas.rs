@@ -127,7 +127,7 @@ impl<B: Backend> Canvas<B> {
             picture: ops.tensor(shape)?,
             content: ops.tensor(shape)?,
             spare: ops.tensor(shape)?,
-            objective: Objective::with_room(
+            objective: Objective::new(
                 ops,
                 extractor,
                 shape,

@@ -254,13 +254,9 @@ impl Passage {
 }
 
 impl<B: Backend> Features<B> {
-    /// Plans for pictures of shape `picture`; the activations of the nodes `asked` are kept.
-    pub fn new(ops: &mut B, extractor: &Extractor<B>, picture: Shape, asked: &[usize]) -> Result<Self> {
-        Self::with_room(ops, extractor, picture, asked, None)
-    }
-
-    /// The same with room to let a `guest` [pass](Passage::pass), too.
-    pub fn with_room(
+    /// Plans for pictures of shape `picture`; the activations of the nodes `asked` are kept. There is room to let a `guest`
+    /// [pass](Passage::pass), too.
+    pub fn new(
         ops: &mut B,
         extractor: &Extractor<B>,
         picture: Shape,

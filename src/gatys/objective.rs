@@ -137,20 +137,9 @@ pub struct Objective<B: Backend> {
 }
 
 impl<B: Backend> Objective<B> {
-    /// Plans for pictures of shape `picture`. `content` and `style` are (node, λ).
+    /// Plans for pictures of shape `picture`. `content` and `style` are (node, λ). There is room to measure style
+    /// pictures of the shape `guest`, too.
     pub fn new(
-        ops: &mut B,
-        extractor: &Extractor<B>,
-        picture: Shape,
-        content: &[(usize, f64)],
-        style: &[(usize, f64)],
-        normalization: Normalization,
-    ) -> Result<Self> {
-        Self::with_room(ops, extractor, picture, content, style, normalization, None)
-    }
-
-    /// The same, and there is room to measure style pictures of the shape `guest`.
-    pub fn with_room(
         ops: &mut B,
         extractor: &Extractor<B>,
         picture: Shape,
@@ -161,7 +150,7 @@ impl<B: Backend> Objective<B> {
     ) -> Result<Self> {
         let kept = kept_nodes(content, style);
         let guest = guest.map(|shape| style_passage(extractor, shape, style));
-        let features = Features::with_room(ops, extractor, picture, &kept, guest.as_ref())?;
+        let features = Features::new(ops, extractor, picture, &kept, guest.as_ref())?;
         let mut content_terms = Vec::with_capacity(content.len());
         for &(node, lambda) in content {
             let target = ops.tensor(features.shape(node))?;

@@ -84,7 +84,7 @@ pub fn the_mean_is_taken_off_before_the_padding<B: Backend>(ops: &mut B) {
     let mut extractor = Extractor::new(&network, Pooling::Average, 1);
     extractor.load(ops, &network).unwrap();
     let shape = Shape::new(3, 2, 2);
-    let mut features = Features::new(ops, &extractor, shape, &[1]).unwrap();
+    let mut features = Features::new(ops, &extractor, shape, &[1], None).unwrap();
     let mut picture = tensor(
         ops,
         shape,

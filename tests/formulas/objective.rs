@@ -61,7 +61,8 @@ fn evaluate<B: Backend>(
     let network = two_units();
     let mut extractor = Extractor::new(&network, Pooling::Average, 1);
     extractor.load(ops, &network).unwrap();
-    let mut objective = Objective::new(ops, &extractor, PICTURE, &LAYER, &LAYER, normalization).unwrap();
+    let mut objective =
+        Objective::new(ops, &extractor, PICTURE, &LAYER, &LAYER, normalization, None).unwrap();
     let content = tensor(ops, PICTURE, &CONTENT);
     objective.set_content(ops, &extractor, &content).unwrap();
     let style = tensor(ops, style_shape, style);

@@ -55,6 +55,7 @@ impl<B: Backend> Setup<B> {
             &content_layers,
             &style_layers,
             terms.normalization,
+            None,
         )
         .unwrap();
         let mut picture = ops.tensor(shape).unwrap();
