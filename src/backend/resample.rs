@@ -27,8 +27,7 @@ impl Taps {
             };
         }
         let step = inputs as f64 / outputs as f64;
-        let stretch = step.max(1.0);
-        let reach = 2.0 * stretch;
+        let (stretch, reach) = (step.max(1.0), Self::reach(inputs, outputs));
         let width = Self::width(inputs, outputs);
         let mut first = Vec::with_capacity(outputs);
         let mut weights = Vec::with_capacity(outputs * width);
@@ -54,9 +53,13 @@ impl Taps {
         if inputs == outputs {
             return 1;
         }
-        let reach = 2.0 * (inputs as f64 / outputs as f64).max(1.0);
         // The samples nearer than `reach` to a place; at `reach` itself the kernel is zero.
-        ((2.0 * reach).ceil() as usize).min(inputs)
+        ((2.0 * Self::reach(inputs, outputs)).ceil() as usize).min(inputs)
+    }
+
+    /// How far the kernel reaches to either side, in input samples.
+    fn reach(inputs: usize, outputs: usize) -> f64 {
+        2.0 * (inputs as f64 / outputs as f64).max(1.0)
     }
 
     /// First input sample and weights of one output sample.
