@@ -2,6 +2,7 @@
 
 //! What is written down of a step holds for as long as it is replayed.
 
+use gstneuralstyle::backend::cuda::{Cuda, Tensor};
 use gstneuralstyle::backend::{Backend, CancelToken, Capture, Shape, Work};
 
 use crate::faint::{SHAPE, faint_filter, uploaded, values};
@@ -53,31 +54,38 @@ fn a_step_notices_that_its_input_is_stored_otherwise() {
     }
 }
 
-/// The card keeps the tables of so many sizes and no more.
-#[test]
-fn a_step_keeps_the_tables_that_it_reads() {
-    let Some(mut ops) = start::cuda(CancelToken::new()) else {
-        return;
-    };
-    let from = uploaded(&mut ops, Shape::new(3, 9, 11), 1);
+/// Captures a step that halves a picture, `runs` times, with what `before` does to the card before each; the results are the same.
+fn halves_the_same_each_time(ops: &mut Cuda, runs: usize, mut before: impl FnMut(&mut Cuda, &Tensor, usize)) {
+    let from = uploaded(ops, Shape::new(3, 9, 11), 1);
     let mut to = ops.tensor(Shape::new(3, 5, 7)).unwrap();
     let (mut step, mut first) = (Capture::default(), Vec::new());
-    for run in 0..6 {
-        if run == 3 {
-            for side in 10..80 {
-                let mut other = ops.tensor(Shape::new(3, 1, side)).unwrap();
-                ops.resize(&from, 0, &mut other).unwrap();
-            }
-        }
+    for run in 0..runs {
+        before(ops, &from, run);
         ops.capture(&mut step, |ops| ops.resize(&from, 0, &mut to))
             .unwrap();
-        let found = values(&mut ops, &to);
+        let found = values(ops, &to);
         if run == 0 {
             first = found;
         } else {
             assert!(found == first, "run {run}");
         }
     }
+}
+
+/// The card keeps the tables of so many sizes and no more.
+#[test]
+fn a_step_keeps_the_tables_that_it_reads() {
+    let Some(mut ops) = start::cuda(CancelToken::new()) else {
+        return;
+    };
+    halves_the_same_each_time(&mut ops, 6, |ops, from, run| {
+        if run == 3 {
+            for side in 10..80 {
+                let mut other = ops.tensor(Shape::new(3, 1, side)).unwrap();
+                ops.resize(from, 0, &mut other).unwrap();
+            }
+        }
+    });
 }
 
 /// Another style asks for other room while the steps of a painting are there.
@@ -90,22 +98,10 @@ fn a_step_notices_that_the_room_it_works_in_is_another() {
         let (from, to) = (Shape::new(3, 9, 11), Shape::new(3, 5, side));
         Work::Resize { from, to }
     };
-    ops.prepare(&[work(7)]).unwrap();
-    let from = uploaded(&mut ops, Shape::new(3, 9, 11), 1);
-    let mut to = ops.tensor(Shape::new(3, 5, 7)).unwrap();
-    let (mut step, mut first) = (Capture::default(), Vec::new());
-    for run in 0..8 {
-        if run == 4 {
-            // More lines, and all tables that were there before.
-            ops.prepare(&[work(7), work(20)]).unwrap();
-        }
-        ops.capture(&mut step, |ops| ops.resize(&from, 0, &mut to))
-            .unwrap();
-        let found = values(&mut ops, &to);
-        if run == 0 {
-            first = found;
-        } else {
-            assert!(found == first, "run {run}");
-        }
-    }
+    halves_the_same_each_time(&mut ops, 8, |ops, _, run| match run {
+        0 => ops.prepare(&[work(7)]).unwrap(),
+        // More lines, and all tables that were there before.
+        4 => ops.prepare(&[work(7), work(20)]).unwrap(),
+        _ => (),
+    });
 }
