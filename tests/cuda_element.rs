@@ -4,6 +4,8 @@
 
 #[path = "common/mod.rs"]
 mod common;
+#[path = "recordings/mod.rs"]
+mod recordings;
 #[path = "cuda/softgpu.rs"]
 mod softgpu;
 #[path = "cuda/start.rs"]
@@ -53,6 +55,22 @@ fn the_figures_name_the_card_and_its_memory() {
     let device = stats.get::<String>("device").unwrap();
     assert!(device.contains("NVIDIA") && device.contains(" GB"), "{device}");
     assert!(stats.get::<u64>("bytes-in-use").unwrap() > 0);
+}
+
+/// On the software GPU, whose order of summation does not change; a real card has its own.
+#[test]
+fn the_software_gpu_paints_what_it_painted_before() {
+    let Some(_gpu) = SoftGpu::take() else { return };
+    let name = match std::env::var("SOFTGPU_CARD").as_deref() {
+        Ok("sm_75") => "sm_75.txt",
+        Ok(_) => return println!("skipped: only the default card and sm_75 are recorded"),
+        Err(_) => "sm_86.txt",
+    };
+    let mut recording = recordings::Recording::open(name);
+    for case in recordings::CARD_CASES {
+        recording.check(case.name, &recordings::paint(case, "backend=cuda"));
+    }
+    recording.close();
 }
 
 /// The network and the size that nobody chose are those for a card.
