@@ -6,7 +6,7 @@ PyTorch does everything by itself: the network from the same safetensors file, t
 gradient by autograd, the steps by torch.optim. Only the two pictures, the settings and the trace are taken over.
 
     python3 -m venv venv && venv/bin/pip install torch numpy pillow safetensors
-    cargo run --release --example stylize_image -- --content content.png --style style.png --output out.png \\
+    cargo run --release --package neuralstyle-program --example stylize_image -- --content content.png --style style.png --output out.png \\
         --trace trace.json --iterations 20 --network slim --normalization gatys --optimizer adam --init content \\
         --scales 1 --overscan 0 --moment-blur 0 --rate-decay 0 --style-crop 0 --learning-rate 0.03 --style-weight 10
     venv/bin/python benches/check_pytorch.py --content content.png --style style.png --trace trace.json \\

@@ -3,7 +3,7 @@
 """Compares the motion that is found with OpenCV's DIS at its presets, on clips whose motion is known exactly.
 
     python3 -m venv venv && venv/bin/pip install numpy opencv-python-headless
-    cargo build --release --example measure_flow
+    cargo build --release --package neuralstyle-program --example measure_flow
     venv/bin/python benches/compare_flow.py
 
 Given is the mean end-point error in pixels where what a pixel shows can be seen in both frames, of the flow from each

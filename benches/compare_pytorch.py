@@ -4,7 +4,7 @@
 
     python3 -m venv venv && venv/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
     venv/bin/pip install numpy safetensors
-    cargo build --release --example step_benchmark
+    cargo build --release --package neuralstyle-program --example step_benchmark
     venv/bin/python benches/compare_pytorch.py
 
 A step is forward, losses, backward to the picture, Adam: content at relu4_2 (of slim at relu4_1), style at the first
@@ -261,7 +261,7 @@ def main():
     if settings.pytorch:
         return run_pytorch(*settings.pytorch, settings.threads)
     if not os.path.exists(settings.benchmark):
-        sys.exit(f"{settings.benchmark} is missing: run cargo build --release --example step_benchmark")
+        sys.exit(f"{settings.benchmark} is missing: run cargo build --release --package neuralstyle-program --example step_benchmark")
     import torch
 
     with tempfile.TemporaryDirectory() as folder:

@@ -4,13 +4,13 @@
 //!
 //!     cargo bench --bench flow
 
-#[path = "../examples/common/scenes.rs"]
+#[path = "../program/examples/common/scenes.rs"]
 mod scenes;
 
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion};
-use gstneuralstyle::motion::{Gray, Tracker};
+use neuralstyle::motion::{Gray, Tracker};
 use scenes::{NAMES, Scene};
 
 fn main() {

@@ -14,8 +14,8 @@ use std::hint::black_box;
 use common::flops::Flops;
 use common::{numbers, setup, tensor};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use gstneuralstyle::backend::cpu::Cpu;
-use gstneuralstyle::backend::{AdamKnobs, Backend, FilterData, Mix, Pooling, Result, Scalar, Shape, Slot};
+use neuralstyle::backend::cpu::Cpu;
+use neuralstyle::backend::{AdamKnobs, Backend, FilterData, Mix, Pooling, Result, Scalar, Shape, Slot};
 
 /// Inputs, outputs and side of layers of VGG-19 at 256 pixels: the first of each kind.
 const LAYERS: [(&str, usize, usize, usize); 9] = [

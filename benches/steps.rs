@@ -11,10 +11,10 @@ mod common;
 use common::flops::Flops;
 use common::{setup, tensor};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use gstneuralstyle::backend::{Shape, cpu::Cpu};
-use gstneuralstyle::gatys::extractor::{Extractor, nodes};
-use gstneuralstyle::gatys::objective::{Objective, StyleTarget};
-use gstneuralstyle::gatys::{
+use neuralstyle::backend::{Shape, cpu::Cpu};
+use neuralstyle::gatys::extractor::{Extractor, nodes};
+use neuralstyle::gatys::objective::{Objective, StyleTarget};
+use neuralstyle::gatys::{
     Network, NetworkChoice, Normalization, Optimizer, OptimizerKind, OptimizerSettings, Result, Stage,
     Weights,
 };

@@ -4,7 +4,7 @@
     look.py [FLAG OF stylize_image ...]
 
 Paints every content of the README's gallery in each of its styles with the
-example stylize_image (built by `cargo build --release --examples`), 256 pixels
+example stylize_image (built by `cargo build --release --package neuralstyle-program --examples`), 256 pixels
 wide for the cost of 40 full-size steps, and judges the paintings as judge.py
 does. Prints JSON: per pair and on the mean the relative Gram error under the
 full VGG-16 and the high-frequency energy against the style's own.

@@ -92,14 +92,14 @@ build_plugin() {
     if [ ! -e "$(release_folder)/libgstneuralstyle.so" ]; then
         say "Building; the first time takes some minutes"
     fi
-    (cd "$root" && cargo build --release --locked --lib "$@")
+    (cd "$root" && cargo build --release --locked --package gst-plugin-neuralstyle "$@")
     GST_PLUGIN_PATH=$(release_folder)${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}
     export GST_PLUGIN_PATH
 }
 
 # Builds the plugin and the named example.
 build_example() {
-    build_plugin --example "$1"
+    build_plugin --package neuralstyle-program --example "$1"
 }
 
 # Fails unless the named file is there.

@@ -1,27 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `neuralstyle`: a GStreamer video filter that repaints a stream in the style of any picture.
+//! Repaints pictures and video in the style of any picture, by the optimisation of Gatys, Ecker and Bethge (2015).
 
 pub mod backend;
 pub mod gatys;
 pub mod motion;
 pub mod stylizer;
-
-mod neuralstyle;
-
-fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
-    neuralstyle::register(plugin)
-}
-
-gst::plugin_define!(
-    neuralstyle,
-    env!("CARGO_PKG_DESCRIPTION"),
-    plugin_init,
-    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
-    // GStreamer's list of licences has no name for "MIT OR Apache-2.0"; this is its MIT half.
-    "MIT/X11",
-    env!("CARGO_PKG_NAME"),
-    env!("CARGO_PKG_NAME"),
-    env!("CARGO_PKG_REPOSITORY"),
-    env!("BUILD_REL_DATE")
-);

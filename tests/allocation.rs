@@ -13,11 +13,14 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use gstneuralstyle::backend::CancelToken;
-use gstneuralstyle::gatys::{NetworkChoice, OptimizerKind, PoolingChoice};
-use gstneuralstyle::stylizer::{Controls, Frame, Options, Stylizer};
+use neuralstyle::backend::CancelToken;
+use neuralstyle::gatys::{NetworkChoice, OptimizerKind, PoolingChoice};
+use neuralstyle::stylizer::{Controls, Frame, Options, Stylizer};
 
-#[path = "gatys/scene.rs"]
+#[path = "common/random.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod random;
+#[path = "common/scene.rs"]
 mod scene;
 
 use scene::Show;

@@ -3,7 +3,7 @@
 //! Any bytes at all, opened as a weight file, of which everything is read.
 #![no_main]
 
-use gstneuralstyle::gatys::weights::WeightFile;
+use neuralstyle::gatys::weights::WeightFile;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -177,7 +177,7 @@ def main():
         said = subprocess.run([ROOT / "tests/softgpu/install.sh"], check=True, capture_output=True, text=True)
         driver = Path(said.stdout.strip())
     if benchmark is None:
-        build_it = ["cargo", "build", "--quiet", "--locked", "--example", "step_benchmark", "--example", "stylize_video"]
+        build_it = ["cargo", "build", "--quiet", "--locked", "--package", "neuralstyle-program", "--example", "step_benchmark", "--example", "stylize_video"]
         subprocess.run(build_it, cwd=ROOT, check=True)
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         benchmark = target / "debug/examples/step_benchmark"

@@ -3,8 +3,8 @@
 //! Tensors whose numbers the card stores multiplied by a power of two.
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use gstneuralstyle::backend::cuda::{Cuda, Filter, Tensor};
-use gstneuralstyle::backend::{Backend, FilterData, Shape};
+use neuralstyle::backend::cuda::{Cuda, Filter, Tensor};
+use neuralstyle::backend::{Backend, FilterData, Shape};
 
 use crate::scene::Random;
 

@@ -2,9 +2,9 @@
 
 //! Losses and image gradients of the card against those of the f64 reference.
 
-use gstneuralstyle::backend::reference::Reference;
-use gstneuralstyle::backend::{Backend, CancelToken, Pooling, Shape};
-use gstneuralstyle::gatys::{Losses, Network, NetworkChoice, Normalization};
+use neuralstyle::backend::reference::Reference;
+use neuralstyle::backend::{Backend, CancelToken, Pooling, Shape};
+use neuralstyle::gatys::{Losses, Network, NetworkChoice, Normalization};
 
 use crate::scene::{self, Layer, Random, Show};
 use crate::setup::{Setup, Terms, balanced};

@@ -3,10 +3,8 @@
 //! What is too large for fp16: activations stop at its greatest number, and a step whose gradients do not fit says so, and
 //! looks for a scale under which they do.
 
-use gstneuralstyle::backend::cuda::{Cuda, Filter, Mask, Tensor};
-use gstneuralstyle::backend::{
-    Backend, CancelToken, Capture, FilterData, Pooling, Result, Scalar, Shape, Slot,
-};
+use neuralstyle::backend::cuda::{Cuda, Filter, Mask, Tensor};
+use neuralstyle::backend::{Backend, CancelToken, Capture, FilterData, Pooling, Result, Scalar, Shape, Slot};
 
 use crate::faint::{uploaded, values};
 use crate::start;

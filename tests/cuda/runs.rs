@@ -4,9 +4,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use gstneuralstyle::backend::{Backend, CancelToken, Pooling, Shape};
-use gstneuralstyle::gatys::{Init, Losses, NetworkChoice, Normalization};
-use gstneuralstyle::stylizer::{BackendChoice, Controls, Frame, Options, Stylizer};
+use neuralstyle::backend::{Backend, CancelToken, Pooling, Shape};
+use neuralstyle::gatys::{Init, Losses, NetworkChoice, Normalization};
+use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Options, Stylizer};
 
 use crate::scene::{self, Random, Show};
 use crate::setup::{Setup, Stepping, Terms, balanced};

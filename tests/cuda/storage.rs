@@ -2,7 +2,7 @@
 
 //! How tensors lie in the card's memory, and which cannot.
 
-use gstneuralstyle::backend::{Backend, CancelToken, Error, Scalar, Shape, Slot};
+use neuralstyle::backend::{Backend, CancelToken, Error, Scalar, Shape, Slot};
 
 use crate::faint::{SHAPE, faint_filter, uploaded, values};
 use crate::start;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use gstneuralstyle::backend::cuda::Cuda;
-use gstneuralstyle::backend::{CancelToken, Pooling, Shape};
-use gstneuralstyle::gatys::{Network, NetworkChoice, Normalization};
+use neuralstyle::backend::cuda::Cuda;
+use neuralstyle::backend::{CancelToken, Pooling, Shape};
+use neuralstyle::gatys::{Network, NetworkChoice, Normalization};
 
 use crate::faint::values;
 use crate::scene::{self, Show};

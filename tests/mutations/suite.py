@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-PROGRAMS = ["cuda_operations", "cuda_motion", "cuda_runs", "cuda_faults"]
+PROGRAMS = ["cuda", "cuda_faults"]
 # It builds drivers that lack something, which takes minutes in a tree of its own.
 LEFT_OUT = {"machines::drivers_that_are_not_there_or_lack_something"}
 # Seconds beyond what tests take as a rule, and that many times over, after which they are taken to hang.
@@ -109,7 +109,7 @@ class Suite:
         operations first, which fail early if at all, and the quick ones before the others. Answers what came of it and
         the tests that are left."""
         least = self.shortest()
-        rest = sorted(candidates, key=lambda key: (not key.startswith("cuda_operations "), self.durations[key], key))
+        rest = sorted(candidates, key=lambda key: (not key.startswith("cuda every_operation::"), self.durations[key], key))
         portion, spent = 4.0, 0.0
         while rest and spent < limit:
             # A few seconds' worth of one program's tests, then more.

@@ -14,7 +14,7 @@
 //! takes memory in proportion to its index, and reading a tensor at most twice the bytes it has in the file.
 //!
 //! ```no_run
-//! # use gstneuralstyle::gatys::weights::{WeightFile, WeightsError};
+//! # use neuralstyle::gatys::weights::{WeightFile, WeightsError};
 //! # fn example() -> Result<(), WeightsError> {
 //! let file = WeightFile::open("vgg19-dcbb9e9d.pth".as_ref())?;
 //! let kernels = file.read_f32("features.0.weight")?; // [64, 3, 3, 3], row-major

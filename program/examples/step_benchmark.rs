@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Measures what one step costs, by network and size.
+//!
+//!     cargo run --release --example step_benchmark
+//!
+//! The picture is noise: what it shows has no influence on the cost. The median of many steps is given, because other
+//! programs on the machine disturb some of them.
+
+mod common;
+#[path = "common/values.rs"]
+mod values;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::mpsc;
+use std::time::Instant;
+
+use clap::Parser;
+use serde_json::json;
+
+use common::{Failure, finish};
+use neuralstyle::backend::CancelToken;
+use neuralstyle::gatys::{LayerWeights, NetworkChoice, PoolingChoice, Step};
+use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Options, Stylizer};
+use values::{choice, count};
+
+/// Measures what one step costs, by network and size.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The networks to measure
+    #[arg(long, value_delimiter = ',', default_value = "tiny,slim,vgg16",
+          value_parser = choice::<NetworkChoice>(&["tiny", "slim", "vgg16"]))]
+    networks: Vec<NetworkChoice>,
+
+    /// A VGG-16 or VGG-19 from a file, measured in place of the networks
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+
+    /// Layers that measure content [default: the network's own]
+    #[arg(long, value_name = "LAYERS", value_parser = LayerWeights::from_str)]
+    content_layers: Option<LayerWeights>,
+
+    /// Layers that measure style [default: the network's own]
+    #[arg(long, value_name = "LAYERS", value_parser = LayerWeights::from_str)]
+    style_layers: Option<LayerWeights>,
+
+    /// How the network halves its resolution
+    #[arg(long, default_value = "network", value_parser = choice::<PoolingChoice>(PoolingChoice::NAMES))]
+    pooling: PoolingChoice,
+
+    /// Passes of a 3×3 blur over the squared gradient; 0 is plain Adam
+    #[arg(long, value_name = "PASSES", default_value = "4", value_parser = count(0..=16))]
+    moment_blur: usize,
+
+    /// The sizes to measure
+    #[arg(
+        long,
+        value_name = "WIDTHxHEIGHT",
+        value_delimiter = ',',
+        default_value = "160x90,256x144,384x216,512x288"
+    )]
+    sizes: Vec<Size>,
+
+    /// Steps of which the median is given
+    #[arg(long, value_name = "N", default_value = "15", value_parser = count(1..=1_000_000))]
+    steps: usize,
+
+    /// What does the work
+    #[arg(long, default_value = "auto", value_parser = choice::<BackendChoice>(BackendChoice::NAMES))]
+    backend: BackendChoice,
+
+    /// Threads of the CPU backend; 0 is one per core
+    #[arg(long, value_name = "N", default_value = "0", value_parser = count(0..=1024))]
+    threads: usize,
+
+    /// Write JSON instead of a table
+    #[arg(long)]
+    json: bool,
+
+    /// Take a step of the first network and size for each line of the standard input, and answer with its
+    /// milliseconds: for comparisons that take turns
+    #[arg(long)]
+    on_demand: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    width: usize,
+    height: usize,
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let side = |side: &str| side.parse().ok().filter(|px| (16..=8192).contains(px));
+        text.split_once('x')
+            .and_then(|(width, height)| {
+                Some(Self {
+                    width: side(width)?,
+                    height: side(height)?,
+                })
+            })
+            .ok_or_else(|| "write e.g. 256x144, with sides from 16 to 8192".into())
+    }
+}
+
+/// What one row of the table says.
+struct Measurement {
+    network: NetworkChoice,
+    size: Size,
+    median_ms: f64,
+    planned_bytes: usize,
+    bytes: usize,
+    device: String,
+}
+
+fn main() -> ExitCode {
+    finish("step_benchmark", run(&Arguments::parse()))
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let networks = match arguments.weights {
+        Some(_) => &[NetworkChoice::File][..],
+        None => &arguments.networks,
+    };
+    if arguments.on_demand {
+        return match (networks.first(), arguments.sizes.first()) {
+            (Some(&network), Some(&size)) => step_on_demand(arguments, network, size),
+            _ => Err("there is no network or no size to measure".into()),
+        };
+    }
+    let mut measurements = Vec::new();
+    if !arguments.json {
+        println!(
+            "| network | size | ms per step | steps per second | planned | memory |\n| --- | --- | --- | --- | --- | --- |"
+        );
+    }
+    for &network in networks {
+        for &size in &arguments.sizes {
+            let found = measure(arguments, network, size)?;
+            if !arguments.json {
+                println!("{}", row(&found));
+            }
+            measurements.push(found);
+        }
+    }
+    if arguments.json {
+        let rows: Vec<_> = measurements.iter().map(document).collect();
+        println!("{:#}", serde_json::Value::from(rows));
+    } else if let Some(last) = measurements.last() {
+        println!("\nMedian of {} steps each, on {}.", arguments.steps, last.device);
+    }
+    Ok(())
+}
+
+fn measure(arguments: &Arguments, network: NetworkChoice, size: Size) -> Result<Measurement, Failure> {
+    let (log, times) = mpsc::channel();
+    let observe = move |_: &Step| {
+        // The receiver outlives the stylizer.
+        let _ = log.send(Instant::now());
+    };
+    // The first step touches memory for the first time and is left out.
+    let stylizer = paint(
+        arguments,
+        network,
+        size,
+        arguments.steps + 1,
+        CancelToken::new(),
+        observe,
+    )?;
+    let times: Vec<Instant> = times.try_iter().collect();
+    let mut steps: Vec<f64> = times
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e3)
+        .collect();
+    steps.sort_by(f64::total_cmp);
+    let stats = stylizer.stats();
+    Ok(Measurement {
+        network,
+        size,
+        median_ms: steps.get(steps.len() / 2).copied().ok_or("no step was taken")?,
+        planned_bytes: stats.planned_bytes,
+        bytes: stats.bytes_in_use,
+        device: format!("{}: {}", stats.backend, stats.device),
+    })
+}
+
+/// Steps whenever a line comes, until there are no more.
+fn step_on_demand(arguments: &Arguments, network: NetworkChoice, size: Size) -> Result<(), Failure> {
+    let (cancel, mut line, mut asked) = (CancelToken::new(), String::new(), None::<Instant>);
+    let stop = cancel.clone();
+    // Being told of a step keeps the next one waiting.
+    let observe = move |_: &Step| {
+        if let Some(asked) = asked {
+            println!("{}", asked.elapsed().as_secs_f64() * 1e3);
+        }
+        line.clear();
+        match std::io::stdin().read_line(&mut line) {
+            Ok(1..) => asked = Some(Instant::now()),
+            _ => stop.cancel(),
+        }
+    };
+    match paint(arguments, network, size, usize::MAX, cancel.clone(), observe) {
+        Err(_) if cancel.is_cancelled() => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Paints noise in the style of noise.
+fn paint(
+    arguments: &Arguments,
+    network: NetworkChoice,
+    size: Size,
+    steps: usize,
+    cancel: CancelToken,
+    observe: impl FnMut(&Step) + Send + 'static,
+) -> Result<Stylizer, Failure> {
+    let options = Options {
+        network,
+        weights: arguments.weights.clone(),
+        content_layers: arguments.content_layers.clone(),
+        style_layers: arguments.style_layers.clone(),
+        pooling: arguments.pooling,
+        moment_blur: arguments.moment_blur,
+        scales: 1,
+        working_size: size.width.max(size.height),
+        backend: arguments.backend,
+        threads: arguments.threads,
+        ..Options::default()
+    };
+    let controls = Controls {
+        first_iterations: steps,
+        ..Controls::default()
+    };
+    let (content, style) = (noise(size, 1)?, noise(size, 2)?);
+    let mut stylizer = Stylizer::new(&options, cancel)?;
+    stylizer.set_observer(Some(Box::new(observe)));
+    stylizer.set_style(std::sync::Arc::new(style.into()));
+    stylizer.process(&content, &mut Frame::default(), &controls)?;
+    Ok(stylizer)
+}
+
+/// A picture of uniform noise: a linear congruential generator is random enough to be painted.
+fn noise(size: Size, seed: u32) -> Result<Frame, Failure> {
+    let mut state = seed;
+    let bytes = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    let bytes = bytes.take(size.width * size.height * 3).collect();
+    Frame::from_rgb(size.width, size.height, bytes).ok_or_else(|| "the noise does not match its size".into())
+}
+
+fn row(found: &Measurement) -> String {
+    let Measurement {
+        network,
+        size,
+        median_ms,
+        planned_bytes,
+        bytes,
+        ..
+    } = found;
+    format!(
+        "| {network} | {}×{} | {median_ms:.0} | {:.1} | {} MB | {} MB |",
+        size.width,
+        size.height,
+        1e3 / median_ms,
+        planned_bytes / 1_000_000,
+        bytes / 1_000_000
+    )
+}
+
+fn document(found: &Measurement) -> serde_json::Value {
+    json!({
+        "network": found.network.name(),
+        "width": found.size.width,
+        "height": found.size.height,
+        "ms_per_step": found.median_ms,
+        "planned_bytes": found.planned_bytes,
+        "bytes_in_use": found.bytes,
+        "device": found.device,
+    })
+}

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Paints one picture in the style of another.
+//!
+//!     cargo run --release --example stylize_image -- --content photo.jpg --style media/starry_night.jpg --output painting.png
+//!
+//! With `--trace FILE` the losses of every step are written as JSON, for comparisons with other programs.
+
+mod common;
+#[path = "common/flags.rs"]
+mod flags;
+#[path = "common/output.rs"]
+mod output;
+#[path = "common/values.rs"]
+mod values;
+
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Instant;
+
+use clap::Parser;
+use image::codecs::jpeg::JpegEncoder;
+use image::{ImageFormat, RgbImage, imageops};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use common::{Failure, finish};
+use flags::Optimisation;
+use neuralstyle::backend::CancelToken;
+use neuralstyle::gatys::Step;
+use neuralstyle::stylizer::{Controls, Error, Frame, Options, StylePicture, Stylizer};
+use output::{Output, same_file};
+use values::count;
+
+/// Paints one picture in the style of another.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The picture whose things are shown
+    #[arg(long, value_name = "PICTURE")]
+    content: PathBuf,
+
+    /// The picture in whose style they are shown
+    #[arg(long, value_name = "PICTURE")]
+    style: PathBuf,
+
+    /// Where to write the painting; the name's ending chooses the format. What is there is replaced
+    #[arg(long, value_name = "PICTURE")]
+    output: PathBuf,
+
+    /// Longer side in pixels of the painting, which is optimised at just this size [default: the content's, but at
+    /// most 512, for the time grows with the area]
+    #[arg(long, value_name = "PX", value_parser = count(16..=LARGEST_SIZE))]
+    size: Option<usize>,
+
+    /// Steps, in what they cost at full size; with --scales 1 exactly so many
+    #[arg(long, value_name = "N", default_value = "40", value_parser = count(0..=1_000_000))]
+    iterations: usize,
+
+    /// Also write the losses of every step, as JSON
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+
+    #[command(flatten)]
+    optimisation: Optimisation,
+}
+
+/// Pictures are read at up to this size; a larger painting would only be blurred.
+const LARGEST_SIZE: usize = 2048;
+/// The longer side of a painting whose size nobody chose.
+const DEFAULT_SIZE: usize = 512;
+/// Paintings are full of detail that stronger compression would smear.
+const JPEG_QUALITY: u8 = 92;
+
+fn main() -> ExitCode {
+    finish("stylize_image", run(&Arguments::parse()))
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let format = picture_format(&arguments.output)?;
+    refuse_overwritten_inputs(arguments)?;
+    let output = Output::prepare(&arguments.output)?;
+    let trace = arguments.trace.as_deref().map(Output::prepare).transpose()?;
+
+    let content = load_content(&arguments.content)?;
+    let style = StylePicture::load(&arguments.style)?;
+    let size = arguments.size.unwrap_or_else(|| default_size(&content));
+    let content = resized(&content, size)?;
+
+    let (options, controls) = settings(arguments, size);
+    let cancel = CancelToken::new();
+    let mut stylizer = Stylizer::new(&options, cancel.clone())?;
+    ctrlc::set_handler(move || cancel.cancel())?;
+    stylizer.set_style(style.into());
+
+    let bar = progress_bar();
+    let (log, told) = mpsc::channel();
+    let shown = bar.clone();
+    stylizer.set_observer(Some(Box::new(move |step| {
+        show(&shown, step);
+        // The receiver lives as long as this function; without it nobody would miss the step.
+        let _ = log.send(*step);
+    })));
+    let began = Instant::now();
+    let mut painting = Frame::default();
+    let painted = stylizer.process(&content, &mut painting, &controls);
+    let seconds = began.elapsed().as_secs_f64();
+    bar.finish_and_clear();
+    match painted {
+        Err(Error::Cancelled) => return Err("interrupted; nothing was written".into()),
+        other => other?,
+    };
+    stylizer.set_observer(None);
+
+    let steps = last_run(told.into_iter());
+    fs::write(output.path(), encoded(&painting, format)?)?;
+    output.finish()?;
+    if let Some(trace) = trace {
+        let document = trace_document(arguments, &stylizer, &painting, &steps, seconds);
+        fs::write(trace.path(), format!("{document:#}\n"))?;
+        trace.finish()?;
+    }
+    println!(
+        "{}",
+        summary(arguments, &stylizer, &painting, steps.len(), seconds)
+    );
+    Ok(())
+}
+
+/// What the flags mean to the library.
+fn settings(arguments: &Arguments, size: usize) -> (Options, Controls) {
+    let options = Options {
+        working_size: size,
+        ..arguments.optimisation.options()
+    };
+    let controls = Controls {
+        first_iterations: arguments.iterations,
+        ..arguments.optimisation.controls()
+    };
+    (options, controls)
+}
+
+fn picture_format(path: &Path) -> Result<ImageFormat, Failure> {
+    ImageFormat::from_path(path)
+        .ok()
+        .filter(ImageFormat::writing_enabled)
+        .ok_or_else(|| {
+            let path = path.display();
+            format!(
+                "cannot write {path}: the name must end in .png, .jpg, .webp, .tiff or another picture format"
+            )
+            .into()
+        })
+}
+
+/// A mistaken name must not cost anybody a photograph.
+fn refuse_overwritten_inputs(arguments: &Arguments) -> Result<(), Failure> {
+    let Arguments {
+        content,
+        style,
+        output,
+        trace,
+        optimisation,
+        ..
+    } = arguments;
+    let inputs = [
+        ("content", Some(content)),
+        ("style", Some(style)),
+        ("weights", optimisation.weights.as_ref()),
+    ];
+    for (flag, written) in [("output", Some(output)), ("trace", trace.as_ref())] {
+        for (other, read) in inputs {
+            if let (Some(written), Some(read)) = (written, read)
+                && same_file(written, read)
+            {
+                return Err(format!("--{flag} would overwrite --{other} {}", read.display()).into());
+            }
+        }
+    }
+    match trace {
+        Some(trace) if same_file(trace, output) => Err("--trace and --output are the same file".into()),
+        _ => Ok(()),
+    }
+}
+
+/// The library reads style pictures; a content picture is read with the same care and refused in its own name.
+fn load_content(path: &Path) -> Result<RgbImage, Failure> {
+    let picture = StylePicture::load(path).map_err(|error| -> Failure {
+        match error {
+            Error::StyleNotFound { path } => {
+                format!("there is no content picture at {}", path.display()).into()
+            }
+            Error::StyleUnreadable { path, reason } => {
+                format!("the content picture {} cannot be read: {reason}", path.display()).into()
+            }
+            other => other.into(),
+        }
+    })?;
+    let frame = picture.frame();
+    RgbImage::from_raw(frame.width() as u32, frame.height() as u32, frame.rgb().to_vec())
+        .ok_or_else(|| "the content picture's pixels do not match its size".into())
+}
+
+fn default_size(content: &RgbImage) -> usize {
+    let (width, height) = content.dimensions();
+    let longer = width.max(height) as usize;
+    if longer > DEFAULT_SIZE {
+        eprintln!(
+            "The content has {width}×{height} pixels; painting it at {DEFAULT_SIZE} (--size chooses another size, \
+             twice the size takes four times as long)."
+        );
+    }
+    longer.min(DEFAULT_SIZE)
+}
+
+/// The picture with its longer side brought to `size`, so that nothing has to be enlarged after painting.
+fn resized(picture: &RgbImage, size: usize) -> Result<Frame, Failure> {
+    let (width, height) = picture.dimensions();
+    let scaled = |side: u32| {
+        let exact = f64::from(side) * size as f64 / f64::from(width.max(height));
+        (exact.round() as u32).max(1)
+    };
+    let (new_width, new_height) = (scaled(width), scaled(height));
+    let resized = if (new_width, new_height) == (width, height) {
+        picture.clone()
+    } else {
+        imageops::resize(picture, new_width, new_height, imageops::FilterType::Lanczos3)
+    };
+    Frame::from_rgb(new_width as usize, new_height as usize, resized.into_raw())
+        .ok_or_else(|| "the resized content's pixels do not match its size".into())
+}
+
+fn progress_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps, {per_sec}, {eta} left, {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style)
+}
+
+fn show(bar: &ProgressBar, step: &Step) {
+    bar.set_length(step.of as u64);
+    bar.set_position(step.done as u64);
+    bar.set_message(format!(
+        "{}×{}: content {:.4}, style {:.5}",
+        step.width, step.height, step.losses.content, step.losses.style
+    ));
+}
+
+/// The steps that led to the painting: those before a start with a smaller rate did not.
+fn last_run(told: impl Iterator<Item = Step>) -> Vec<Step> {
+    told.fold(Vec::new(), |mut steps, step| {
+        if step.done == 1 {
+            steps.clear();
+        }
+        steps.push(step);
+        steps
+    })
+}
+
+fn encoded(painting: &Frame, format: ImageFormat) -> Result<Vec<u8>, Failure> {
+    let (width, height) = (painting.width() as u32, painting.height() as u32);
+    let picture = RgbImage::from_raw(width, height, painting.rgb().to_vec())
+        .ok_or("the painting's pixels do not match its size")?;
+    let mut file = Cursor::new(Vec::new());
+    match format {
+        ImageFormat::Jpeg => {
+            picture.write_with_encoder(JpegEncoder::new_with_quality(&mut file, JPEG_QUALITY))?
+        }
+        other => picture.write_to(&mut file, other)?,
+    }
+    Ok(file.into_inner())
+}
+
+fn trace_document(
+    arguments: &Arguments,
+    stylizer: &Stylizer,
+    painting: &Frame,
+    steps: &[Step],
+    seconds: f64,
+) -> serde_json::Value {
+    let stats = stylizer.stats();
+    let flags = &arguments.optimisation;
+    let rows: Vec<_> = steps
+        .iter()
+        .map(|step| {
+            json!({
+                "content": step.losses.content,
+                "style": step.losses.style,
+                "tv": step.losses.tv,
+                "total": step.losses.total,
+                "scale": step.scale,
+                "width": step.width,
+                "height": step.height,
+            })
+        })
+        .collect();
+    json!({
+        "backend": stats.backend,
+        "device": stats.device,
+        "network": stats.network,
+        "width": painting.width(),
+        "height": painting.height(),
+        "seconds": seconds,
+        // Without what comes before the first step, reading the style above all; `null` if there was no step.
+        "seconds_per_step": (!steps.is_empty()).then_some(stats.ms_per_step / 1e3),
+        "options": {
+            "iterations": arguments.iterations,
+            "scales": flags.scales,
+            "normalization": flags.normalization.name(),
+            "pooling": flags.pooling.name(),
+            "optimizer": flags.optimizer.name(),
+            "init": flags.init.name(),
+            "seed": flags.seed,
+            "content-layers": flags.content_layers.as_ref().map(ToString::to_string),
+            "style-layers": flags.style_layers.as_ref().map(ToString::to_string),
+            "content-weight": flags.content_weight,
+            "style-weight": flags.style_weight,
+            "tv-weight": flags.tv_weight,
+            "learning-rate": flags.learning_rate,
+            "style-crop": flags.style_crop,
+        },
+        "steps": rows,
+    })
+}
+
+fn summary(
+    arguments: &Arguments,
+    stylizer: &Stylizer,
+    painting: &Frame,
+    steps: usize,
+    seconds: f64,
+) -> String {
+    let stats = stylizer.stats();
+    format!(
+        "{}: {}×{}, {steps} steps in {seconds:.1} s ({} on {}), content loss {:.4}, style loss {:.5}",
+        arguments.output.display(),
+        painting.width(),
+        painting.height(),
+        stats.network,
+        stats.backend,
+        stats.losses.content,
+        stats.losses.style,
+    )
+}

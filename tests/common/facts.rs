@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What is found out about the motion of clips whose motion is known, whoever finds it out.
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use neuralstyle::backend::flow::FlowSteps;
+use neuralstyle::motion::{Flow, Gray, Motion, Stepped, Tracker};
+
+use super::scenes::Scene;
+
+/// Whoever finds motion.
+pub trait Follows {
+    fn track(&mut self, before: &Gray, now: &Gray) -> Motion;
+    fn forget(&mut self);
+}
+
+impl Follows for Tracker {
+    fn track(&mut self, before: &Gray, now: &Gray) -> Motion {
+        self.track(before, now).clone()
+    }
+
+    fn forget(&mut self) {
+        self.forget();
+    }
+}
+
+impl<B: FlowSteps> Follows for Stepped<B> {
+    fn track(&mut self, before: &Gray, now: &Gray) -> Motion {
+        self.track(before, now).unwrap().clone()
+    }
+
+    fn forget(&mut self) {
+        self.forget();
+    }
+}
+
+pub fn scene(name: &str, (width, height): (usize, usize)) -> Scene {
+    Scene::named(name, width, height).expect("the scene has a name that is known")
+}
+
+pub fn gray(scene: &Scene, index: usize) -> Gray {
+    Gray::of(&scene.frame(index), scene.width, scene.height)
+}
+
+/// What is said of the step to frame `last`, all steps from frame 0 having been seen.
+pub fn tracked(mut tracker: impl Follows, scene: &Scene, last: usize) -> Motion {
+    for now in 1..last {
+        tracker.track(&gray(scene, now - 1), &gray(scene, now));
+    }
+    tracker.track(&gray(scene, last - 1), &gray(scene, last))
+}
+
+/// Mean distance of two flows in pixels, where `counts`.
+pub fn end_point_error(flow: &Flow, truth: &Flow, counts: &[bool]) -> f32 {
+    let distance = |at: usize| (flow.u[at] - truth.u[at]).hypot(flow.v[at] - truth.v[at]);
+    let counted: Vec<f32> = (0..counts.len()).filter(|&at| counts[at]).map(distance).collect();
+    counted.iter().sum::<f32>() / counted.len() as f32
+}
+
+pub fn share(trust: &[f32], of: impl Fn(usize) -> bool) -> f32 {
+    let values: Vec<f32> = (0..trust.len())
+        .filter(|&at| of(at))
+        .map(|at| trust[at])
+        .collect();
+    values.iter().sum::<f32>() / values.len() as f32
+}
+
+pub fn flat(width: usize, height: usize, value: f32) -> Gray {
+    Gray {
+        width,
+        height,
+        pixels: vec![value; width * height],
+    }
+}
+
+fn planes(motion: &Motion) -> [&[f32]; 6] {
+    let Motion {
+        backward, forward, ..
+    } = motion;
+    [
+        &backward.u,
+        &backward.v,
+        &forward.u,
+        &forward.v,
+        &motion.trust,
+        &motion.resemblance,
+    ]
+}
+
+/// What is visible in both frames is followed to a quarter of a pixel.
+pub fn following<F: Follows>(start: impl Fn() -> F, size: (usize, usize), names: &[&str]) {
+    for name in names {
+        let scene = scene(name, size);
+        let motion = tracked(start(), &scene, 3);
+        for (direction, flow, from, to) in [
+            ("backward", &motion.backward, 3, 2),
+            ("forward", &motion.forward, 2, 3),
+        ] {
+            let error = end_point_error(flow, &scene.flow(from, to), &scene.visible(from, to));
+            println!("{name} at {size:?}, {direction}: {error:.3} px");
+            assert!(error <= 0.25, "{name} at {size:?}, {direction}: {error} px");
+        }
+    }
+}
+
+/// A still scene stands still, and noise hardly moves it.
+pub fn standing_still<F: Follows>(start: impl Fn() -> F, size: (usize, usize)) {
+    for (name, most) in [("still", 1e-3), ("noise", 0.1)] {
+        let scene = scene(name, size);
+        let motion = tracked(start(), &scene, 2);
+        let everywhere = vec![true; motion.trust.len()];
+        let still = Flow::new(scene.width, scene.height);
+        let error = end_point_error(&motion.backward, &still, &everywhere);
+        assert!(error <= most, "{name}: {error} px");
+        assert!(share(&motion.trust, |_| true) > 0.97, "{name} can be trusted");
+    }
+}
+
+/// What an object uncovers is marked, and what stays is not: no more and no less than so much of it is trusted.
+pub fn uncovering<F: Follows>(
+    start: impl Fn() -> F,
+    size: (usize, usize),
+    names: &[&str],
+    (most, least): (f32, f32),
+) {
+    for name in names {
+        let scene = scene(name, size);
+        let motion = tracked(start(), &scene, 2);
+        let visible = scene.visible(2, 1);
+        let (hidden, seen) = (
+            share(&motion.trust, |at| !visible[at]),
+            share(&motion.trust, |at| visible[at]),
+        );
+        assert!(hidden < most, "{name}: {hidden} of what was hidden is trusted");
+        assert!(seen > least, "{name}: {seen} of what was seen is trusted");
+    }
+}
+
+/// Light does not count as another picture, but a cut does.
+pub fn explaining<F: Follows>(start: impl Fn() -> F, size: (usize, usize)) {
+    let (lit, before) = (scene("light-photo", size), scene("pan", size));
+    let motion = tracked(start(), &lit, 2);
+    assert!(motion.unexplained < 0.1, "{}", motion.unexplained);
+    let cut = start().track(&gray(&before, 0), &gray(&lit, 0)).unexplained;
+    assert!(cut > 0.4, "{cut}");
+}
+
+/// Pictures of any size may come after one another, and nothing is left of another size.
+pub fn changing_size<F: Follows>(start: impl Fn() -> F, sizes: &[(usize, usize)]) {
+    let mut tracker = start();
+    for &size in sizes {
+        let scene = scene("pan", size);
+        let (before, now) = (gray(&scene, 0), gray(&scene, 1));
+        let used = tracker.track(&before, &now);
+        assert_eq!((used.backward.width, used.backward.height), size);
+        assert!(used == start().track(&before, &now), "{size:?}");
+        assert!(planes(&used).into_iter().flatten().all(|value| value.is_finite()));
+    }
+}
+
+/// Pictures without structure do not move.
+pub fn seeing_nothing<F: Follows>(start: impl Fn() -> F, sizes: &[(usize, usize)]) {
+    for &(width, height) in sizes {
+        for (before, now) in [(0.0, 0.0), (255.0, 255.0), (10.0, 240.0)] {
+            let motion = start().track(&flat(width, height, before), &flat(width, height, now));
+            let [flow @ .., trust, resemblance] = planes(&motion);
+            let still = |plane: &[f32]| plane.iter().all(|value| value.abs() < 1e-3);
+            assert!(flow.into_iter().all(still), "{before} → {now}");
+            let finite = |plane: &[f32]| plane.iter().all(|value| (0.0..=1.0).contains(value));
+            assert!(finite(trust) && finite(resemblance), "{before} → {now}");
+        }
+    }
+}
+
+/// The same frames give the same numbers.
+pub fn repeating<F: Follows>(start: impl Fn() -> F, size: (usize, usize)) {
+    let scene = scene("object", size);
+    assert!(tracked(start(), &scene, 3) == tracked(start(), &scene, 3));
+    let mut tracker = start();
+    tracker.track(&gray(&scene, 5), &gray(&scene, 6));
+    tracker.forget();
+    let (before, now) = (gray(&scene, 0), gray(&scene, 1));
+    assert!(tracker.track(&before, &now) == start().track(&before, &now));
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use neuralstyle::backend::{Backend, CancelToken, Error, FilterData, Mix, Result, Scalar, Shape};
+
+/// What takes long answers that it was cancelled, and works again after the wish is taken back.
+pub fn cancelling<B: Backend>(ops: &mut B, cancel: &CancelToken) {
+    let shape = Shape::new(3, 9, 11);
+    let filter = FilterData {
+        outputs: 4,
+        inputs: 3,
+        weights: vec![0.1; 108],
+        bias: vec![0.0; 4],
+    };
+    let filter = ops.filter(&filter).unwrap();
+    let mut mask = ops.mask(shape.with_channels(4)).unwrap();
+    let mut picture = ops.tensor(shape).unwrap();
+    let mut activations = ops.tensor(shape.with_channels(4)).unwrap();
+    let mut gradient = ops.tensor(shape.with_channels(4)).unwrap();
+    let mut gram = ops.tensor(Shape::square(4)).unwrap();
+    let knob = ops.tensor(Shape::vector(1)).unwrap();
+    let rgb = vec![128; shape.elements()];
+    let mut out = rgb.clone();
+
+    for round in 0..2 {
+        for (cancelled, expected) in [(false, "finished"), (true, "cancelled")] {
+            if cancelled {
+                cancel.cancel();
+            } else {
+                cancel.rearm();
+            }
+            let check = |what: &str, answer: Result<()>| {
+                let found = match answer {
+                    Ok(()) => "finished",
+                    Err(Error::Cancelled) => "cancelled",
+                    Err(_) => "failed",
+                };
+                assert_eq!(found, expected, "{what}, round {round}");
+            };
+            check("import", ops.import(&rgb, 11, 9, 0, &mut picture));
+            check(
+                "conv_relu",
+                ops.conv_relu(&picture, &filter, &mut activations, &mut mask),
+            );
+            check("gram", ops.gram(&activations, 1.0, &mut gram));
+            let coefficient = Scalar { of: &knob, at: 0 };
+            check(
+                "gram_backward",
+                ops.gram_backward(&activations, &gram, coefficient, &mut gradient),
+            );
+            check(
+                "conv_relu_backward",
+                ops.conv_relu_backward(&gradient, &mask, &filter, &mut picture),
+            );
+            check(
+                "export",
+                ops.export(
+                    &picture,
+                    &picture,
+                    0,
+                    Mix {
+                        strength: 1.0,
+                        detail: 1.0,
+                    },
+                    &rgb,
+                    11,
+                    9,
+                    &mut out,
+                ),
+            );
+        }
+    }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Facts of the world, held against the library.
+
+#[macro_use]
+#[path = "../common/operations/mod.rs"]
+mod operations;
+
+#[path = "../common/facts.rs"]
+mod facts;
+#[path = "../../program/examples/common/figures.rs"]
+mod figures;
+#[path = "../common/forge.rs"]
+mod forge;
+#[path = "../../program/examples/common/judge.rs"]
+mod judge;
+#[path = "../common/random.rs"]
+mod random;
+#[path = "../common/scene.rs"]
+mod scene;
+#[path = "../../program/examples/common/scenes.rs"]
+mod scenes;
+#[path = "../common/setup.rs"]
+mod setup;
+
+mod between;
+mod every_operation;
+mod following;
+mod formulas;
+mod gradients;
+mod hostile_weights;
+mod live;
+mod measured;
+mod motion;
+mod repeating;
+mod stylizer;
+mod weight_files;

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a stream of frames gets from the stylizer.
+
+use crate::scene;
+use neuralstyle::backend::CancelToken;
+use neuralstyle::gatys::{Init, NetworkChoice};
+use neuralstyle::stylizer::{Controls, Error, Frame, Options, Report, Stylizer};
+
+use crate::scene::Show;
+
+const SIZE: (usize, usize) = (64, 48);
+
+fn options() -> Options {
+    Options {
+        network: NetworkChoice::Tiny,
+        working_size: 64,
+        scales: 2,
+        threads: 2,
+        ..Options::default()
+    }
+}
+
+fn controls() -> Controls {
+    Controls {
+        first_iterations: 6,
+        iterations: 4,
+        ..Controls::default()
+    }
+}
+
+fn stylizer(options: &Options) -> (Stylizer, CancelToken) {
+    let cancel = CancelToken::new();
+    let mut stylizer = Stylizer::new(options, cancel.clone()).unwrap();
+    stylizer.set_style(scene::style(70, 50, Show::Shapes(9)));
+    (stylizer, cancel)
+}
+
+fn scene(seed: u64) -> Frame {
+    scene::frame(SIZE.0, SIZE.1, Show::Shapes(seed))
+}
+
+fn paint(stylizer: &mut Stylizer, frame: &Frame, controls: &Controls) -> (Frame, Report) {
+    let mut out = Frame::default();
+    let report = stylizer.process(frame, &mut out, controls).unwrap();
+    (out, report)
+}
+
+/// What is finished.
+fn pull(stylizer: &mut Stylizer) -> Vec<(Frame, Report)> {
+    let mut out = Frame::default();
+    std::iter::from_fn(|| {
+        let report = stylizer.pull(&mut out)?;
+        Some((std::mem::take(&mut out), report))
+    })
+    .collect()
+}
+
+/// What a frame becomes when it is the first.
+fn as_first(frame: &Frame) -> Frame {
+    paint(&mut stylizer(&options()).0, frame, &controls()).0
+}
+
+/// Mean difference of two pictures in steps of a byte.
+fn apart(a: &Frame, b: &Frame) -> f64 {
+    let pairs = a.rgb().iter().zip(b.rgb());
+    pairs.map(|(&a, &b)| f64::from(a.abs_diff(b))).sum::<f64>() / a.rgb().len() as f64
+}
+
+#[test]
+fn the_longer_side_is_reduced_to_the_working_size_and_the_output_is_the_frames() {
+    for (frame, working_size, expected) in [
+        ((128, 96), 64, (64, 48)),
+        ((40, 100), 50, (20, 50)),
+        ((64, 48), 256, (64, 48)),
+        ((1, 1), 64, (16, 16)),
+        ((300, 3), 64, (64, 16)),
+        ((33, 17), 0, (33, 17)),
+    ] {
+        let (mut stylizer, _) = stylizer(&Options {
+            working_size,
+            ..options()
+        });
+        let (out, _) = paint(
+            &mut stylizer,
+            &scene::frame(frame.0, frame.1, Show::Shapes(1)),
+            &controls(),
+        );
+        assert_eq!((out.width(), out.height()), frame);
+        let stats = stylizer.stats();
+        assert_eq!((stats.working_width, stats.working_height), expected, "{frame:?}");
+    }
+}
+
+#[test]
+fn a_new_scene_owes_nothing_to_the_one_before() {
+    let (mut stylizer, _) = stylizer(&options());
+    let old = scene::frame(SIZE.0, SIZE.1, Show::Colour([250, 240, 20]));
+    let new = scene(1);
+    paint(&mut stylizer, &old, &controls());
+    paint(&mut stylizer, &old, &controls());
+    let (out, report) = paint(&mut stylizer, &new, &controls());
+    assert!(report.restarted && report.keyframe);
+    assert!(out == as_first(&new));
+}
+
+#[test]
+fn restarting_forgets_everything() {
+    let (mut stylizer, _) = stylizer(&options());
+    let controls = Controls {
+        temporal_weight: 5.0,
+        ..controls()
+    };
+    let (first, _) = paint(&mut stylizer, &scene(1), &controls);
+    let (second, report) = paint(&mut stylizer, &scene(1), &controls);
+    assert!(!report.restarted && second != first);
+    stylizer.restart();
+    let (again, report) = paint(&mut stylizer, &scene(1), &controls);
+    assert!(report.restarted && again == first);
+}
+
+#[test]
+fn another_size_of_frames_is_a_fresh_start() {
+    let (mut stylizer, _) = stylizer(&options());
+    let (expected, _) = paint(&mut stylizer, &scene(1), &controls());
+    paint(&mut stylizer, &scene::frame(31, 57, Show::Shapes(1)), &controls());
+    let (out, report) = paint(&mut stylizer, &scene(1), &controls());
+    assert!(report.restarted && out == expected);
+}
+
+#[test]
+fn a_new_style_shows_in_the_next_frame() {
+    let (mut stylizer, _) = stylizer(&options());
+    let controls = Controls {
+        keyframe_interval: 8,
+        ..controls()
+    };
+    stylizer.push(&scene(1), &controls).unwrap();
+    stylizer.push(&scene(1), &controls).unwrap();
+    let noise = || scene::style(30, 30, Show::Noise(4));
+    stylizer.set_style(noise());
+    stylizer.push(&scene(1), &controls).unwrap();
+    let outs = pull(&mut stylizer);
+    let reports: Vec<_> = outs.iter().map(|(_, report)| report.keyframe).collect();
+    assert_eq!(
+        reports,
+        [true, false, true],
+        "it does not wait for the next keyframe"
+    );
+    let [_, (before, _), (after, _)] = outs.try_into().unwrap();
+    assert!(apart(&before, &after) > 4.0, "{}", apart(&before, &after));
+    // Nothing is left of the old style.
+    let mut fresh = Stylizer::new(&options(), CancelToken::new()).unwrap();
+    fresh.set_style(noise());
+    assert!(after == paint(&mut fresh, &scene(1), &controls).0);
+}
+
+#[test]
+fn no_strength_is_the_frame_and_half_is_the_middle() {
+    // Also where the result is smaller than the frame, whose detail is added back.
+    for working_size in [64, 24] {
+        let paint_with = |strength: f64| {
+            let (mut stylizer, _) = stylizer(&Options {
+                working_size,
+                ..options()
+            });
+            let controls = Controls {
+                strength,
+                ..controls()
+            };
+            paint(&mut stylizer, &scene(1), &controls).0
+        };
+        let (none, half, full) = (paint_with(0.0), paint_with(0.5), paint_with(1.0));
+        assert!(none == scene(1));
+        assert!(apart(&none, &full) > 4.0);
+        for ((&none, &half), &full) in none.rgb().iter().zip(half.rgb()).zip(full.rgb()) {
+            let middle = (f64::from(none) + f64::from(full)) / 2.0;
+            // What was cut off at black and white is not known here.
+            if full > 0 && full < 255 {
+                assert!((f64::from(half) - middle).abs() <= 1.01, "{none} {half} {full}");
+            }
+        }
+    }
+}
+
+/// Cancelled at each of the first steps in turn, and before any.
+#[test]
+fn a_cancelled_frame_says_so_and_the_next_is_as_good_as_ever() {
+    let expected = as_first(&scene(1));
+    for at in [0, 1, 2, 5, 9] {
+        let (mut stylizer, cancel) = stylizer(&options());
+        let (mut step, token) = (0, cancel.clone());
+        stylizer.set_observer(Some(Box::new(move |_| {
+            step += 1;
+            if step == at {
+                token.cancel();
+            }
+        })));
+        if at == 0 {
+            cancel.cancel();
+        }
+        let mut out = Frame::default();
+        let answer = stylizer.process(&scene(1), &mut out, &controls());
+        assert!(
+            matches!(answer, Err(Error::Cancelled)),
+            "at step {at}: {answer:?}"
+        );
+        // It stays so until the wish is taken back.
+        let answer = stylizer.process(&scene(1), &mut out, &controls());
+        assert!(
+            matches!(answer, Err(Error::Cancelled)),
+            "after step {at}: {answer:?}"
+        );
+        cancel.rearm();
+        stylizer.set_observer(None);
+        assert!(
+            paint(&mut stylizer, &scene(1), &controls()).0 == expected,
+            "at step {at}"
+        );
+    }
+}
+
+/// A fresh start that was cancelled left nothing to go on from: neither the old scene nor half of the new one.
+#[test]
+fn a_cancelled_cut_is_still_a_cut() {
+    for init in [Init::Matched, Init::Previous] {
+        let options = Options { init, ..options() };
+        let expected = paint(&mut stylizer(&options).0, &scene(1), &controls()).0;
+        let (mut stylizer, cancel) = stylizer(&options);
+        paint(
+            &mut stylizer,
+            &scene::frame(SIZE.0, SIZE.1, Show::Colour([250, 240, 20])),
+            &controls(),
+        );
+        let (mut step, token) = (0, cancel.clone());
+        stylizer.set_observer(Some(Box::new(move |_| {
+            step += 1;
+            if step == 3 {
+                token.cancel();
+            }
+        })));
+        let answer = stylizer.process(&scene(1), &mut Frame::default(), &controls());
+        assert!(matches!(answer, Err(Error::Cancelled)), "{answer:?}");
+        cancel.rearm();
+        stylizer.set_observer(None);
+        let (out, report) = paint(&mut stylizer, &scene(1), &controls());
+        assert!(report.restarted, "{init:?}");
+        assert!(out == expected, "{init:?}");
+    }
+}
+
+/// Nor does a frame within a scene that was cancelled: its content may be there already, and its picture not yet.
+#[test]
+fn after_a_cancelled_frame_the_next_is_a_fresh_start() {
+    let (mut stylizer, cancel) = stylizer(&options());
+    paint(&mut stylizer, &scene(1), &controls());
+    let token = cancel.clone();
+    stylizer.set_observer(Some(Box::new(move |_| token.cancel())));
+    let answer = stylizer.process(&scene(1), &mut Frame::default(), &controls());
+    assert!(matches!(answer, Err(Error::Cancelled)), "{answer:?}");
+    cancel.rearm();
+    stylizer.set_observer(None);
+    let (out, report) = paint(&mut stylizer, &scene(1), &controls());
+    assert!(report.restarted && out == as_first(&scene(1)));
+}
+
+#[test]
+fn frames_between_keyframes_move_along_and_only_keyframes_take_steps() {
+    let (mut stylizer, _) = stylizer(&options());
+    let controls = Controls {
+        keyframe_interval: 3,
+        cut_threshold: 1.0,
+        ..controls()
+    };
+    for index in 0..7 {
+        // The same scene, two pixels further to the left each time.
+        let mut frame = Frame::new(SIZE.0, SIZE.1);
+        let wide = scene::frame(SIZE.0 + 14, SIZE.1, Show::Shapes(1));
+        let rows = wide.rgb().chunks_exact(wide.width() * 3);
+        for (row, wide) in frame.rgb_mut().chunks_exact_mut(SIZE.0 * 3).zip(rows) {
+            row.copy_from_slice(&wide[2 * index * 3..][..SIZE.0 * 3]);
+        }
+        stylizer.push(&frame, &controls).unwrap();
+    }
+    let outs = pull(&mut stylizer);
+    for (_, report) in &outs {
+        assert_eq!(report.iterations > 0, report.keyframe);
+    }
+    for (index, pair) in outs.windows(2).enumerate() {
+        let change = apart(&pair[0].0, &pair[1].0);
+        assert!(change > 0.5, "frame {} is frozen: {change}", index + 1);
+    }
+    let keyframes: Vec<_> = outs.iter().map(|(_, report)| report.keyframe).collect();
+    assert_eq!(keyframes, [true, false, false, true, false, false, true]);
+}
+
+/// Four steps at the rate of the steady state move a pixel by five bytes if all go the same way. In a still scene they
+/// nearly cancel, and do so for as long as it lasts.
+#[test]
+fn a_still_scene_stays_still() {
+    let (mut stylizer, _) = stylizer(&options());
+    let controls = Controls {
+        first_iterations: 30,
+        temporal_weight: 1.0,
+        ..controls()
+    };
+    let mut last = paint(&mut stylizer, &scene(1), &controls).0;
+    let mut changes = Vec::new();
+    for _ in 0..12 {
+        let (out, report) = paint(&mut stylizer, &scene(1), &controls);
+        assert!(!report.restarted);
+        changes.push(apart(&last, &out));
+        last = out;
+    }
+    println!("mean changes in bytes: {changes:.2?}");
+    assert!(changes[0] < 5.0, "{changes:?}");
+    assert!(changes[1..].iter().all(|&change| change < 3.0), "{changes:?}");
+}
+
+#[test]
+fn without_a_style_there_is_nothing_to_paint() {
+    let mut stylizer = Stylizer::new(&options(), CancelToken::new()).unwrap();
+    let answer = stylizer.process(&scene(1), &mut Frame::default(), &controls());
+    assert!(matches!(answer, Err(Error::NoStyle)));
+    stylizer.set_style(scene::style(70, 50, Show::Shapes(9)));
+    assert!(paint(&mut stylizer, &scene(1), &controls()).0 == as_first(&scene(1)));
+}
+
+#[test]
+fn the_figures_add_up() {
+    let (mut stylizer, _) = stylizer(&options());
+    let controls = Controls {
+        keyframe_interval: 2,
+        ..controls()
+    };
+    for _ in 0..3 {
+        stylizer.push(&scene(1), &controls).unwrap();
+    }
+    let outs = pull(&mut stylizer);
+    let iterations: usize = outs.iter().map(|(_, report)| report.iterations).sum();
+    let stats = stylizer.stats();
+    assert_eq!((stats.frames, stats.keyframes), (3, 2));
+    assert_eq!(stats.iterations, iterations as u64);
+    assert_eq!((stats.backend.as_str(), stats.network.as_str()), ("cpu", "tiny"));
+    assert!(stats.planned_bytes > 64 * 48 * 3 * 4 && stats.losses.total > 0.0);
+    assert!(stats.bytes_in_use > stats.planned_bytes);
+}

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The examples and the scripts do what they say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+use tempfile::TempDir;
+
+/// Long enough for a loaded machine; a test that fails waits this long at most.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// An example, beside which this test was built.
+fn example(name: &str) -> Command {
+    let me = std::env::current_exe().unwrap();
+    let path = me
+        .parent()
+        .and_then(Path::parent)
+        .unwrap()
+        .join("examples")
+        .join(name);
+    assert!(
+        path.exists(),
+        "build {} first: cargo test does, with --test examples add --examples",
+        path.display()
+    );
+    Command::new(path)
+}
+
+/// A folder with a small picture and a clip of ten frames and one second of sound.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        let picture = image::RgbImage::from_fn(48, 32, |x, y| image::Rgb([(x * 5) as u8, (y * 7) as u8, 90]));
+        picture.save(folder.path("content.png")).unwrap();
+        image::imageops::rotate90(&picture)
+            .save(folder.path("style.png"))
+            .unwrap();
+        folder
+    }
+
+    fn with_clip(frames: u32) -> Self {
+        let folder = Self::new();
+        gst::init().unwrap();
+        let line = format!(
+            "videotestsrc num-buffers={frames} ! video/x-raw,width=64,height=48,framerate=10/1 ! vp8enc ! mux. \
+             audiotestsrc num-buffers=10 samplesperbuffer=4800 ! audio/x-raw,rate=48000 ! opusenc ! mux. \
+             webmmux name=mux ! filesink location={}",
+            folder.path("clip.webm").display()
+        );
+        let pipeline = gst::parse::launch(&line).unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let kinds = [gst::MessageType::Eos, gst::MessageType::Error];
+        let end = pipeline
+            .bus()
+            .unwrap()
+            .timed_pop_filtered(gst::ClockTime::from_seconds(60), &kinds);
+        pipeline.set_state(gst::State::Null).unwrap();
+        assert_eq!(end.map(|message| message.type_()), Some(gst::MessageType::Eos));
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn paint(&self, more: &[&str]) -> Output {
+        example("stylize_image")
+            .current_dir(self.0.path())
+            .args([
+                "--content",
+                "content.png",
+                "--style",
+                "style.png",
+                "--network",
+                "tiny",
+            ])
+            .args(more)
+            .output()
+            .unwrap()
+    }
+
+    fn render(&self) -> Command {
+        let mut command = example("stylize_video");
+        command
+            .current_dir(self.0.path())
+            .args([
+                "clip.webm",
+                "out.webm",
+                "--style",
+                "style.png",
+                "--network",
+                "tiny",
+            ])
+            .args(["--first-iterations", "1", "--iterations", "1"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn assert_refused(output: &Output, expected: &str) {
+    assert_eq!(output.status.code(), Some(1), "{}", words(output));
+    assert!(words(output).contains(expected), "{}", words(output));
+}
+
+/// How many pictures and how many pieces of sound a file decodes to.
+fn decoded(path: &Path) -> (usize, usize) {
+    let line = format!(
+        "filesrc location={} ! decodebin name=d \
+         d. ! queue ! video/x-raw ! appsink name=video sync=false \
+         d. ! queue ! audio/x-raw ! appsink name=audio sync=false",
+        path.display()
+    );
+    let pipeline = gst::parse::launch(&line)
+        .unwrap()
+        .downcast::<gst::Pipeline>()
+        .unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let count = |name: &str| {
+        let sink = pipeline.by_name(name).and_downcast::<gst_app::AppSink>().unwrap();
+        let patience = gst::ClockTime::from_seconds(60);
+        std::iter::from_fn(|| sink.try_pull_sample(patience)).count()
+    };
+    let counts = (count("video"), count("audio"));
+    pipeline.set_state(gst::State::Null).unwrap();
+    counts
+}
+
+#[test]
+fn the_trace_tells_every_step_of_a_plain_run() {
+    let folder = Folder::new();
+    let flags = [
+        "--output",
+        "out.png",
+        "--trace",
+        "trace.json",
+        "--scales",
+        "1",
+        "--iterations",
+        "7",
+    ];
+    let output = folder.paint(&flags);
+    assert!(output.status.success(), "{}", words(&output));
+    let trace: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path("trace.json")).unwrap()).unwrap();
+    assert_eq!(
+        (trace["width"].as_u64(), trace["height"].as_u64()),
+        (Some(48), Some(32))
+    );
+    assert_eq!(
+        (trace["backend"].as_str(), trace["network"].as_str()),
+        (Some("cpu"), Some("tiny"))
+    );
+    assert!(trace["seconds_per_step"].as_f64().unwrap() > 0.0);
+    let steps = trace["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 7);
+    for step in steps {
+        for term in ["content", "style", "tv", "total"] {
+            assert!(step[term].as_f64().unwrap().is_finite(), "{term} in {step}");
+        }
+    }
+    let losses = |index: usize| steps[index]["total"].as_f64().unwrap();
+    assert!(losses(6) < losses(0));
+}
+
+#[test]
+fn a_painting_has_the_size_that_was_asked_for() {
+    let folder = Folder::new();
+    let output = folder.paint(&["--output", "out.jpg", "--size", "64", "--iterations", "1"]);
+    assert!(output.status.success(), "{}", words(&output));
+    assert_eq!(image::image_dimensions(folder.path("out.jpg")).unwrap(), (64, 43));
+}
+
+#[test]
+fn a_picture_that_cannot_be_painted_is_refused_before_the_work_and_leaves_nothing() {
+    let folder = Folder::new();
+    for (flags, expected) in [
+        (vec!["--output", "nowhere/out.png"], "no directory nowhere"),
+        (vec!["--output", "."], "the name must end in"),
+        (vec!["--output", "out.txt"], "the name must end in"),
+        (vec!["--output", "content.png"], "would overwrite --content"),
+        (vec!["--output", "./style.png"], "would overwrite --style"),
+        (vec!["--output", "out.png", "--trace", "out.png"], "the same file"),
+        (
+            vec!["--output", "out.png", "--content-layers", "relu9_1"],
+            "no layer",
+        ),
+        (vec!["--output", "out.png", "--weights", "style.png"], "style.png"),
+    ] {
+        assert_refused(&folder.paint(&flags), expected);
+    }
+    assert_eq!(folder.names(), ["content.png", "style.png"]);
+}
+
+#[test]
+fn a_painted_film_keeps_its_frames_and_its_sound() {
+    let folder = Folder::with_clip(10);
+    let output = folder.render().output().unwrap();
+    assert!(output.status.success(), "{}", words(&output));
+    let (frames, pieces) = decoded(&folder.path("out.webm"));
+    assert_eq!(frames, 10);
+    assert!(pieces > 10, "{pieces}");
+}
+
+#[test]
+fn the_figures_of_a_clip_are_numbers_and_its_frames_are_kept() {
+    let folder = Folder::with_clip(4);
+    for clip in [["clip.webm", "--size"], ["--scene=object", "--size"]] {
+        let output = example("measure_flicker")
+            .current_dir(folder.0.path())
+            .args(clip)
+            .args([
+                "48x32",
+                "--frames",
+                "4",
+                "--style",
+                "style.png",
+                "--independent",
+                "1",
+            ])
+            .args(["--network", "tiny", "--judge", "tiny", "--judge-every", "1"])
+            .args(["--iterations", "1", "--first-iterations", "1"])
+            .args(["--save", "frames", "--contact-sheet", "sheet.png"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", words(&output));
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        for pointer in [
+            "/warping_error/next_frame/ours_to_independent",
+            "/style_loss/ours_to_independent",
+            "/drift_percent/luma",
+            "/high_frequencies/ours/end_to_frame_5",
+            "/time/steps_per_frame",
+        ] {
+            let number = document.pointer(pointer).and_then(serde_json::Value::as_f64);
+            assert!(number.is_some(), "{pointer} in {document}");
+        }
+        assert_eq!(
+            image::image_dimensions(folder.path("frames/00003.png")).unwrap(),
+            (48, 32)
+        );
+        // One column with the input, the frame painted alone and ours.
+        assert_eq!(
+            image::image_dimensions(folder.path("sheet.png")).unwrap(),
+            (48, 3 * 32 + 2 * 4)
+        );
+    }
+}
+
+#[test]
+fn a_film_that_exists_is_replaced_only_by_force_and_only_by_a_whole_one() {
+    let folder = Folder::with_clip(2);
+    fs::write(folder.path("out.webm"), "precious").unwrap();
+    assert_refused(&folder.render().output().unwrap(), "--force");
+    let failing = folder
+        .render()
+        .args(["--force", "--content-layers", "relu9_1"])
+        .output()
+        .unwrap();
+    assert_refused(&failing, "relu9_1");
+    assert_eq!(fs::read(folder.path("out.webm")).unwrap(), b"precious");
+    assert_eq!(
+        folder.names(),
+        ["clip.webm", "content.png", "out.webm", "style.png"]
+    );
+    assert!(folder.render().arg("--force").output().unwrap().status.success());
+    assert_eq!(decoded(&folder.path("out.webm")).0, 2);
+}
+
+#[test]
+fn a_film_is_never_painted_over_itself() {
+    let folder = Folder::with_clip(1);
+    let output = example("stylize_video")
+        .current_dir(folder.0.path())
+        .args(["clip.webm", "clip.webm", "--force", "--style", "style.png"])
+        .output()
+        .unwrap();
+    assert_refused(&output, "overwritten while it is read");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_film_can_be_played() {
+    let folder = Folder::with_clip(2000);
+    let mut child = folder.render().spawn().unwrap();
+    // The film is being written once its neighbour has grown by more than a header.
+    let begun = Instant::now();
+    let growing = || {
+        let entries = fs::read_dir(folder.0.path()).unwrap().flatten();
+        let hidden = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(".neuralstyle-"));
+        hidden
+            .filter_map(|entry| entry.metadata().ok())
+            .any(|found| found.len() > 4096)
+    };
+    while !growing() {
+        assert!(begun.elapsed() < PATIENCE, "nothing is written");
+        assert_eq!(
+            child.try_wait().unwrap(),
+            None,
+            "it has ended before it was interrupted"
+        );
+        // Looking more often would take the time from the painter.
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    let interrupt = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(interrupt.success());
+    let output = child.wait_with_output().unwrap();
+    assert_refused(&output, "interrupted; out.webm holds the first");
+    let (frames, _) = decoded(&folder.path("out.webm"));
+    assert!((1..2000).contains(&frames), "{frames}");
+}
+
+#[test]
+fn a_live_stream_can_be_measured() {
+    let folder = Folder::with_clip(10);
+    let output = example("live_benchmark")
+        .current_dir(folder.0.path())
+        .args([
+            "--input",
+            "clip.webm",
+            "--style",
+            "style.png",
+            "--networks",
+            "tiny",
+        ])
+        .args([
+            "--width",
+            "64",
+            "--height",
+            "48",
+            "--rate",
+            "10",
+            "--seconds",
+            "1",
+        ])
+        .args(["--changes", "1", "--other-style", "content.png"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", words(&output));
+    let said = String::from_utf8_lossy(&output.stdout);
+    let row = said.lines().find(|line| line.starts_with("| tiny |"));
+    // What it measured is the machine's affair; that it is a row of the table is not.
+    assert_eq!(row.map(|row| row.matches('|').count()), Some(13), "{said}");
+}
+
+#[test]
+fn every_script_is_sound_and_explains_itself() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let scripts = ["pipelines", "tests", ".ci"].into_iter().flat_map(|folder| {
+        let entries = fs::read_dir(root.join(folder)).unwrap();
+        entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| is_script(path))
+            .collect::<Vec<_>>()
+    });
+    for script in scripts {
+        let checked = Command::new("bash").arg("-n").arg(&script).output().unwrap();
+        assert!(checked.status.success(), "{}", words(&checked));
+        if script.ends_with("common.sh") || script.ends_with(".ci/run") {
+            continue;
+        }
+        // From anywhere.
+        let help = Command::new(&script)
+            .arg("--help")
+            .current_dir("/")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&help.stdout);
+        assert!(
+            help.status.success() && said.starts_with("Usage: "),
+            "{}: {said}",
+            script.display()
+        );
+    }
+}
+
+fn is_script(path: &Path) -> bool {
+    path.is_file() && fs::read(path).unwrap().starts_with(b"#!/usr/bin/env bash")
+        || path.ends_with("common.sh")
+}
