@@ -63,7 +63,11 @@ const VGG16: &[u8] = include_bytes!("../../models/vgg16.safetensors");
 const CAFFE_HASHES: [&str; 2] = ["d01eb7cb", "00b39a1b"];
 
 impl Network {
-    /// An embedded network, or with [`NetworkChoice::File`] the one at `path`. `Auto` is not decided here.
+    /// An embedded network, or with [`NetworkChoice::File`] the one at `path`. [`NetworkChoice::Auto`] is slim: which
+    /// network suits a backend is decided elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::NoWeights`] for a file without a path; what is wrong with the file otherwise.
     pub fn open(choice: NetworkChoice, path: Option<&Path>) -> Result<Self> {
         match (choice, path) {
             (NetworkChoice::Tiny, _) => {
@@ -77,7 +81,8 @@ impl Network {
             (NetworkChoice::File, Some(path)) => {
                 Self::new(&path.display().to_string(), WeightFile::open(path)?, 10.0)
             }
-            (NetworkChoice::Slim | NetworkChoice::Auto | NetworkChoice::File, _) => {
+            (NetworkChoice::File, None) => Err(Error::NoWeights),
+            (NetworkChoice::Slim | NetworkChoice::Auto, _) => {
                 Self::new("slim", WeightFile::from_static("the embedded slim", SLIM)?, 10.0)
             }
         }

@@ -223,3 +223,11 @@ fn missing_unreadable_and_unknown_are_told_apart() {
     let expected = "has no tensor named \"features.0.weight\"; it has 5 tensors: channels_last, columns, row, transposed, …";
     assert!(error.to_string().ends_with(expected), "{error}");
 }
+
+#[test]
+fn a_network_from_a_file_without_a_file_is_refused_by_the_name_of_the_setting() {
+    use neuralstyle::gatys::{Error, Network, NetworkChoice};
+    let error = Network::open(NetworkChoice::File, None).err();
+    assert!(matches!(error, Some(Error::NoWeights)), "{error:?}");
+    assert!(error.unwrap().to_string().contains("`weights`"));
+}

@@ -75,7 +75,7 @@ fn code_of_method(error: &gatys::Error) -> Code {
     match error {
         E::Weights(WeightsError::NotFound { .. }) => Code::Resource(ResourceError::NotFound),
         E::Weights(_) | E::NotAVgg { .. } => Code::Resource(ResourceError::Read),
-        E::UnknownLayer { .. } => Code::Resource(ResourceError::Settings),
+        E::NoWeights | E::UnknownLayer { .. } => Code::Resource(ResourceError::Settings),
         E::Backend(_) => Code::Library(LibraryError::Failed),
     }
 }
