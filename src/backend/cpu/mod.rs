@@ -6,6 +6,7 @@
 // Kernels read like the formulas that they compute, with an index for each axis.
 #![allow(clippy::needless_range_loop)]
 
+mod available;
 mod conv;
 mod export;
 mod gram;
@@ -164,12 +165,8 @@ impl Backend for Cpu {
         self.in_use.load(Ordering::Relaxed) + self.lines.capacity() * size_of::<f32>()
     }
 
-    /// Linux says how much memory programs can get without driving others out; elsewhere nothing is known.
     fn available_bytes(&self) -> Option<usize> {
-        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-        let kibibytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kibibytes.saturating_mul(1024))
+        available::available_bytes()
     }
 
     fn stand_back(&mut self) -> Result<()> {
