@@ -16,6 +16,7 @@ use common::{numbers, setup, tensor};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use neuralstyle::backend::cpu::Cpu;
 use neuralstyle::backend::{AdamKnobs, Backend, FilterData, Mix, Pooling, Result, Scalar, Shape, Slot};
+use neuralstyle::picture::Picture;
 
 /// Inputs, outputs and side of layers of VGG-19 at 256 pixels: the first of each kind.
 const LAYERS: [(&str, usize, usize, usize); 9] = [
@@ -153,10 +154,10 @@ fn passes(cpu: &mut Cpu, criterion: &mut Criterion<Flops>) -> Result<()> {
 /// A 640×360 frame to a working size and back, with and without guidance by the frame.
 fn pictures(cpu: &mut Cpu, criterion: &mut Criterion<Flops>) -> Result<()> {
     let (width, height) = (640, 360);
-    let frame: Vec<u8> = numbers(3 * width * height)
-        .iter()
-        .map(|x| (x * 127.0 + 128.0) as u8)
-        .collect();
+    let mut frame = Picture::new(width, height);
+    for (byte, x) in frame.rgb_mut().iter_mut().zip(numbers(3 * width * height)) {
+        *byte = (x * 127.0 + 128.0) as u8;
+    }
     let mut out = frame.clone();
     let mut group = criterion.benchmark_group("frame");
     group.throughput(Throughput::Bytes((3 * width * height) as u64));
@@ -164,7 +165,7 @@ fn pictures(cpu: &mut Cpu, criterion: &mut Criterion<Flops>) -> Result<()> {
         let mut content = cpu.tensor(Shape::new(3, low, small))?;
         let picture = tensor(cpu, Shape::new(3, low, small));
         group.bench_function(format!("import 640x360 to {small}x{low}"), |bench| {
-            bench.iter(|| cpu.import(&frame, width, height, 0, &mut content));
+            bench.iter(|| cpu.import(frame.view(), 0, &mut content));
         });
         for (name, detail) in [("export", 0.0), ("guided export", 1.0)] {
             let mix = Mix {
@@ -174,7 +175,7 @@ fn pictures(cpu: &mut Cpu, criterion: &mut Criterion<Flops>) -> Result<()> {
             group.bench_function(format!("{name} {small}x{low} to 640x360"), |bench| {
                 bench.iter(|| {
                     let frame = black_box(&frame);
-                    cpu.export(&picture, &content, 0, mix, frame, width, height, &mut out)
+                    cpu.export(&picture, &content, 0, mix, frame.view(), &mut out)
                 });
             });
         }

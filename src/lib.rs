@@ -5,4 +5,5 @@
 pub mod backend;
 pub mod gatys;
 pub mod motion;
+pub mod picture;
 pub mod stylizer;

@@ -122,7 +122,7 @@ fn brought_up(arguments: &Arguments, frame: &Frame) -> Result<[Frame; 3], Failur
     let mut ops = Cpu::new(0, CancelToken::new())?;
     let small = Shape::new(3, small_height, small_width);
     let (mut content, mut picture) = (ops.tensor(small)?, ops.tensor(small)?);
-    ops.import(frame.rgb(), width, height, 0, &mut content)?;
+    ops.import(frame.view(), 0, &mut content)?;
     let laid = |ops: &mut Cpu,
                 picture: &<Cpu as Backend>::Tensor,
                 detail: f32,
@@ -135,21 +135,12 @@ fn brought_up(arguments: &Arguments, frame: &Frame) -> Result<[Frame; 3], Failur
             },
             on.clone(),
         );
-        ops.export(
-            picture,
-            &content,
-            0,
-            mix,
-            on.rgb(),
-            on.width(),
-            on.height(),
-            out.rgb_mut(),
-        )?;
+        ops.export(picture, &content, 0, mix, on.view(), &mut out)?;
         Ok(out)
     };
     let small_frame = laid(&mut ops, &content, 0.0, &Frame::new(small_width, small_height))?;
     let painting = paint(arguments, &small_frame)?;
-    ops.import(painting.rgb(), small_width, small_height, 0, &mut picture)?;
+    ops.import(painting.view(), 0, &mut picture)?;
 
     let plain = laid(&mut ops, &picture, 0.0, frame)?;
     let guided = laid(&mut ops, &picture, 1.0, frame)?;

@@ -19,6 +19,8 @@ pub mod resample;
 
 pub use cancel::CancelToken;
 
+use crate::picture::{Picture, PictureView};
+
 /// Why an operation did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -145,8 +147,6 @@ pub enum Interpolation {
 /// How the colours of a picture follow the frame's luma nearby, for [`Backend::export`]: the local linear model of the
 /// guided filter (He, Sun and Tang 2013), whose slope is cov(luma, colour) / (var(luma) + ε).
 pub mod guide {
-    /// R, G, B (BT.601).
-    pub const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
     /// How much the pixels of a window count, along rows and along columns.
     pub const WINDOW: [f32; 5] = [0.0625, 0.25, 0.375, 0.25, 0.0625];
     /// ε: a variance of the luma (0..1) that is noise rather than an edge.
@@ -285,36 +285,27 @@ pub trait Backend: Send {
 
     // ---- pictures ----
 
-    /// Bytes [H, W, 3] of any size → the inside of `picture`, resampled (see [`resample`]); a margin of `border`
-    /// pixels on each side is left alone.
-    fn import(
-        &mut self,
-        rgb: &[u8],
-        width: usize,
-        height: usize,
-        border: usize,
-        picture: &mut Self::Tensor,
-    ) -> Result<()>;
+    /// `frame` of any size → the inside of `picture`, resampled (see [`resample`]); a margin of `border` pixels on each
+    /// side is left alone.
+    fn import(&mut self, frame: PictureView, border: usize, picture: &mut Self::Tensor) -> Result<()>;
 
-    /// Lays a picture onto the frame `rgb` of any size, guided by the frame: `out` = (1 − `strength`) · `rgb` +
-    /// `strength` · clamp(↑P + `detail` · ↑S · (Y − ↑y)), rounded to bytes [H, W, 3]. P is the inside of `picture`, y the
-    /// luma of the inside of `content` (what `import` makes of `rgb`), Y that of `rgb`, ↑ resamples to `width` × `height`.
+    /// Lays a picture onto `frame` of any size, guided by the frame: `out` = (1 − `strength`) · `frame` +
+    /// `strength` · clamp(↑P + `detail` · ↑S · (Y − ↑y)), rounded to bytes. P is the inside of `picture`, y the luma of the
+    /// inside of `content` (what `import` makes of `frame`), Y that of `frame`, ↑ resamples to the size of `frame`, which
+    /// `out` must have, too.
     ///
     /// S is how the picture follows the content there: for each colour the slope cov(y, P) / (var(y) + ε) in a window of
     /// 5×5 pixels (see [`guide`]), in which the pixels of the inside's edge go on beyond it. So what the frame shows but a
     /// small picture cannot is drawn in the picture's own contrast and colours, where the picture follows the content at
     /// all. With `detail` = 0 the content does not count.
-    #[allow(clippy::too_many_arguments)]
     fn export(
         &mut self,
         picture: &Self::Tensor,
         content: &Self::Tensor,
         border: usize,
         mix: Mix,
-        rgb: &[u8],
-        width: usize,
-        height: usize,
-        out: &mut [u8],
+        frame: PictureView,
+        out: &mut Picture,
     ) -> Result<()>;
 
     /// The inside of `from` resampled to the inside of `to`; both have a margin of `border` pixels.

@@ -14,6 +14,7 @@ use super::{
     AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Interpolation,
     Mix, Pooling, Result, Scalar, Shape, Slot,
 };
+use crate::picture::{Picture, PictureView};
 
 /// Values in [C, H, W] order.
 #[derive(Clone, Debug, Default)]
@@ -202,15 +203,9 @@ impl Backend for Reference {
         Ok(())
     }
 
-    fn import(
-        &mut self,
-        rgb: &[u8],
-        width: usize,
-        height: usize,
-        border: usize,
-        picture: &mut Tensor,
-    ) -> Result<()> {
+    fn import(&mut self, frame: PictureView, border: usize, picture: &mut Tensor) -> Result<()> {
         self.poll()?;
+        let ((width, height), rgb) = (frame.size(), frame.rgb());
         let source = |c: usize, y: usize, x: usize| f64::from(rgb[(y * width + x) * 3 + c]) / 255.0;
         let to = inside(picture.shape, border);
         let sample = resampled(source, Shape::new(3, height, width), to);
@@ -226,13 +221,11 @@ impl Backend for Reference {
         content: &Tensor,
         border: usize,
         mix: Mix,
-        rgb: &[u8],
-        width: usize,
-        height: usize,
-        out: &mut [u8],
+        frame: PictureView,
+        out: &mut Picture,
     ) -> Result<()> {
         self.poll()?;
-        guided::export(picture, content, border, mix, rgb, (width, height), out);
+        guided::export(picture, content, border, mix, frame, out);
         Ok(())
     }
 

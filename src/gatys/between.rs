@@ -2,9 +2,10 @@
 
 //! Frames between two keyframes: what was painted before, moved along, and what was painted after, moved back.
 
+use super::Result;
 use super::carry::{Carry, Maps};
-use super::{Result, Rgb};
 use crate::backend::{Backend, Interpolation, Mix, Shape};
+use crate::picture::{Picture, PictureView};
 
 /// What a frame between two keyframes is put together from, at the size at which they are painted.
 #[derive(Clone, Copy, Debug)]
@@ -61,13 +62,12 @@ impl<B: Backend> Between<B> {
     pub fn compose(
         &mut self,
         ops: &mut B,
-        frame: Rgb,
+        frame: PictureView,
         sides: Sides,
         after: &B::Tensor,
         mix: Mix,
-        out: &mut [u8],
+        out: &mut Picture,
     ) -> Result<()> {
-        let Rgb { bytes, width, height } = frame;
         ops.upload(sides.before, &mut self.picture)?;
         if let Some((carry, time)) = sides.after {
             self.after.lay_out(carry, self.shape, self.border);
@@ -86,9 +86,9 @@ impl<B: Backend> Between<B> {
             ops.upload(share, &mut self.share)?;
             ops.blend(&self.moved, &self.share, &mut self.picture)?;
         }
-        ops.import(bytes, width, height, self.border, &mut self.content)?;
+        ops.import(frame, self.border, &mut self.content)?;
         let (picture, content) = (&self.picture, &self.content);
-        Ok(ops.export(picture, content, self.border, mix, bytes, width, height, out)?)
+        Ok(ops.export(picture, content, self.border, mix, frame, out)?)
     }
 }
 

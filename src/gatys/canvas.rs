@@ -5,6 +5,7 @@ use super::objective::{Objective, style_passage};
 use super::optimizer::Optimizer;
 use super::{Losses, Normalization, OptimizerSettings, Result, Weights};
 use crate::backend::{Backend, Capture, Shape, Work};
+use crate::picture::PictureView;
 
 /// Everything at one size: the picture that is painted, the content that it shows, the objective and the optimiser.
 /// Planned once; a step allocates nothing.
@@ -146,9 +147,9 @@ impl<B: Backend> Canvas<B> {
         self.size
     }
 
-    /// Takes bytes [height, width, 3] as the content to be shown.
-    pub fn show(&mut self, ops: &mut B, rgb: &[u8], width: usize, height: usize) -> Result<()> {
-        ops.import(rgb, width, height, self.border, &mut self.content)?;
+    /// Takes a picture of any size as the content to be shown.
+    pub fn show(&mut self, ops: &mut B, frame: PictureView) -> Result<()> {
+        ops.import(frame, self.border, &mut self.content)?;
         Ok(ops.mirror_border(&mut self.content, self.border)?)
     }
 

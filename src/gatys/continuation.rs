@@ -7,6 +7,7 @@ use super::canvas::Canvas;
 use super::carry::{Carry, Maps};
 use super::colour::{follow, matching};
 use crate::backend::{Backend, ColourMap, ColourStatistics, Interpolation, Shape, Slot, Work};
+use crate::picture::LUMA;
 
 /// How much of what is not settled yet stays so for another frame: some four frames after a place came into view its
 /// painting takes small steps like all others.
@@ -28,7 +29,7 @@ const LOW: usize = 2;
 
 /// To the luma (BT.601), in all three channels.
 const GREY: ColourMap = ColourMap {
-    matrix: [[0.299, 0.587, 0.114]; 3],
+    matrix: [[LUMA[0] as f64, LUMA[1] as f64, LUMA[2] as f64]; 3],
     offset: [0.0; 3],
 };
 

@@ -36,7 +36,7 @@ pub use options::{
     UnknownName,
 };
 pub use painter::{Demand, Painter, mix};
-pub use run::{Onlooker, Recipe, Rgb, Run, Watch};
+pub use run::{Onlooker, Recipe, Run, Watch};
 
 /// Why a picture cannot be painted.
 #[derive(Debug, thiserror::Error)]

@@ -8,8 +8,9 @@ use super::continuation::Continuation;
 use super::extractor::{Extractor, nodes};
 use super::noise::noise;
 use super::schedule;
-use super::{Init, Losses, Network, PoolingChoice, Recipe, Result, Rgb, Run};
+use super::{Init, Losses, Network, PoolingChoice, Recipe, Result, Run};
 use crate::backend::{self, Backend, ColourStatistics, Mix, Pooling, Shape, Slot};
+use crate::picture::{Picture, PictureView};
 
 mod footprint;
 
@@ -170,20 +171,19 @@ impl<B: Backend> Painter<B> {
 
     /// Takes a picture as the style, scaled to the area of what is painted. What was painted stays and is moved
     /// towards the new style.
-    pub fn set_style(&mut self, style: Rgb) -> Result<()> {
+    pub fn set_style(&mut self, style: PictureView) -> Result<()> {
         if let Some((demand, known)) = self.planned
-            && known != (style.width, style.height)
+            && known != style.size()
         {
-            let style = (style.width, style.height);
+            let style = style.size();
             let work = self.work(Demand { style, ..demand });
             self.ops.prepare(&work)?;
             self.planned = Some((demand, style));
         }
         for scale in 0..self.canvases.len() {
-            let (width, height) = scaled_to_area(style.width, style.height, self.canvases[scale].size());
+            let (width, height) = scaled_to_area(style.width(), style.height(), self.canvases[scale].size());
             let mut picture = self.ops.tensor(Shape::new(3, height, width))?;
-            self.ops
-                .import(style.bytes, style.width, style.height, 0, &mut picture)?;
+            self.ops.import(style, 0, &mut picture)?;
             if scale == 0 {
                 self.style_colours = self.ops.colour_statistics(&picture)?;
             }
@@ -212,7 +212,7 @@ impl<B: Backend> Painter<B> {
     }
 
     /// Starts afresh with `frame`, from coarse to fine.
-    pub fn start(&mut self, frame: Rgb, mut run: Run) -> Result<()> {
+    pub fn start(&mut self, frame: PictureView, mut run: Run) -> Result<()> {
         let steps = schedule::steps(run.iterations, self.canvases.len());
         let total = steps.iter().sum();
         let mut done = 0;
@@ -227,7 +227,7 @@ impl<B: Backend> Painter<B> {
                 canvases,
                 ..
             } = self;
-            canvases[scale].show(ops, frame.bytes, frame.width, frame.height)?;
+            canvases[scale].show(ops, frame)?;
             canvases[scale].measure_content(ops, extractor)?;
             if scale + 1 == self.canvases.len() {
                 self.begin(scale, painted)?;
@@ -258,7 +258,7 @@ impl<B: Backend> Painter<B> {
     }
 
     /// Goes on from the last result with the next frame, along its motion.
-    pub fn proceed(&mut self, frame: Rgb, carry: Carry, mut run: Run) -> Result<()> {
+    pub fn proceed(&mut self, frame: PictureView, carry: Carry, mut run: Run) -> Result<()> {
         let Self {
             ops,
             extractor,
@@ -272,7 +272,7 @@ impl<B: Backend> Painter<B> {
         };
         // The content and the picture change at different times; if this ends between them they do not belong together.
         self.painted = false;
-        canvas.show(ops, frame.bytes, frame.width, frame.height)?;
+        canvas.show(ops, frame)?;
         continuation.advance(ops, canvas, carry, style_colours)?;
         let steps = run.iterations;
         if steps > 0 {
@@ -289,9 +289,9 @@ impl<B: Backend> Painter<B> {
         Ok(())
     }
 
-    /// Bytes of `frame` with the result mixed in by `strength`; where the result is smaller than the frame, what the frame
+    /// `frame` with the result mixed in by `strength`; where the result is smaller than the frame, what the frame
     /// shows beyond that size is drawn in the result's own contrast and colours, by the recipe's share.
-    pub fn compose(&mut self, frame: Rgb, strength: f64, out: &mut [u8]) -> Result<()> {
+    pub fn compose(&mut self, frame: PictureView, strength: f64, out: &mut Picture) -> Result<()> {
         let Self {
             ops,
             canvases,
@@ -302,20 +302,13 @@ impl<B: Backend> Painter<B> {
         let (Some(canvas), Some(continuation)) = (canvases.first(), continuation.as_ref()) else {
             return Ok(());
         };
-        let mix = mix(
-            strength,
-            recipe.detail,
-            canvas.size(),
-            (frame.width, frame.height),
-        );
+        let mix = mix(strength, recipe.detail, canvas.size(), frame.size());
         ops.export(
             continuation.shown(),
             &canvas.content,
             recipe.border,
             mix,
-            frame.bytes,
-            frame.width,
-            frame.height,
+            frame,
             out,
         )?;
         Ok(())
@@ -334,7 +327,13 @@ impl<B: Backend> Painter<B> {
 
     /// As [`compose`](Self::compose), of a frame that came before the result, which is the keyframe after it if its sides
     /// know one.
-    pub fn compose_between(&mut self, frame: Rgb, sides: Sides, strength: f64, out: &mut [u8]) -> Result<()> {
+    pub fn compose_between(
+        &mut self,
+        frame: PictureView,
+        sides: Sides,
+        strength: f64,
+        out: &mut Picture,
+    ) -> Result<()> {
         // As a rule it was planned for with the keyframe before.
         self.plan_between()?;
         let (Some(canvas), Some(continuation), Some(between)) =
@@ -342,12 +341,7 @@ impl<B: Backend> Painter<B> {
         else {
             return Ok(());
         };
-        let mix = mix(
-            strength,
-            self.recipe.detail,
-            canvas.size(),
-            (frame.width, frame.height),
-        );
+        let mix = mix(strength, self.recipe.detail, canvas.size(), frame.size());
         let after = continuation.shown();
         between.compose(&mut self.ops, frame, sides, after, mix, out)
     }
@@ -448,9 +442,9 @@ impl<B: Backend> Painter<B> {
     }
 
     /// The picture at full size, as far as it has come at `scale`. That of the full size makes room for it.
-    fn glance(&mut self, scale: usize, frame: Rgb) -> Result<Vec<f32>> {
+    fn glance(&mut self, scale: usize, frame: PictureView) -> Result<Vec<f32>> {
         if scale > 0 {
-            self.canvases[0].show(&mut self.ops, frame.bytes, frame.width, frame.height)?;
+            self.canvases[0].show(&mut self.ops, frame)?;
             self.step_up(scale, 0)?;
         }
         self.picture()

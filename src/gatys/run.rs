@@ -28,14 +28,6 @@ pub struct Recipe {
     pub seed: u32,
 }
 
-/// Bytes [H, W, 3] of a picture.
-#[derive(Clone, Copy)]
-pub struct Rgb<'a> {
-    pub bytes: &'a [u8],
-    pub width: usize,
-    pub height: usize,
-}
-
 /// Somebody who wants to see every step.
 pub type Watch = Box<dyn FnMut(&Step) + Send>;
 

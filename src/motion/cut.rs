@@ -3,7 +3,7 @@
 use super::gray::Gray;
 use super::tracker::Tracker;
 use super::trust;
-use crate::stylizer::Frame;
+use crate::picture::Picture;
 
 /// Side of the thumbnail on which frames are compared, in cells.
 const CELLS: usize = 16;
@@ -31,13 +31,13 @@ pub struct CutDetector {
 impl CutDetector {
     /// Compares `frame` with the one of the last call and remembers it. `threshold` is in 0..1; at 1 nothing is a
     /// cut. The first frame is none.
-    pub fn is_cut(&mut self, frame: &Frame, threshold: f64) -> bool {
+    pub fn is_cut(&mut self, frame: &Picture, threshold: f64) -> bool {
         let (width, height) = Signature::size(frame);
         self.compare(Signature::of(frame, Gray::of(frame, width, height)), threshold)
     }
 
     /// The same for somebody who has the brightness of `frame` already, at any size.
-    pub fn is_cut_seen(&mut self, frame: &Frame, gray: &Gray, threshold: f64) -> bool {
+    pub fn is_cut_seen(&mut self, frame: &Picture, gray: &Gray, threshold: f64) -> bool {
         let (width, height) = Signature::size(frame);
         self.compare(Signature::of(frame, gray.resized(width, height)), threshold)
     }
@@ -101,13 +101,13 @@ struct Signature {
 
 impl Signature {
     /// Width and height of the picture in which motion is looked for.
-    fn size(frame: &Frame) -> (usize, usize) {
+    fn size(frame: &Picture) -> (usize, usize) {
         let (width, height) = (frame.width(), frame.height());
         let side = |length: usize| (length * SMALL / width.max(height).max(SMALL)).max(1);
         (side(width), side(height))
     }
 
-    fn of(frame: &Frame, gray: Gray) -> Self {
+    fn of(frame: &Picture, gray: Gray) -> Self {
         let (width, height) = (frame.width(), frame.height());
         let mut histogram = vec![0.0; BINS * BINS * BINS];
         let mut thumbnail = vec![0.0; CELLS * CELLS * 3];
@@ -159,9 +159,9 @@ mod tests {
     use super::*;
 
     /// A scene of soft colours that `seed` makes, seen from `shift` pixels further right.
-    fn scene(seed: f32, shift: f32) -> Frame {
+    fn scene(seed: f32, shift: f32) -> Picture {
         let (width, height) = (96, 54);
-        let mut frame = Frame::new(width, height);
+        let mut frame = Picture::new(width, height);
         for (index, pixel) in frame.rgb_mut().chunks_exact_mut(3).enumerate() {
             let (x, y) = ((index % width) as f32 + shift, (index / width) as f32);
             for (channel, value) in pixel.iter_mut().enumerate() {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     /// A frame in another light.
-    fn lit(mut frame: Frame, gain: f32, lift: f32) -> Frame {
+    fn lit(mut frame: Picture, gain: f32, lift: f32) -> Picture {
         for value in frame.rgb_mut() {
             *value = (gain * f32::from(*value) + lift) as u8;
         }
@@ -196,7 +196,7 @@ mod tests {
         let mut cuts = CutDetector::default();
         assert!(!cuts.is_cut(&scene(1.0, 0.0), 0.3));
         let flash = lit(scene(1.0, 1.0), 0.4, 150.0);
-        let seen = |frame: &Frame| Signature::of(frame, Gray::default());
+        let seen = |frame: &Picture| Signature::of(frame, Gray::default());
         let colours = seen(&flash).difference(&seen(&scene(1.0, 0.0)));
         assert!(colours > 0.3, "the flash is a strong one: {colours}");
         assert!(!cuts.is_cut(&flash, 0.3), "into the flash");
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_threshold_of_one_finds_no_cut_and_a_forgotten_scene_neither() {
-        let (mut black, mut white) = (Frame::new(8, 8), Frame::new(8, 8));
+        let (mut black, mut white) = (Picture::new(8, 8), Picture::new(8, 8));
         black.rgb_mut().fill(0);
         white.rgb_mut().fill(255);
         let mut cuts = CutDetector::default();

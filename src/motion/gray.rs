@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use crate::backend::resample::Taps;
-use crate::stylizer::Frame;
+use crate::picture::{Picture, luma};
 
 /// The brightness of a picture, in steps of a byte: 0..255.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,13 +14,13 @@ pub struct Gray {
 
 impl Gray {
     /// The luma (BT.601) of a frame, shrunk or grown to a size in pixels.
-    pub fn of(frame: &Frame, width: usize, height: usize) -> Self {
+    pub fn of(frame: &Picture, width: usize, height: usize) -> Self {
         let row_bytes = frame.width() * 3;
         let mut colours = vec![0.0; row_bytes];
         Self::resampled(
             (frame.width(), frame.height()),
             (width, height),
-            |top, weights, luma| {
+            |top, weights, out| {
                 colours.fill(0.0);
                 let rows = frame.rgb()[top * row_bytes..].chunks_exact(row_bytes);
                 for (row, weight) in rows.zip(weights) {
@@ -28,8 +28,8 @@ impl Gray {
                         *sum += weight * f32::from(byte);
                     }
                 }
-                for (luma, colour) in luma.iter_mut().zip(colours.chunks_exact(3)) {
-                    *luma = LUMA[0] * colour[0] + LUMA[1] * colour[1] + LUMA[2] * colour[2];
+                for (out, colour) in out.iter_mut().zip(colours.chunks_exact(3)) {
+                    *out = luma([colour[0], colour[1], colour[2]]);
                 }
             },
         )
@@ -43,9 +43,7 @@ impl Gray {
         Self {
             width,
             height,
-            pixels: colours
-                .map(|((r, g), b)| 255.0 * (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b))
-                .collect(),
+            pixels: colours.map(|((r, g), b)| 255.0 * luma([*r, *g, *b])).collect(),
         }
     }
 
@@ -92,16 +90,13 @@ impl Gray {
     }
 }
 
-/// Shares of red, green and blue (BT.601).
-const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_picture_has_one_brightness_however_it_is_looked_at() {
-        let mut frame = Frame::new(30, 20);
+        let mut frame = Picture::new(30, 20);
         for (at, byte) in frame.rgb_mut().iter_mut().enumerate() {
             *byte = (at * 89 % 256) as u8;
         }

@@ -6,7 +6,7 @@ use super::style_picture::StylePicture;
 use super::{Controls, Error, Frame};
 use crate::backend::{self, Backend};
 use crate::gatys::{
-    self, Carry, Demand, Network, Onlooker, OptimizerKind, Painter, Recipe, Rgb, Run, Watch, Weights,
+    self, Carry, Demand, Network, Onlooker, OptimizerKind, Painter, Recipe, Run, Watch, Weights,
 };
 
 /// A painter, and what any driver has to see to: the size, the style, rates, and numbers that go bad.
@@ -157,7 +157,7 @@ impl<B: Backend> Easel<B> {
             return Ok(false);
         }
         self.measured = None;
-        self.painter.set_style(rgb(&style.frame().cropped(crop)))?;
+        self.painter.set_style(style.frame().cropped(crop).view())?;
         self.measured = Some((style.clone(), crop));
         Ok(true)
     }
@@ -179,7 +179,7 @@ impl<B: Backend> Easel<B> {
         let rate = controls.learning_rate.unwrap_or(self.rates.0);
         for rate in [rate, rate / 10.0] {
             self.painter.start(
-                rgb(frame),
+                frame.view(),
                 Run {
                     weights: self.weights(controls),
                     rate,
@@ -215,7 +215,7 @@ impl<B: Backend> Easel<B> {
             watch: watch.as_deref_mut(),
             onlooker: None,
         };
-        self.painter.proceed(rgb(frame), carry, run)?;
+        self.painter.proceed(frame.view(), carry, run)?;
         if self.painter.is_finite()? {
             return Ok(());
         }
@@ -288,14 +288,5 @@ impl<B: Backend> Easel<B> {
             style: (width.max(1), height.max(1)),
             between: self.between,
         }
-    }
-}
-
-/// What a painter sees of a frame.
-pub fn rgb(frame: &Frame) -> Rgb<'_> {
-    Rgb {
-        bytes: frame.rgb(),
-        width: frame.width(),
-        height: frame.height(),
     }
 }

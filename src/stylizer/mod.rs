@@ -4,7 +4,6 @@
 
 mod easel;
 mod error;
-mod frame;
 mod interval;
 mod live;
 mod offline;
@@ -15,9 +14,11 @@ mod style_picture;
 use std::sync::Arc;
 
 pub use error::Error;
-pub use frame::Frame;
 pub use options::{BackendChoice, Controls, Mode, Options};
 pub use style_picture::StylePicture;
+
+/// A picture of the stream.
+pub use crate::picture::Picture as Frame;
 
 use crate::backend::cuda::{Cuda, Unavailable};
 use crate::backend::{Backend, CancelToken, cpu::Cpu, reference::Reference};

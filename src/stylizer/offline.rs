@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::easel::{Easel, rgb};
+use super::easel::Easel;
 use super::interval::Interval;
 use super::live::Live;
 use super::outbox::Outbox;
@@ -77,7 +77,7 @@ impl<B: Backend + 'static> Drive for Offline<B> {
                 // In the way as well of what would fit.
                 self.give_back_following();
             }
-            self.easel.with_advice(error, (frame.width(), frame.height()))
+            self.easel.with_advice(error, frame.size())
         })
     }
 
@@ -117,7 +117,7 @@ impl<B: Backend> Offline<B> {
         let began = Instant::now();
         let steps_before = self.easel.painter().iterations();
         let style = self.style.clone().ok_or(Error::NoStyle)?;
-        let size = (frame.width(), frame.height());
+        let size = frame.size();
         let is_cut = self.cuts.is_cut(frame, controls.cut_threshold);
         // Stays so until a fresh start has come to its end.
         self.afresh |= is_cut
@@ -202,7 +202,7 @@ impl<B: Backend> Offline<B> {
         self.let_go(outbox)?;
         let mut out = outbox.room(frame);
         let painter = self.easel.painter();
-        painter.compose(rgb(frame), strength, out.rgb_mut())?;
+        painter.compose(frame.view(), strength, &mut out)?;
         self.interval.begin();
         outbox.put(out, report);
         self.stats.frames += 1;
@@ -214,7 +214,7 @@ impl<B: Backend> Offline<B> {
     /// after.
     fn let_go(&mut self, outbox: &mut Outbox) -> Result<(), Error> {
         while let Some(held) = self.interval.first() {
-            if !self.easel.is_ready_for((held.frame.width(), held.frame.height())) {
+            if !self.easel.is_ready_for(held.frame.size()) {
                 // A plan that had to be given up took what was painted with it.
                 self.interval.begin();
                 return Ok(());
@@ -223,7 +223,7 @@ impl<B: Backend> Offline<B> {
             let strength = held.controls.strength;
             self.easel
                 .painter()
-                .compose_between(rgb(&held.frame), held.sides(), strength, out.rgb_mut())?;
+                .compose_between(held.frame.view(), held.sides(), strength, &mut out)?;
             let report = Report {
                 keyframe: false,
                 restarted: false,

@@ -7,7 +7,7 @@ use neuralstyle::backend::cuda::Cuda;
 use neuralstyle::gatys::{Carry, Demand, Init, Network, NetworkChoice, OptimizerKind, Painter, Run, Weights};
 use neuralstyle::motion::{Gray, Stepped};
 
-use crate::planning::{recipe, rgb, run};
+use crate::planning::{recipe, run};
 use crate::scene::{self, Show};
 use crate::softgpu::SoftGpu;
 use crate::start;
@@ -94,8 +94,8 @@ fn none_goes_unnoticed_while_frames_are_painted() {
     each_is_told(&gpu, "a first frame", |begin| {
         begin();
         painter.plan(demand, 0)?;
-        painter.set_style(rgb(&style))?;
-        painter.start(rgb(&frame), faint())
+        painter.set_style(style.view())?;
+        painter.start(frame.view(), faint())
     });
     let (zeros, ones) = ([0.0; 64], [1.0; 64]);
     let carry = Carry {
@@ -105,10 +105,10 @@ fn none_goes_unnoticed_while_frames_are_painted() {
     let mut out = frame.clone();
     // Its step has been written down before; what comes between is tried where motion is followed.
     each_is_told(&gpu, "the next frame", |begin| {
-        painter.start(rgb(&frame), faint())?;
+        painter.start(frame.view(), faint())?;
         begin();
-        painter.proceed(rgb(&frame), carry, faint())?;
-        painter.compose(rgb(&frame), 0.9, out.rgb_mut())
+        painter.proceed(frame.view(), carry, faint())?;
+        painter.compose(frame.view(), 0.9, &mut out)
     });
 }
 

@@ -7,7 +7,7 @@ use neuralstyle::backend::cuda::Cuda;
 use neuralstyle::backend::{Backend, CancelToken};
 use neuralstyle::gatys::{
     Carry, Demand, Init, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Painter,
-    PoolingChoice, Recipe, Rgb, Run, Sides, Weights,
+    PoolingChoice, Recipe, Run, Sides, Weights,
 };
 use neuralstyle::motion::Stepped;
 use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Mode, Options, Stylizer};
@@ -60,14 +60,6 @@ fn vgg(widths: &[usize], convolutions: &[usize]) -> Network {
 
 const VGG16: [usize; 5] = [2, 2, 3, 3, 1];
 const VGG19: [usize; 5] = [2, 2, 4, 4, 1];
-
-pub fn rgb(frame: &Frame) -> Rgb<'_> {
-    Rgb {
-        bytes: frame.rgb(),
-        width: frame.width(),
-        height: frame.height(),
-    }
-}
 
 pub fn run<'a>() -> Run<'a> {
     Run {
@@ -122,9 +114,9 @@ fn compare(gpu: &SoftGpu, network: Network, recipe: Recipe, demand: Demand) {
     assert_eq!(given.at_most(), planned, "{what}: while it was planned");
 
     let style = scene::frame(demand.style.0, demand.style.1, Show::Shapes(2));
-    painter.set_style(rgb(&style)).unwrap();
+    painter.set_style(style.view()).unwrap();
     let frame = scene::frame(demand.frame.0, demand.frame.1, Show::Shapes(1));
-    painter.start(rgb(&frame), run()).unwrap();
+    painter.start(frame.view(), run()).unwrap();
     let (pixels, mut out) = (demand.size.0 * demand.size.1, frame.clone());
     let (zeros, ones) = (vec![0.0; pixels], vec![1.0; pixels]);
     let carry = Carry {
@@ -132,8 +124,8 @@ fn compare(gpu: &SoftGpu, network: Network, recipe: Recipe, demand: Demand) {
         trust: &ones,
     };
     let shown = painter.shown().unwrap();
-    painter.proceed(rgb(&frame), carry, run()).unwrap();
-    painter.compose(rgb(&frame), 0.9, out.rgb_mut()).unwrap();
+    painter.proceed(frame.view(), carry, run()).unwrap();
+    painter.compose(frame.view(), 0.9, &mut out).unwrap();
     if demand.between {
         let sides = Sides {
             before: &shown,
@@ -141,7 +133,7 @@ fn compare(gpu: &SoftGpu, network: Network, recipe: Recipe, demand: Demand) {
             after: Some((carry, 0.5)),
         };
         painter
-            .compose_between(rgb(&frame), sides, 0.9, out.rgb_mut())
+            .compose_between(frame.view(), sides, 0.9, &mut out)
             .unwrap();
     }
     assert!(painter.is_finite().unwrap(), "{what}");
@@ -150,9 +142,9 @@ fn compare(gpu: &SoftGpu, network: Network, recipe: Recipe, demand: Demand) {
 
     // Another style of other sides; what was measured of the first one makes room.
     let other = scene::frame(demand.style.1, demand.style.0 + 3, Show::Shapes(3));
-    painter.set_style(rgb(&other)).unwrap();
-    painter.start(rgb(&frame), run()).unwrap();
-    painter.compose(rgb(&frame), 0.9, out.rgb_mut()).unwrap();
+    painter.set_style(other.view()).unwrap();
+    painter.start(frame.view(), run()).unwrap();
+    painter.compose(frame.view(), 0.9, &mut out).unwrap();
     assert_eq!(given.now(), painter.planned_now(), "{what}: restyled");
     assert_eq!(painter.backend().bytes_in_use(), painter.planned_now(), "{what}");
 }

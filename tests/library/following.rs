@@ -5,6 +5,7 @@
 use crate::{figures, scenes};
 use neuralstyle::backend::CancelToken;
 use neuralstyle::gatys::NetworkChoice;
+use neuralstyle::picture;
 use neuralstyle::stylizer::{Controls, Frame, Options, StylePicture, Stylizer};
 
 use crate::scenes::{Object, Scene};
@@ -90,7 +91,7 @@ fn mean(frame: &Frame, area: impl Fn(usize, usize) -> bool, of: impl Fn(&[u8]) -
 }
 
 fn luma(pixel: &[u8]) -> f64 {
-    0.299 * f64::from(pixel[0]) + 0.587 * f64::from(pixel[1]) + 0.114 * f64::from(pixel[2])
+    f64::from(picture::luma([0, 1, 2].map(|c| f32::from(pixel[c]))))
 }
 
 fn scene_at_rest() -> Scene {

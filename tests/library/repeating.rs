@@ -6,6 +6,7 @@ use neuralstyle::backend::cpu::{Cpu, Level, Tensor};
 use neuralstyle::backend::{
     AdamKnobs, Backend, CancelToken, ColourMap, FilterData, Mix, Pooling, Scalar, Shape, Slot,
 };
+use neuralstyle::picture::Picture;
 
 use super::random::Random;
 
@@ -139,10 +140,10 @@ fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
     look(ops, "sgd", &x);
     look(ops, "sgd's velocity", &m);
 
-    let rgb = Random(5).bytes(200 * 100 * 3);
+    let video = Picture::from_rgb(200, 100, Random(5).bytes(200 * 100 * 3)).unwrap();
     let frame = Shape::new(3, 61, 83);
     let (mut picture, mut other) = (put(ops, frame), put(ops, frame));
-    ops.import(&rgb, 200, 100, 4, &mut picture).unwrap();
+    ops.import(video.view(), 4, &mut picture).unwrap();
     ops.mirror_border(&mut picture, 4).unwrap();
     look(ops, "import", &picture);
     let mut trust = ops.tensor(frame.with_channels(1)).unwrap();
@@ -164,9 +165,9 @@ fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
         .into_iter()
         .chain(statistics.covariance.into_iter().flatten());
     seen.push(("colour_statistics", numbers.flat_map(bits).collect()));
-    let mut out = vec![0; rgb.len()];
+    let mut out = Picture::new(200, 100);
     let mut content = ops.tensor(Shape::new(3, 131, 99)).unwrap();
-    ops.import(&rgb, 200, 100, 4, &mut content).unwrap();
+    ops.import(video.view(), 4, &mut content).unwrap();
     ops.export(
         &larger,
         &content,
@@ -175,13 +176,11 @@ fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
             strength: 0.9,
             detail: 0.5,
         },
-        &rgb,
-        200,
-        100,
+        video.view(),
         &mut out,
     )
     .unwrap();
-    seen.push(("export", out.into_iter().map(u32::from).collect()));
+    seen.push(("export", out.rgb().iter().copied().map(u32::from).collect()));
     seen
 }
 

@@ -13,6 +13,7 @@
 #![allow(dead_code, reason = "each program uses its part")]
 
 use neuralstyle::motion::Flow;
+use neuralstyle::picture::LUMA;
 use neuralstyle::stylizer::Frame;
 
 /// The warping error from `now` to `then`, or `None` if no pixel counts. `mask` [H, W] is 0..1.
@@ -114,8 +115,10 @@ fn bilinear(plane: &[f32], width: usize, height: usize, x: f32, y: f32) -> f32 {
 /// The luma of a frame, [H, W], on the 0..1 scale.
 fn luma(frame: &Frame) -> Vec<f64> {
     let of = |pixel: &[u8]| {
-        let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(f64::from);
-        (0.299 * r + 0.587 * g + 0.114 * b) / 255.0
+        (0..3)
+            .map(|c| f64::from(LUMA[c]) * f64::from(pixel[c]))
+            .sum::<f64>()
+            / 255.0
     };
     frame.rgb().chunks_exact(3).map(of).collect()
 }

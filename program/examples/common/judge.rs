@@ -92,7 +92,7 @@ impl Judge {
             picture,
             ..
         } = self;
-        ops.import(frame.rgb(), frame.width(), frame.height(), 0, picture)?;
+        ops.import(frame.view(), 0, picture)?;
         features.forward(ops, extractor, picture)?;
         let mut grams = vec![Vec::new(); 1 + areas.len()];
         for (node, _) in layers.iter() {

@@ -9,9 +9,10 @@
 use rayon::prelude::*;
 
 use super::simd::{Level, Simd, kernel};
-use crate::backend::guide::{EPSILON, LUMA, WINDOW};
+use crate::backend::guide::{EPSILON, WINDOW};
 use crate::backend::resample::Taps;
 use crate::backend::{CancelToken, Mix, Shape};
+use crate::picture::{self, Picture, PictureView};
 
 /// Pixels of a row that are worked on at a time.
 const STRIP: usize = 64;
@@ -52,14 +53,6 @@ impl<'a> Painting<'a> {
     }
 }
 
-/// A frame: bytes [H, W, 3].
-#[derive(Clone, Copy)]
-pub struct Frame<'a> {
-    pub rgb: &'a [u8],
-    pub width: usize,
-    pub height: usize,
-}
-
 /// Space that is kept from frame to frame.
 #[derive(Default)]
 pub struct Scratch {
@@ -73,13 +66,13 @@ pub fn export(
     level: Level,
     painting: Painting,
     mix: Mix,
-    frame: Frame,
-    out: &mut [u8],
+    frame: PictureView,
+    out: &mut Picture,
     scratch: &mut Scratch,
     cancel: &CancelToken,
 ) {
-    let Frame { rgb, width, height } = frame;
-    assert!(rgb.len() == width * height * 3 && out.len() == rgb.len() && painting.shape.channels == 3);
+    assert!(frame.size() == out.size() && painting.shape.channels == 3);
+    let (width, height) = frame.size();
     let (rows, columns) = painting.inside();
     let Scratch { guides, lines } = scratch;
     let planes = if mix.detail == 0.0 { 3 } else { PLANES };
@@ -110,8 +103,9 @@ pub fn export(
         rows,
         stride,
     };
-    out.par_chunks_mut(width * 3)
-        .zip(rgb.par_chunks(width * 3))
+    out.rgb_mut()
+        .par_chunks_mut(width * 3)
+        .zip(frame.rgb().par_chunks(width * 3))
         .enumerate()
         .for_each(|(y, (out, rgb))| {
             if !cancel.is_cancelled() {
@@ -142,7 +136,7 @@ unsafe fn guides_of_row<S: Simd>(painting: &Painting, y: usize, out: &mut [f32])
             let [r, g, b] = [0, 1, 2].map(|c| seen(painting.row(painting.content, c, row), left));
             let mut luma = [0.0f32; SEEN];
             for i in 0..SEEN {
-                luma[i] = LUMA[0] * r[i] + LUMA[1] * g[i] + LUMA[2] * b[i];
+                luma[i] = picture::luma([r[i], g[i], b[i]]);
             }
             for i in 0..SEEN {
                 luma_sums[0][i] += weight * luma[i];
@@ -281,7 +275,7 @@ unsafe fn composed_row<S: Simd>(
         if lines.planes == PLANES {
             let (coarse, [r, g, b]) = (&samples[PLANES - 1], &original);
             for i in 0..STRIP {
-                let fine = LUMA[0] * r[i] + LUMA[1] * g[i] + LUMA[2] * b[i];
+                let fine = picture::luma([r[i], g[i], b[i]]);
                 detail[i] = mix.detail * (fine - 255.0 * coarse[i]);
             }
         }

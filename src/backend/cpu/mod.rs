@@ -30,6 +30,7 @@ use super::{
     AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Interpolation,
     Mix, Pooling, Result, Scalar, Shape, Slot,
 };
+use crate::picture::{Picture, PictureView};
 use conv::{Convolution, Direction, Masked, Pixels, RectifiedAndPooled, Scaled, Scratch, Sink, Unpooled};
 use layout::Layout;
 use memory::Buffer;
@@ -246,19 +247,12 @@ impl Backend for Cpu {
         Ok(())
     }
 
-    fn import(
-        &mut self,
-        rgb: &[u8],
-        width: usize,
-        height: usize,
-        border: usize,
-        picture: &mut Tensor,
-    ) -> Result<()> {
+    fn import(&mut self, frame: PictureView, border: usize, picture: &mut Tensor) -> Result<()> {
         let shape = picture.layout.shape;
         let (lines, cancel) = (&mut self.lines, &self.cancel);
         let values = picture.values_mut();
         self.workers.run(cancel, || {
-            picture::import(rgb, width, height, border, values, shape, lines, cancel);
+            picture::import(frame, border, values, shape, lines, cancel);
         })?;
         self.finished()
     }
@@ -269,10 +263,8 @@ impl Backend for Cpu {
         content: &Tensor,
         border: usize,
         mix: Mix,
-        rgb: &[u8],
-        width: usize,
-        height: usize,
-        out: &mut [u8],
+        frame: PictureView,
+        out: &mut Picture,
     ) -> Result<()> {
         assert_eq!(picture.layout, content.layout);
         let painting = export::Painting {
@@ -281,7 +273,6 @@ impl Backend for Cpu {
             shape: picture.layout.shape,
             border,
         };
-        let frame = export::Frame { rgb, width, height };
         let (scratch, cancel, level) = (&mut self.exporting, &self.cancel, self.level);
         self.workers.run(cancel, || {
             export::export(level, painting, mix, frame, out, scratch, cancel);

@@ -8,28 +8,27 @@ use super::layout::Layout;
 use super::parallel::{each, sum};
 use crate::backend::resample::{Taps, mirrored};
 use crate::backend::{CancelToken, ColourMap, ColourStatistics, Shape};
+use crate::picture::PictureView;
 
 /// The inside of a picture with a margin.
 fn inside(shape: Shape, border: usize) -> (usize, usize) {
     (shape.height - 2 * border, shape.width - 2 * border)
 }
 
-/// Bytes [height, width, 3] → the inside of `picture`. `lines` is scratch space.
+/// `frame` → the inside of `picture`. `lines` is scratch space.
 ///
 /// Frames are shrunk as a rule: columns come first, for which whole rows of bytes are added up and which leave little to
 /// be done along rows.
-#[allow(clippy::too_many_arguments)]
 pub fn import(
-    rgb: &[u8],
-    width: usize,
-    height: usize,
+    frame: PictureView,
     border: usize,
     picture: &mut [f32],
     shape: Shape,
     lines: &mut Vec<f32>,
     cancel: &CancelToken,
 ) {
-    assert!(rgb.len() == width * height * 3 && shape.channels == 3);
+    assert_eq!(shape.channels, 3);
+    let ((width, height), rgb) = (frame.size(), frame.rgb());
     let (inner_height, inner_width) = inside(shape, border);
     let (across, down) = (Taps::new(width, inner_width), Taps::new(height, inner_height));
     let row_bytes = width * 3;

@@ -36,6 +36,7 @@ use super::{
     AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Interpolation,
     Mix, Pooling, Result, Scalar, Shape, Slot, Work,
 };
+use crate::picture::{Picture, PictureView};
 use capture::{Recording, Scale};
 use convolution::Multiprocessors;
 use device::Device;
@@ -373,15 +374,8 @@ impl Backend for Cuda {
         vectors::fill(self, value, tensor)
     }
 
-    fn import(
-        &mut self,
-        rgb: &[u8],
-        width: usize,
-        height: usize,
-        border: usize,
-        picture: &mut Tensor,
-    ) -> Result<()> {
-        pictures::import(self, rgb, (width, height), border, picture)
+    fn import(&mut self, frame: PictureView, border: usize, picture: &mut Tensor) -> Result<()> {
+        pictures::import(self, frame, border, picture)
     }
 
     fn export(
@@ -390,12 +384,10 @@ impl Backend for Cuda {
         content: &Tensor,
         border: usize,
         mix: Mix,
-        rgb: &[u8],
-        width: usize,
-        height: usize,
-        out: &mut [u8],
+        frame: PictureView,
+        out: &mut Picture,
     ) -> Result<()> {
-        pictures::export(self, (picture, content), border, mix, rgb, (width, height), out)
+        pictures::export(self, (picture, content), border, mix, frame, out)
     }
 
     fn resize(&mut self, from: &Tensor, border: usize, to: &mut Tensor) -> Result<()> {

@@ -5,26 +5,22 @@
 use super::kernels::{Grid, arguments};
 use super::{Cuda, Tensor};
 use crate::backend::{ColourMap, ColourStatistics, Interpolation, Mix, Result, Shape, guide};
+use crate::picture::{Picture, PictureView};
 
 /// Height and width without a margin of `border` pixels.
 fn inside(shape: Shape, border: usize) -> (usize, usize) {
     (shape.height - 2 * border, shape.width - 2 * border)
 }
 
-pub fn import(
-    ops: &mut Cuda,
-    rgb: &[u8],
-    (width, height): (usize, usize),
-    border: usize,
-    picture: &mut Tensor,
-) -> Result<()> {
+pub fn import(ops: &mut Cuda, frame: PictureView, border: usize, picture: &mut Tensor) -> Result<()> {
     ops.poll()?;
-    assert!(rgb.len() == 3 * width * height && picture.layout.shape.channels == 3);
+    assert_eq!(picture.layout.shape.channels, 3);
+    let (width, height) = frame.size();
     let (rows, columns) = inside(picture.layout.shape, border);
     let (across, down) = (ops.taps(width, columns)?, ops.taps(height, rows)?);
     let count = 3 * height * columns;
     let lines = ops.scratch.lines(count)?.pointer();
-    let bytes = ops.transfers.frame(rgb, (width, height), &ops.stream)?.pointer();
+    let bytes = ops.transfers.frame(frame, &ops.stream)?.pointer();
     let (first, weights) = (across.first.pointer(), across.weights.pointer());
     let arguments = arguments![bytes, width, height, first, weights, across.width, lines, columns];
     ops.launch(|k| &k.import_rows, Grid::over(count), arguments)?;
@@ -63,13 +59,13 @@ pub fn export(
     (picture, content): (&Tensor, &Tensor),
     border: usize,
     mix: Mix,
-    rgb: &[u8],
-    (width, height): (usize, usize),
-    out: &mut [u8],
+    frame: PictureView,
+    out: &mut Picture,
 ) -> Result<()> {
     ops.poll()?;
+    let (width, height) = frame.size();
     let size = 3 * width * height;
-    assert!(rgb.len() == size && out.len() == size);
+    assert_eq!(out.size(), frame.size());
     assert!(picture.layout == content.layout && picture.layout.shape.channels == 3);
     let Shape {
         height: tall,
@@ -128,7 +124,7 @@ pub fn export(
         ];
         ops.launch(|k| &k.resample_rows, Grid::over(guided), arguments)?;
     }
-    let bytes = ops.transfers.frame(rgb, (width, height), &ops.stream)?.pointer();
+    let bytes = ops.transfers.frame(frame, &ops.stream)?.pointer();
     let painted = ops.transfers.painted(size)?.pointer();
     let (first, weights) = (down.first.pointer(), down.weights.pointer());
     let arguments = arguments![
@@ -136,7 +132,7 @@ pub fn export(
     ];
     ops.launch(|k| &k.export_columns, Grid::over(size), arguments)?;
     ops.transfers.frame_is_read(&ops.stream)?;
-    ops.transfers.fetch_painted(out, &ops.stream)
+    ops.transfers.fetch_painted(out.rgb_mut(), &ops.stream)
 }
 
 pub fn resize(ops: &mut Cuda, from: &Tensor, border: usize, to: &mut Tensor) -> Result<()> {

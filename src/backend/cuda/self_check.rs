@@ -7,6 +7,7 @@ use super::Cuda;
 use crate::backend::flow::{Equations, FlowSteps, Search, halved, patches};
 use crate::backend::reference::Reference;
 use crate::backend::{AdamKnobs, Backend, CancelToken, FilterData, Pooling, Result, Scalar, Shape, Slot};
+use crate::picture::Picture;
 
 /// How far a number may be off, in parts of the largest of its kind. Activations come out exactly; gradients are rounded to
 /// fp16 a few times, each 2⁻¹¹ of them, while a wrong kernel is off by about as much as there is.
@@ -124,8 +125,11 @@ fn answers<B: FlowSteps>(ops: &mut B) -> Result<Answers> {
     answers.push(("Adam's first moment", values(ops, &m)?));
     answers.push(("Adam's second moment", values(ops, &v)?));
 
-    let rgb: Vec<u8> = (0..shape.elements()).map(|i| (i * 7 % 256) as u8).collect();
-    ops.import(&rgb, shape.width, shape.height, 0, &mut picture)?;
+    let mut frame = Picture::new(shape.width, shape.height);
+    for (at, byte) in frame.rgb_mut().iter_mut().enumerate() {
+        *byte = (at * 7 % 256) as u8;
+    }
+    ops.import(frame.view(), 0, &mut picture)?;
     answers.push(("a frame", values(ops, &picture)?));
     motion(ops, &mut answers)?;
     Ok(answers)

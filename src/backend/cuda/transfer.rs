@@ -14,6 +14,7 @@ use super::device::Device;
 use super::kernels::countable;
 use super::memory::{Buffer, Memory, Pinned};
 use crate::backend::Result;
+use crate::picture::PictureView;
 
 /// Places of the ring. A step uploads twice, so that the host gets at most eight steps ahead of the card, and a wish
 /// to stop waits for no more than those.
@@ -146,13 +147,9 @@ impl Transfers {
         Ok(())
     }
 
-    /// Makes `rgb`, bytes [height, width, 3], lie on the card, to be read by what `stream` is given next.
-    pub fn frame(
-        &mut self,
-        rgb: &[u8],
-        (width, height): (usize, usize),
-        stream: &CudaStream,
-    ) -> Result<&Buffer> {
+    /// Makes the bytes of `picture` lie on the card, to be read by what `stream` is given next.
+    pub fn frame(&mut self, picture: PictureView, stream: &CudaStream) -> Result<&Buffer> {
+        let rgb = picture.rgb();
         countable(rgb.len(), rgb.len())?;
         let Self {
             device,
@@ -161,7 +158,7 @@ impl Transfers {
             frame,
             ..
         } = self;
-        let known = frame.size == (width, height) && frame.pinned.bytes()?[..rgb.len()] == *rgb;
+        let known = frame.size == picture.size() && frame.pinned.bytes()?[..rgb.len()] == *rgb;
         if !known {
             // If this does not come to its end there is no frame.
             frame.size = (0, 0);
@@ -176,7 +173,7 @@ impl Transfers {
             device.checked("frame", copies.wait(&frame.arrived))?;
             frame.pinned.send(rgb.len(), &frame.bytes, copies)?;
             device.checked("frame", frame.arrived.record(copies))?;
-            frame.size = (width, height);
+            frame.size = picture.size();
         }
         device.checked("frame", stream.wait(&frame.arrived))?;
         Ok(&frame.bytes)

@@ -4,16 +4,18 @@
 
 use super::{Tensor, inside, positions, resampled};
 use crate::backend::{Mix, Shape, guide};
+use crate::picture::{LUMA, Picture, PictureView};
 
 pub fn export(
     picture: &Tensor,
     content: &Tensor,
     border: usize,
     mix: Mix,
-    rgb: &[u8],
-    (width, height): (usize, usize),
-    out: &mut [u8],
+    frame: PictureView,
+    out: &mut Picture,
 ) {
+    assert_eq!(out.size(), frame.size());
+    let ((width, height), rgb) = (frame.size(), frame.rgb());
     let (detail, strength) = (f64::from(mix.detail), f64::from(mix.strength));
     let (from, to) = (inside(picture.shape, border), Shape::new(3, height, width));
     let guided = if detail == 0.0 {
@@ -26,14 +28,14 @@ pub fn export(
         let byte = (y * width + x) * 3 + c;
         let original = f64::from(rgb[byte]);
         let painted = (255.0 * sample(c, y, x) + detail * guided[at]).clamp(0.0, 255.0);
-        out[byte] = ((1.0 - strength) * original + strength * painted).round() as u8;
+        out.rgb_mut()[byte] = ((1.0 - strength) * original + strength * painted).round() as u8;
     }
 }
 
 /// ↑S · (Y − ↑y), [3, H, W] of the frame, in steps of a byte.
 fn details(picture: &Tensor, content: &Tensor, border: usize, rgb: &[u8], to: Shape) -> Vec<f64> {
     let from = inside(picture.shape, border);
-    let weighed = |of: &dyn Fn(usize) -> f64| (0..3).map(|c| f64::from(guide::LUMA[c]) * of(c)).sum::<f64>();
+    let weighed = |of: &dyn Fn(usize) -> f64| (0..3).map(|c| f64::from(LUMA[c]) * of(c)).sum::<f64>();
     let luma = |y: usize, x: usize| weighed(&|c| content.at(c, y + border, x + border));
     let colour = |c: usize, y: usize, x: usize| picture.at(c, y + border, x + border);
     let slopes: Vec<f64> = positions(from)

@@ -99,7 +99,7 @@ impl Shown {
         else {
             return Ok(Gray::default());
         };
-        ops.import(frame.rgb(), frame.width(), frame.height(), 0, &mut on.content)?;
+        ops.import(frame.view(), 0, &mut on.content)?;
         ops.download(&on.content, seen)?;
         Ok(Gray::of_planes(seen, width, height))
     }
@@ -202,19 +202,9 @@ impl Shown {
         else {
             return Ok(());
         };
-        let (width, height) = (frame.width(), frame.height());
-        let mix = mix(strength, detail, size, (width, height));
+        let mix = mix(strength, detail, size, frame.size());
         let Planes { picture, content, .. } = on;
-        ops.export(
-            picture,
-            content,
-            0,
-            mix,
-            frame.rgb(),
-            width,
-            height,
-            out.rgb_mut(),
-        )?;
+        ops.export(picture, content, 0, mix, frame.view(), out)?;
         Ok(())
     }
 }

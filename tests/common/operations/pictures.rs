@@ -3,6 +3,8 @@
 use neuralstyle::backend::resample::Taps;
 use neuralstyle::backend::{Backend, ColourMap, Interpolation, Mix, Shape, guide, reference};
 
+use neuralstyle::picture::{LUMA, Picture, PictureView};
+
 use super::pair::{LONG, Machine, Pair, Twin, UNIT, gamma, gamma_of_sum, pictures};
 
 /// (width, height) → (width, height): larger, smaller, one way each, the same, from and to single pixels and rows;
@@ -59,15 +61,12 @@ pub fn importing<B: Machine>(ops: &mut B) {
     for (from, to) in SIZES {
         for border in BORDERS {
             let rgb = pair.random.bytes(from.0 * from.1 * 3);
+            let frame = PictureView::from_rgb(from.0, from.1, &rgb).unwrap();
             let shape = framed(to, border);
             // The margin must stay as it was.
             let mut picture = pair.signed(shape);
-            pair.ops
-                .import(&rgb, from.0, from.1, border, &mut picture.real)
-                .unwrap();
-            pair.exact
-                .import(&rgb, from.0, from.1, border, &mut picture.exact)
-                .unwrap();
+            pair.ops.import(frame, border, &mut picture.real).unwrap();
+            pair.exact.import(frame, border, &mut picture.exact).unwrap();
             let bound = resampling_bound(from, to);
             pair.assert_close("import", &picture, |i| {
                 if in_margin(shape, border, i) { 0.0 } else { bound }
@@ -135,7 +134,14 @@ fn slopes(picture: &reference::Tensor, luma: &reference::Tensor) -> (reference::
 }
 
 fn luma(of: impl Fn(usize) -> f64) -> f64 {
-    (0..3).map(|c| f64::from(guide::LUMA[c]) * of(c)).sum()
+    (0..3).map(|c| f64::from(LUMA[c]) * of(c)).sum()
+}
+
+/// A picture that does not look like any answer.
+fn unpainted((width, height): (usize, usize)) -> Picture {
+    let mut picture = Picture::new(width, height);
+    picture.rgb_mut().fill(77);
+    picture
 }
 
 /// Bytes are the exact value rounded: no further from it than half a step and the roundings on the way.
@@ -211,32 +217,15 @@ pub fn exporting<B: Machine>(ops: &mut B) {
                 + gamma(3) * slope * difference;
             let roundings = f64::from(detail) * guided + 255.0 * resampling + gamma(5) * 255.0 * 3.0;
 
-            let (mut out, mut reference) = (vec![77; rgb.len()], vec![77; rgb.len()]);
+            let frame = PictureView::from_rgb(to.0, to.1, &rgb).unwrap();
+            let (mut out, mut reference) = (unpainted(to), unpainted(to));
             pair.ops
-                .export(
-                    &picture.real,
-                    &content.real,
-                    border,
-                    mix,
-                    &rgb,
-                    to.0,
-                    to.1,
-                    &mut out,
-                )
+                .export(&picture.real, &content.real, border, mix, frame, &mut out)
                 .unwrap();
             pair.exact
-                .export(
-                    &picture.exact,
-                    &content.exact,
-                    border,
-                    mix,
-                    &rgb,
-                    to.0,
-                    to.1,
-                    &mut reference,
-                )
+                .export(&picture.exact, &content.exact, border, mix, frame, &mut reference)
                 .unwrap();
-            for (index, (&real, &reference)) in out.iter().zip(&reference).enumerate() {
+            for (index, (&real, &reference)) in out.rgb().iter().zip(reference.rgb()).enumerate() {
                 let value = exact(index / 3, index % 3);
                 for (byte, slack) in [(real, roundings), (reference, 1e-9)] {
                     let error = (f64::from(byte) - value).abs();
@@ -267,32 +256,33 @@ pub fn guiding<B: Machine>(ops: &mut B) {
     let frame: Vec<u8> = (0..width * height * 3)
         .map(|i| grey(i / 3 % width, i / 3 / width))
         .collect();
+    let view = PictureView::from_rgb(width, height, &frame).unwrap();
     let shape = Shape::new(3, low, small);
     let (mut content, mut picture) = (ops.tensor(shape).unwrap(), ops.tensor(shape).unwrap());
-    ops.import(&frame, width, height, 0, &mut content).unwrap();
+    ops.import(view, 0, &mut content).unwrap();
     let exported = |ops: &mut B, picture: &B::Tensor, detail: f32| {
         let (mix, mut out) = (
             Mix {
                 strength: 1.0,
                 detail,
             },
-            vec![77; frame.len()],
+            unpainted((width, height)),
         );
-        ops.export(picture, &content, 0, mix, &frame, width, height, &mut out)
-            .unwrap();
+        ops.export(picture, &content, 0, mix, view, &mut out).unwrap();
         out
     };
     let map =
         |channel: usize, value: f64| [-0.8, -0.5, -0.2][channel] * value + [240.0, 180.0, 90.0][channel];
-    let error = |out: &[u8]| {
+    let error = |out: &Picture| {
         let errors = out
+            .rgb()
             .iter()
             .enumerate()
             .map(|(i, &byte)| (f64::from(byte) - map(i % 3, f64::from(frame[i]))).abs());
-        errors.sum::<f64>() / out.len() as f64
+        errors.sum::<f64>() / out.rgb().len() as f64
     };
     let flat = exported(ops, &picture, 1.0);
-    assert!(flat.iter().all(|&byte| byte == 0), "detail on nothing");
+    assert!(flat.rgb().iter().all(|&byte| byte == 0), "detail on nothing");
     let orange = ColourMap {
         matrix: [[-0.8, 0.0, 0.0], [0.0, -0.5, 0.0], [0.0, 0.0, -0.2]],
         offset: [240.0 / 255.0, 180.0 / 255.0, 90.0 / 255.0],
@@ -308,10 +298,11 @@ pub fn bytes_survive<B: Machine>(ops: &mut B) {
     for (width, height) in [(1, 1), (7, 1), (1, 9), (31, 33), (65, 47)] {
         let rgb: Vec<u8> = (0..width * height * 3).map(|i| i as u8).collect();
         let other = pair.random.bytes(rgb.len());
+        let [frame, behind] = [&rgb, &other].map(|rgb| PictureView::from_rgb(width, height, rgb).unwrap());
         let mut picture = pair.ops.tensor(framed((width, height), 2)).unwrap();
         let mut content = pair.ops.tensor(framed((width, height), 2)).unwrap();
-        pair.ops.import(&rgb, width, height, 2, &mut picture).unwrap();
-        pair.ops.import(&other, width, height, 2, &mut content).unwrap();
+        pair.ops.import(frame, 2, &mut picture).unwrap();
+        pair.ops.import(behind, 2, &mut content).unwrap();
         for (strength, detail, expected) in [
             (1.0, 0.0, &rgb),
             (1.0, 1.0, &rgb),
@@ -319,11 +310,11 @@ pub fn bytes_survive<B: Machine>(ops: &mut B) {
             (0.0, 1.0, &other),
         ] {
             let mix = Mix { strength, detail };
-            let mut out = vec![77; rgb.len()];
+            let mut out = unpainted((width, height));
             pair.ops
-                .export(&picture, &content, 2, mix, &other, width, height, &mut out)
+                .export(&picture, &content, 2, mix, behind, &mut out)
                 .unwrap();
-            assert_eq!(&out, expected, "{mix:?}");
+            assert_eq!(out.rgb(), expected, "{mix:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use neuralstyle::backend::{Backend, CancelToken, Error, FilterData, Mix, Result, Scalar, Shape};
+use neuralstyle::picture::Picture;
 
 /// What takes long answers that it was cancelled, and works again after the wish is taken back.
 pub fn cancelling<B: Backend>(ops: &mut B, cancel: &CancelToken) {
@@ -18,8 +19,8 @@ pub fn cancelling<B: Backend>(ops: &mut B, cancel: &CancelToken) {
     let mut gradient = ops.tensor(shape.with_channels(4)).unwrap();
     let mut gram = ops.tensor(Shape::square(4)).unwrap();
     let knob = ops.tensor(Shape::vector(1)).unwrap();
-    let rgb = vec![128; shape.elements()];
-    let mut out = rgb.clone();
+    let frame = Picture::from_rgb(11, 9, vec![128; 11 * 9 * 3]).unwrap();
+    let mut out = frame.clone();
 
     for round in 0..2 {
         for (cancelled, expected) in [(false, "finished"), (true, "cancelled")] {
@@ -36,7 +37,7 @@ pub fn cancelling<B: Backend>(ops: &mut B, cancel: &CancelToken) {
                 };
                 assert_eq!(found, expected, "{what}, round {round}");
             };
-            check("import", ops.import(&rgb, 11, 9, 0, &mut picture));
+            check("import", ops.import(frame.view(), 0, &mut picture));
             check(
                 "conv_relu",
                 ops.conv_relu(&picture, &filter, &mut activations, &mut mask),
@@ -61,9 +62,7 @@ pub fn cancelling<B: Backend>(ops: &mut B, cancel: &CancelToken) {
                         strength: 1.0,
                         detail: 1.0,
                     },
-                    &rgb,
-                    11,
-                    9,
+                    frame.view(),
                     &mut out,
                 ),
             );
