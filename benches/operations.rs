@@ -15,7 +15,8 @@ use common::flops::Flops;
 use common::{numbers, setup, tensor};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use neuralstyle::backend::cpu::Cpu;
-use neuralstyle::backend::{AdamKnobs, Backend, FilterData, Mix, Pooling, Result, Scalar, Shape, Slot};
+use neuralstyle::backend::prelude::*;
+use neuralstyle::backend::{AdamKnobs, Export, FilterData, Mix, Pooling, Result, Scalar, Shape, Slot};
 use neuralstyle::picture::Picture;
 
 /// Inputs, outputs and side of layers of VGG-19 at 256 pixels: the first of each kind.
@@ -175,7 +176,16 @@ fn pictures(cpu: &mut Cpu, criterion: &mut Criterion<Flops>) -> Result<()> {
             group.bench_function(format!("{name} {small}x{low} to 640x360"), |bench| {
                 bench.iter(|| {
                     let frame = black_box(&frame);
-                    cpu.export(&picture, &content, 0, mix, frame.view(), &mut out)
+                    cpu.export(
+                        Export {
+                            picture: &picture,
+                            content: &content,
+                            border: 0,
+                            mix,
+                            frame: frame.view(),
+                        },
+                        &mut out,
+                    )
                 });
             });
         }
@@ -184,7 +194,7 @@ fn pictures(cpu: &mut Cpu, criterion: &mut Criterion<Flops>) -> Result<()> {
     Ok(())
 }
 
-fn one(cpu: &mut Cpu) -> Result<<Cpu as Backend>::Tensor> {
+fn one(cpu: &mut Cpu) -> Result<<Cpu as Memory>::Tensor> {
     let mut tensor = cpu.tensor(Shape::vector(1))?;
     cpu.fill(1e-6, &mut tensor)?;
     Ok(tensor)

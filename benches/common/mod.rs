@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use flops::Flops;
+use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{Backend, CancelToken, Shape, cpu::Cpu};
 
 /// The CPU with a thread per core, or with `NEURALSTYLE_THREADS`, and the ruler that belongs to it.

@@ -19,6 +19,7 @@ use clap::Parser;
 use common::{Failure, finish};
 use neuralstyle::backend::cpu::Cpu;
 use neuralstyle::backend::cuda::{Cuda, cards};
+use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{Backend, CancelToken, Capture, Shape};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
 use neuralstyle::gatys::objective::{Objective, StyleTarget};

@@ -33,7 +33,8 @@ use image::{ImageFormat, RgbImage, imageops};
 use clip::{ClipSize, decode};
 use common::{Failure, finish};
 use flags::Optimisation;
-use neuralstyle::backend::{Backend, CancelToken, Mix, Shape, cpu::Cpu};
+use neuralstyle::backend::prelude::*;
+use neuralstyle::backend::{CancelToken, Export, Mix, Shape, cpu::Cpu};
 use neuralstyle::stylizer::{Controls, Frame, Options, StylePicture, Stylizer};
 use values::count;
 
@@ -124,7 +125,7 @@ fn brought_up(arguments: &Arguments, frame: &Frame) -> Result<[Frame; 3], Failur
     let (mut content, mut picture) = (ops.tensor(small)?, ops.tensor(small)?);
     ops.import(frame.view(), 0, &mut content)?;
     let laid = |ops: &mut Cpu,
-                picture: &<Cpu as Backend>::Tensor,
+                picture: &<Cpu as Memory>::Tensor,
                 detail: f32,
                 on: &Frame|
      -> Result<Frame, Failure> {
@@ -135,7 +136,16 @@ fn brought_up(arguments: &Arguments, frame: &Frame) -> Result<[Frame; 3], Failur
             },
             on.clone(),
         );
-        ops.export(picture, &content, 0, mix, on.view(), &mut out)?;
+        ops.export(
+            Export {
+                picture,
+                content: &content,
+                border: 0,
+                mix,
+                frame: on.view(),
+            },
+            &mut out,
+        )?;
         Ok(out)
     };
     let small_frame = laid(&mut ops, &content, 0.0, &Frame::new(small_width, small_height))?;

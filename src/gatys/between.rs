@@ -4,7 +4,7 @@
 
 use super::Result;
 use super::carry::{Carry, Maps};
-use crate::backend::{Backend, Interpolation, Mix, Shape};
+use crate::backend::{Backend, Export, Interpolation, Mix, Shape};
 use crate::picture::{Picture, PictureView};
 
 /// What a frame between two keyframes is put together from, at the size at which they are painted.
@@ -88,7 +88,16 @@ impl<B: Backend> Between<B> {
         }
         ops.import(frame, self.border, &mut self.content)?;
         let (picture, content) = (&self.picture, &self.content);
-        Ok(ops.export(picture, content, self.border, mix, frame, out)?)
+        Ok(ops.export(
+            Export {
+                picture,
+                content,
+                border: self.border,
+                mix,
+                frame,
+            },
+            out,
+        )?)
     }
 }
 

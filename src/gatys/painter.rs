@@ -9,7 +9,7 @@ use super::extractor::{Extractor, nodes};
 use super::noise::noise;
 use super::schedule;
 use super::{Init, Losses, Network, PoolingChoice, Recipe, Result, Run};
-use crate::backend::{self, Backend, ColourStatistics, Mix, Pooling, Shape, Slot};
+use crate::backend::{self, Backend, ColourStatistics, Export, Mix, Pooling, Shape, Slot};
 use crate::picture::{Picture, PictureView};
 
 mod footprint;
@@ -304,11 +304,13 @@ impl<B: Backend> Painter<B> {
         };
         let mix = mix(strength, recipe.detail, canvas.size(), frame.size());
         ops.export(
-            continuation.shown(),
-            &canvas.content,
-            recipe.border,
-            mix,
-            frame,
+            Export {
+                picture: continuation.shown(),
+                content: &canvas.content,
+                border: recipe.border,
+                mix,
+                frame,
+            },
             out,
         )?;
         Ok(())

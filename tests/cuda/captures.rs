@@ -3,7 +3,8 @@
 //! What is written down of a step holds for as long as it is replayed.
 
 use neuralstyle::backend::cuda::{Cuda, Tensor};
-use neuralstyle::backend::{Backend, CancelToken, Capture, Shape, Work};
+use neuralstyle::backend::prelude::*;
+use neuralstyle::backend::{CancelToken, Capture, Shape, Work};
 
 use crate::faint::{SHAPE, faint_filter, uploaded, values};
 use crate::start;

@@ -4,7 +4,8 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use neuralstyle::backend::cuda::{Cuda, Filter, Tensor};
-use neuralstyle::backend::{Backend, FilterData, Shape};
+use neuralstyle::backend::prelude::*;
+use neuralstyle::backend::{FilterData, Shape};
 
 use crate::scene::Random;
 

@@ -4,7 +4,8 @@
 //! looks for a scale under which they do.
 
 use neuralstyle::backend::cuda::{Cuda, Filter, Mask, Tensor};
-use neuralstyle::backend::{Backend, CancelToken, Capture, FilterData, Pooling, Result, Scalar, Shape, Slot};
+use neuralstyle::backend::prelude::*;
+use neuralstyle::backend::{CancelToken, Capture, FilterData, Pooling, Result, Scalar, Shape, Slot};
 
 use crate::faint::{uploaded, values};
 use crate::start;

@@ -4,7 +4,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use neuralstyle::backend::{Backend, CancelToken, Pooling, Shape};
+use neuralstyle::backend::prelude::*;
+use neuralstyle::backend::{CancelToken, Pooling, Shape};
 use neuralstyle::gatys::{Init, Losses, NetworkChoice, Normalization};
 use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Options, Stylizer};
 

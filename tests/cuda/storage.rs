@@ -2,7 +2,8 @@
 
 //! How tensors lie in the card's memory, and which cannot.
 
-use neuralstyle::backend::{Backend, CancelToken, Error, Scalar, Shape, Slot};
+use neuralstyle::backend::prelude::*;
+use neuralstyle::backend::{CancelToken, Error, Scalar, Shape, Slot};
 
 use crate::faint::{SHAPE, faint_filter, uploaded, values};
 use crate::start;

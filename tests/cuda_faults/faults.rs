@@ -2,7 +2,8 @@
 
 //! Faults while frames are painted.
 
-use neuralstyle::backend::{Backend, CancelToken, Shape};
+use neuralstyle::backend::prelude::*;
+use neuralstyle::backend::{CancelToken, Shape};
 use neuralstyle::stylizer::{BackendChoice, Controls, Error, Frame, Options, Stylizer};
 
 use crate::scene::{self, Show};

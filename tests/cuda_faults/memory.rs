@@ -2,7 +2,8 @@
 
 //! What painting takes of a card's memory is known beforehand, and where that is too much the user is told what would fit.
 
-use neuralstyle::backend::{Backend, CancelToken, FilterData};
+use neuralstyle::backend::prelude::*;
+use neuralstyle::backend::{CancelToken, FilterData};
 use neuralstyle::gatys::NetworkChoice;
 use neuralstyle::stylizer::{BackendChoice, Controls, Error, Frame, Options, Stats, Stylizer};
 

@@ -6,7 +6,8 @@ use crate::{facts, softgpu, start};
 use std::sync::Arc;
 
 use neuralstyle::backend::cuda::Cuda;
-use neuralstyle::backend::{Backend, CancelToken, Error};
+use neuralstyle::backend::prelude::*;
+use neuralstyle::backend::{CancelToken, Error};
 use neuralstyle::gatys::NetworkChoice;
 use neuralstyle::motion::Stepped;
 use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Mode, Options, StylePicture, Stylizer};

@@ -3,8 +3,9 @@
 //! The figure of what painting takes of a card's memory is exact: to the byte what the software GPU has given when all is
 //! planned, and what it had given at most when all is painted.
 
+use neuralstyle::backend::CancelToken;
 use neuralstyle::backend::cuda::Cuda;
-use neuralstyle::backend::{Backend, CancelToken};
+use neuralstyle::backend::prelude::*;
 use neuralstyle::gatys::{
     Carry, Demand, Init, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Painter,
     PoolingChoice, Recipe, Run, Sides, Weights,

@@ -3,8 +3,9 @@
 //! The CPU's promise: the same bits from run to run and for any number of threads.
 
 use neuralstyle::backend::cpu::{Cpu, Level, Tensor};
+use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{
-    AdamKnobs, Backend, CancelToken, ColourMap, FilterData, Mix, Pooling, Scalar, Shape, Slot,
+    AdamKnobs, CancelToken, ColourMap, Export, FilterData, Mix, Pooling, Scalar, Shape, Slot,
 };
 use neuralstyle::picture::Picture;
 
@@ -169,14 +170,16 @@ fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
     let mut content = ops.tensor(Shape::new(3, 131, 99)).unwrap();
     ops.import(video.view(), 4, &mut content).unwrap();
     ops.export(
-        &larger,
-        &content,
-        4,
-        Mix {
-            strength: 0.9,
-            detail: 0.5,
+        Export {
+            picture: &larger,
+            content: &content,
+            border: 4,
+            mix: Mix {
+                strength: 0.9,
+                detail: 0.5,
+            },
+            frame: video.view(),
         },
-        video.view(),
         &mut out,
     )
     .unwrap();

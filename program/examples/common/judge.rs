@@ -3,7 +3,8 @@
 //! How much of a style a picture has, in the eyes of a network.
 #![allow(dead_code, reason = "each program uses its part")]
 
-use neuralstyle::backend::{Backend, CancelToken, Shape, cpu::Cpu};
+use neuralstyle::backend::prelude::*;
+use neuralstyle::backend::{CancelToken, Shape, cpu::Cpu};
 use neuralstyle::gatys::extractor::{Extractor, Features, nodes};
 use neuralstyle::gatys::{Network, NetworkChoice};
 use neuralstyle::stylizer::Frame;
@@ -18,7 +19,7 @@ pub struct Judge {
     extractor: Extractor<Cpu>,
     layers: Vec<(usize, f64)>,
     features: Features<Cpu>,
-    picture: <Cpu as Backend>::Tensor,
+    picture: <Cpu as Memory>::Tensor,
     /// By layer, divided by the numbers of pixels and of channels.
     style: Vec<Vec<f32>>,
 }

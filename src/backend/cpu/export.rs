@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A picture laid onto a frame of another size, guided by it; see [`Backend::export`](crate::backend::Backend::export).
+//! A picture laid onto a frame of another size, guided by it; see [`Pictures::export`](crate::backend::Pictures::export).
 //!
 //! A streaming thread waits for this with every frame, so all loops run along rows, over [`STRIP`] pixels at a time that
 //! lie in the cache, and are compiled for each kind of machine. They contain no fused multiply-add and so give the same

@@ -1,92 +1,96 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Memory for tensors, and the count of it.
+use std::sync::atomic::Ordering;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use super::buffer::Buffer;
+use super::layout::Layout;
+use super::{Cpu, Filter, Mask, Tensor, available, vector};
+use crate::backend::{FilterData, Memory, Result, Shape};
 
-use memmap2::MmapMut;
+impl Memory for Cpu {
+    type Tensor = Tensor;
 
-use crate::backend::{Error, Result};
+    type Filter = Filter;
 
-/// The size of the large pages of x86-64 and most of arm64, in bytes.
-#[cfg(target_os = "linux")]
-const HUGE_PAGE: usize = 2 << 20;
+    type Mask = Mask;
 
-/// Numbers in pages of their own: zeros at first, aligned to lines of the cache. Taking and giving them back costs the same
-/// for gigabytes as for bytes, a page that nobody touches takes no memory, and what is given back is the system's
-/// again at once.
-pub struct Buffer<T> {
-    pages: Option<MmapMut>,
-    length: usize,
-    held: Held,
-    of: std::marker::PhantomData<T>,
-}
+    fn bytes_in_use(&self) -> usize {
+        self.in_use.load(Ordering::Relaxed) + self.lines.capacity() * size_of::<f32>()
+    }
 
-impl<T: bytemuck::Pod> Buffer<T> {
-    /// `length` zeros, counted in `total`.
-    pub fn zeros(length: usize, total: &Arc<AtomicUsize>) -> Result<Self> {
-        let bytes = length.saturating_mul(size_of::<T>());
-        let pages = match bytes {
-            0 => None,
-            _ => Some(MmapMut::map_anon(bytes).map_err(|_| Error::OutOfMemory { bytes })?),
-        };
-        #[cfg(target_os = "linux")]
-        if let Some(pages) = pages.as_ref().filter(|_| bytes >= HUGE_PAGE) {
-            // A wish: where it is not granted everything works as well, only slower.
-            let _ = pages.advise(memmap2::Advice::HugePage);
-        }
-        Ok(Self {
-            pages,
-            length,
-            held: Held::new(total, bytes),
-            of: std::marker::PhantomData,
+    fn available_bytes(&self) -> Option<usize> {
+        available::available_bytes()
+    }
+
+    fn tensor(&mut self, shape: Shape) -> Result<Tensor> {
+        self.room(&[shape])
+    }
+
+    fn tensor_bytes(shape: Shape) -> usize {
+        Layout::of(shape).stored() * size_of::<f32>()
+    }
+
+    fn room(&mut self, shapes: &[Shape]) -> Result<Tensor> {
+        let layouts = shapes.iter().map(|&shape| Layout::of(shape));
+        let most = layouts.map(|layout| layout.stored()).max().unwrap_or(0);
+        Ok(Tensor {
+            layout: Layout::of(shapes.first().copied().unwrap_or_default()),
+            values: Buffer::zeros(most, &self.in_use)?,
         })
     }
 
-    /// Makes room for at least `length` numbers; what was in it may be lost.
-    pub fn reserve(&mut self, length: usize) -> Result<()> {
-        if self.length < length {
-            *self = Self::zeros(length, &self.held.total)?;
-        }
+    fn shape(&self, tensor: &Tensor) -> Shape {
+        tensor.layout.shape
+    }
+
+    fn reshape(&self, tensor: &mut Tensor, shape: Shape) {
+        let layout = Layout::of(shape);
+        assert!(layout.stored() <= tensor.values.len());
+        tensor.layout = layout;
+    }
+
+    fn mask(&mut self, shape: Shape) -> Result<Mask> {
+        Ok(Mask {
+            shape,
+            bits: Buffer::zeros(Layout::of(shape).blocks() * shape.pixels(), &self.in_use)?,
+            winners: Vec::new(),
+        })
+    }
+
+    fn mask_bytes(shape: Shape) -> usize {
+        Layout::of(shape).blocks() * shape.pixels() * size_of::<u16>()
+    }
+
+    fn filter(&mut self, data: &FilterData) -> Result<Filter> {
+        self.finished()?;
+        let (level, in_use) = (self.level, &self.in_use);
+        let filter = self
+            .workers
+            .run(&self.cancel, || Filter::new(data, level, in_use))??;
+        self.convolving.reserve(&filter)?;
+        Ok(filter)
+    }
+
+    fn upload(&mut self, data: &[f32], tensor: &mut Tensor) -> Result<()> {
+        let layout = tensor.layout;
+        layout.write(data, tensor.values_mut());
         Ok(())
     }
-}
 
-impl<T: bytemuck::Pod> std::ops::Deref for Buffer<T> {
-    type Target = [T];
-
-    fn deref(&self) -> &[T] {
-        self.pages.as_deref().map_or(&[], bytemuck::cast_slice)
+    fn download(&mut self, tensor: &Tensor, data: &mut [f32]) -> Result<()> {
+        tensor.layout.read(tensor.values(), data);
+        Ok(())
     }
-}
 
-impl<T: bytemuck::Pod> std::ops::DerefMut for Buffer<T> {
-    fn deref_mut(&mut self) -> &mut [T] {
-        self.pages
-            .as_deref_mut()
-            .map_or(&mut [], bytemuck::cast_slice_mut)
+    fn copy(&mut self, from: &Tensor, to: &mut Tensor) -> Result<()> {
+        assert_eq!(from.layout, to.layout);
+        let (from, to) = (from.values(), to.values_mut());
+        self.workers.run(&self.cancel, || vector::copy(from, to))
     }
-}
 
-/// Bytes counted as in use for as long as this lives.
-pub struct Held {
-    total: Arc<AtomicUsize>,
-    bytes: usize,
-}
-
-impl Held {
-    pub fn new(total: &Arc<AtomicUsize>, bytes: usize) -> Self {
-        total.fetch_add(bytes, Ordering::Relaxed);
-        Self {
-            total: total.clone(),
-            bytes,
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
+    fn fill(&mut self, value: f32, tensor: &mut Tensor) -> Result<()> {
+        let layout = tensor.layout;
+        layout.fill(value, tensor.values_mut());
+        Ok(())
     }
 }

@@ -8,8 +8,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, Weak};
 
+use super::buffer::Held;
 use super::conv;
-use super::memory::Held;
 use super::simd::Level;
 use crate::backend::{FilterData, Result};
 

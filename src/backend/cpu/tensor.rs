@@ -2,9 +2,9 @@
 
 //! What operations work on, and how convolutions see it.
 
+use super::buffer::Buffer;
 use super::conv::{self, Bits, Blocked, Planar, Rectified, Written};
 use super::layout::Layout;
-use super::memory::Buffer;
 use crate::backend::{Scalar, Shape, Slot};
 
 /// Numbers in one of two orders, see [`Layout`].

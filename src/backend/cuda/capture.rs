@@ -15,11 +15,12 @@ use std::sync::atomic::Ordering;
 use cudarc::driver::CudaGraph;
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 
-use super::Cuda;
+use super::allocator::Buffer;
 use super::exponents::Exponent;
 use super::kernels::{Grid, arguments};
-use super::memory::{Buffer, Pointer};
-use crate::backend::{Capture, Result};
+use super::pointer::Pointer;
+use super::{Card, Cuda};
+use crate::backend::{Capture, Control, Result};
 
 /// Where the search begins. Under relative weights the gradient of an activation is of the order of 1/elements, some 10⁻⁷.
 const HIGHEST: f32 = 4_294_967_296.0;
@@ -29,10 +30,43 @@ const STRIDE: f32 = 16.0;
 const LOWEST: f32 = 1.0 / 4_294_967_296.0;
 
 /// Bytes of the state of a step.
-pub const STATE_BYTES: usize = 12;
+const STATE_BYTES: usize = 12;
+
+impl Control for Cuda {
+    fn name(&self) -> &'static str {
+        "cuda"
+    }
+
+    fn device(&self) -> String {
+        let Card {
+            id,
+            name,
+            capability: (major, minor),
+            bytes,
+            ..
+        } = &self.device.card;
+        let gigabytes = *bytes as f64 / 1e9;
+        format!("{name}, {gigabytes:.1} GB, compute capability {major}.{minor}, device {id}")
+    }
+
+    fn new_capture(&mut self) -> Result<Capture> {
+        place(self)
+    }
+
+    fn capture_bytes() -> usize {
+        STATE_BYTES
+    }
+
+    fn capture<R>(&mut self, capture: &mut Capture, record: R) -> Result<()>
+    where
+        R: FnMut(&mut Self) -> Result<()> + Send,
+    {
+        perform(self, capture, record)
+    }
+}
 
 /// A place for a step with room for its state.
-pub fn place(ops: &mut Cuda) -> Result<Capture> {
+fn place(ops: &mut Cuda) -> Result<Capture> {
     let state: Buffer = ops.memory.zeros(STATE_BYTES)?;
     Ok(Capture {
         runs: 0,
@@ -140,7 +174,7 @@ impl Scale {
 }
 
 /// Performs a step.
-pub fn perform<R>(ops: &mut Cuda, capture: &mut Capture, mut record: R) -> Result<()>
+fn perform<R>(ops: &mut Cuda, capture: &mut Capture, mut record: R) -> Result<()>
 where
     R: FnMut(&mut Cuda) -> Result<()>,
 {

@@ -3,17 +3,10 @@
 //! Into what blocks a convolution is cut: those that should take the least time, by the model of `kernels/MODEL.md` in its
 //! simplest form.
 
-use super::filter::CHUNK;
 use super::kernels::Grid;
+use super::layout::CHUNK;
+use super::probe::Multiprocessors;
 use crate::backend::Shape;
-
-/// The multiprocessors of a card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Multiprocessors {
-    pub count: usize,
-    /// Products of fp16 numbers, added up in f32, that the tensor cores of one make in a clock.
-    pub products: usize,
-}
 
 /// The part of the output that a block computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

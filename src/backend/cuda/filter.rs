@@ -9,12 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use half::f16;
 
-use super::layout::lanes;
-use super::memory::{Buffer, Held, Memory};
+use super::allocator::{Allocator, Buffer, Held};
+use super::layout::{CHUNK, lanes};
 use crate::backend::{FilterData, Result};
 
-/// Channels of a chunk of a pack.
-pub const CHUNK: usize = 32;
 /// Numbers for each output of a picture's pack: four channels at nine taps, and room to the next 16.
 const PICTURE_ROW: usize = 48;
 
@@ -99,8 +97,8 @@ impl Filter {
         known: &Known,
         data: &FilterData,
         picture: bool,
-        memory: &Memory,
-        send: impl Fn(&[u8], &Memory) -> Result<Buffer>,
+        memory: &Allocator,
+        send: impl Fn(&[u8], &Allocator) -> Result<Buffer>,
     ) -> Result<Self> {
         let key = known.key(data);
         let found = known.weights().get(&key).and_then(Weak::upgrade);

@@ -3,7 +3,7 @@
 //! The steps of optical flow. Planar, f32; both directions in one launch.
 
 use super::kernels::{Grid, MOST_BLOCKS, arguments};
-use super::memory::Pointer;
+use super::pointer::Pointer;
 use super::{Cuda, Tensor};
 use crate::backend::flow::{CELL, Equations, FlowSteps, SIDE, Search, halved, patches};
 use crate::backend::{Result, Shape};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, LaunchConfig, PushKernelArg};
 use cudarc::nvrtc::Ptx;
 
-use super::memory::Pointer;
+use super::pointer::Pointer;
 use crate::backend::Error;
 
 /// A kernel, the kinds of its parameters, and the threads of its blocks, which differ between architectures.

@@ -4,6 +4,8 @@ use crate::backend::Shape;
 
 /// Channels of a group that a kernel takes at once: 16 bytes of fp16.
 const GROUP: usize = 8;
+/// Channels of a chunk of a pack of weights.
+pub const CHUNK: usize = 32;
 /// Tensors of at most this many channels are planar.
 const MOST_PLANAR: usize = 4;
 

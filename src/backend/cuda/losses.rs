@@ -5,9 +5,190 @@
 
 use super::kernels::{Argument, Grid, Kernel, Kernels, arguments};
 use super::layout::{Layout, lanes};
-use super::memory::Pointer;
+use super::pointer::Pointer;
 use super::{Cuda, Tensor, network};
-use crate::backend::{Result, Scalar, Shape, Slot};
+use crate::backend::{LossTerms, Result, Scalar, Shape, Slot};
+
+impl LossTerms for Cuda {
+    fn squared_norm(&mut self, a: &Tensor, sum: Slot<Tensor>) -> Result<()> {
+        let (at, count) = (a.pointer(), a.layout.stored());
+        let partials = self.scratch.partials().pointer();
+        let arguments = arguments![at, count, partials];
+        if a.layout.blocked {
+            let (grid, factor) = (Grid::over(count / 8), power(-2 * self.exponent(a)));
+            summed(self, |k| &k.squared_norm_f16, grid, arguments, factor, sum)
+        } else {
+            let grid = Grid::over(count);
+            summed(self, |k| &k.squared_norm_f32, grid, arguments, 1.0, sum)
+        }
+    }
+
+    fn squared_error(
+        &mut self,
+        a: &Tensor,
+        target: &Tensor,
+        coefficient: Scalar<Tensor>,
+        gradient: &mut Tensor,
+        sum: Slot<Tensor>,
+    ) -> Result<()> {
+        assert!(a.layout == target.layout && a.layout == gradient.layout);
+        let factors = self.factors_of_error(a, target, gradient);
+        let kernels: ByLayout = (|k| &k.squared_error_f32, |k| &k.squared_error_f16);
+        let operands = arguments![a.pointer(), target.pointer()];
+        term(self, kernels, operands, true, factors, coefficient, gradient, sum)
+    }
+
+    fn weighted_squared_error(
+        &mut self,
+        a: &Tensor,
+        target: &Tensor,
+        weight: &Tensor,
+        coefficient: Scalar<Tensor>,
+        gradient: &mut Tensor,
+        sum: Slot<Tensor>,
+    ) -> Result<()> {
+        assert!(a.layout == target.layout && a.layout == gradient.layout);
+        assert_eq!(weight.layout.shape, a.layout.shape.with_channels(1));
+        let factors = self.factors_of_error(a, target, gradient);
+        let kernels: ByLayout = (
+            |k| &k.weighted_squared_error_f32,
+            |k| &k.weighted_squared_error_f16,
+        );
+        // Numbers after which the next pixel comes, or the pixels after which the next channel does.
+        let stride = if a.layout.blocked {
+            a.layout.lanes()
+        } else {
+            a.layout.shape.pixels()
+        };
+        let operands = arguments![a.pointer(), target.pointer(), weight.pointer(), stride];
+        term(self, kernels, operands, true, factors, coefficient, gradient, sum)
+    }
+
+    fn gram(&mut self, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result<()> {
+        self.poll()?;
+        let Shape { channels, .. } = a.layout.shape;
+        let (pixels, lanes) = (a.layout.shape.pixels(), lanes(channels));
+        assert_eq!(gram.layout, Layout::of(Shape::square(channels)));
+        let exponent = self.exponent(a);
+        let values = if a.layout.blocked {
+            a.pointer()
+        } else {
+            let narrow = self.scratch.narrow(Layout::forced(a.layout.shape).bytes())?;
+            network::block(self, a, narrow, 0, Pointer::NULL, Pointer::NULL)?;
+            narrow
+        };
+        let plan = GramPlan::new(pixels, lanes, self.multiprocessors().count);
+        let products = self.scratch.products(plan.partials())?;
+        let GramPlan {
+            tiles,
+            per_split,
+            splits,
+        } = plan;
+        let arguments = arguments![values, pixels, lanes, per_split, products];
+        self.launch(|k| &k.gram_partials, Grid(tiles, splits, 1), arguments)?;
+        let factor = scale * power(-2 * exponent);
+        let arguments = arguments![products, splits, channels, lanes, factor, gram.pointer()];
+        self.launch(|k| &k.gram_finish, Grid(tiles, 16, 1), arguments)
+    }
+
+    fn difference(
+        &mut self,
+        g: &Tensor,
+        target: &Tensor,
+        difference: &mut Tensor,
+        sum: Slot<Tensor>,
+    ) -> Result<()> {
+        assert!(g.layout == target.layout && g.layout == difference.layout && !g.layout.blocked);
+        let count = g.layout.stored();
+        let partials = self.scratch.partials().pointer();
+        let arguments = arguments![
+            g.pointer(),
+            target.pointer(),
+            difference.pointer(),
+            count,
+            partials
+        ];
+        summed(self, |k| &k.difference, Grid::over(count), arguments, 1.0, sum)
+    }
+
+    fn gram_backward(
+        &mut self,
+        a: &Tensor,
+        difference: &Tensor,
+        coefficient: Scalar<Tensor>,
+        gradient: &mut Tensor,
+    ) -> Result<()> {
+        self.poll()?;
+        let Shape { channels, .. } = a.layout.shape;
+        let pixels = a.layout.shape.pixels();
+        assert_eq!(a.layout, gradient.layout);
+        assert_eq!(difference.layout, Layout::of(Shape::square(channels)));
+        let (knob, at) = placed(&coefficient);
+        let (a_at, matrix, gradient_at) = (a.pointer(), difference.pointer(), gradient.pointer());
+        if !a.layout.blocked {
+            let arguments = arguments![a_at, matrix, knob, at, 1.0_f32, gradient_at, channels, pixels];
+            return self.launch(|k| &k.gram_backward_f32, Grid::over(pixels), arguments);
+        }
+        let lanes = lanes(channels);
+        let packed = packed_matrix(lanes);
+        let partials = self.scratch.partials().pointer();
+        let (scale, pack) = self.scratch.matrix(packed)?;
+        let peaks = Grid::over(channels * channels);
+        self.launch(
+            |k| &k.matrix_peak,
+            peaks,
+            arguments![matrix, channels * channels, partials],
+        )?;
+        let arguments = arguments![matrix, channels, lanes, partials, peaks.0, pack, scale];
+        self.launch(|k| &k.matrix_pack, Grid::over(packed / 8), arguments)?;
+        let (_, factor) = self.factors_of_error(a, a, gradient);
+        let arguments = arguments![
+            a_at,
+            pack,
+            scale,
+            knob,
+            at,
+            factor,
+            self.loss_scale(),
+            gradient_at,
+            pixels,
+            lanes,
+            self.overflow(),
+        ];
+        let grid = Grid(pixels.div_ceil(128), lanes.div_ceil(64), 1);
+        self.launch(|k| &k.gram_backward, grid, arguments)
+    }
+
+    fn total_variation(
+        &mut self,
+        x: &Tensor,
+        coefficient: Scalar<Tensor>,
+        gradient: &mut Tensor,
+        sum: Slot<Tensor>,
+    ) -> Result<()> {
+        assert_eq!(x.layout, gradient.layout);
+        let Shape {
+            channels,
+            height,
+            width,
+        } = x.layout.shape;
+        let factors = self.factors_of_error(x, x, gradient);
+        let kernels: ByLayout = (|k| &k.total_variation_f32, |k| &k.total_variation_f16);
+        let planar = arguments![x.pointer(), channels, height, width];
+        let blocked = arguments![x.pointer(), height, width, x.layout.lanes()];
+        let operands = if x.layout.blocked { blocked } else { planar };
+        term(
+            self,
+            kernels,
+            operands,
+            false,
+            factors,
+            coefficient,
+            gradient,
+            sum,
+        )
+    }
+}
 
 /// 2 to the `exponent`.
 fn power(exponent: i32) -> f32 {
@@ -72,60 +253,6 @@ fn term(
     }
 }
 
-pub fn squared_norm(ops: &mut Cuda, a: &Tensor, sum: Slot<Tensor>) -> Result<()> {
-    let (at, count) = (a.pointer(), a.layout.stored());
-    let partials = ops.scratch.partials().pointer();
-    let arguments = arguments![at, count, partials];
-    if a.layout.blocked {
-        let (grid, factor) = (Grid::over(count / 8), power(-2 * ops.exponent(a)));
-        summed(ops, |k| &k.squared_norm_f16, grid, arguments, factor, sum)
-    } else {
-        let grid = Grid::over(count);
-        summed(ops, |k| &k.squared_norm_f32, grid, arguments, 1.0, sum)
-    }
-}
-
-pub fn squared_error(
-    ops: &mut Cuda,
-    a: &Tensor,
-    target: &Tensor,
-    coefficient: Scalar<Tensor>,
-    gradient: &mut Tensor,
-    sum: Slot<Tensor>,
-) -> Result<()> {
-    assert!(a.layout == target.layout && a.layout == gradient.layout);
-    let factors = ops.factors_of_error(a, target, gradient);
-    let kernels: ByLayout = (|k| &k.squared_error_f32, |k| &k.squared_error_f16);
-    let operands = arguments![a.pointer(), target.pointer()];
-    term(ops, kernels, operands, true, factors, coefficient, gradient, sum)
-}
-
-pub fn weighted_squared_error(
-    ops: &mut Cuda,
-    a: &Tensor,
-    target: &Tensor,
-    weight: &Tensor,
-    coefficient: Scalar<Tensor>,
-    gradient: &mut Tensor,
-    sum: Slot<Tensor>,
-) -> Result<()> {
-    assert!(a.layout == target.layout && a.layout == gradient.layout);
-    assert_eq!(weight.layout.shape, a.layout.shape.with_channels(1));
-    let factors = ops.factors_of_error(a, target, gradient);
-    let kernels: ByLayout = (
-        |k| &k.weighted_squared_error_f32,
-        |k| &k.weighted_squared_error_f16,
-    );
-    // Numbers after which the next pixel comes, or the pixels after which the next channel does.
-    let stride = if a.layout.blocked {
-        a.layout.lanes()
-    } else {
-        a.layout.shape.pixels()
-    };
-    let operands = arguments![a.pointer(), target.pointer(), weight.pointer(), stride];
-    term(ops, kernels, operands, true, factors, coefficient, gradient, sum)
-}
-
 /// Into what blocks a Gram matrix is cut.
 pub struct GramPlan {
     /// Of 64 × 64 channels, on and above the diagonal.
@@ -158,122 +285,6 @@ impl GramPlan {
 /// Numbers of the pack of a symmetric matrix.
 pub fn packed_matrix(lanes: usize) -> usize {
     lanes.next_multiple_of(32) * lanes
-}
-
-pub fn gram(ops: &mut Cuda, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result<()> {
-    ops.poll()?;
-    let Shape { channels, .. } = a.layout.shape;
-    let (pixels, lanes) = (a.layout.shape.pixels(), lanes(channels));
-    assert_eq!(gram.layout, Layout::of(Shape::square(channels)));
-    let exponent = ops.exponent(a);
-    let values = if a.layout.blocked {
-        a.pointer()
-    } else {
-        let narrow = ops.scratch.narrow(Layout::forced(a.layout.shape).bytes())?;
-        network::block(ops, a, narrow, 0, Pointer::NULL, Pointer::NULL)?;
-        narrow
-    };
-    let plan = GramPlan::new(pixels, lanes, ops.multiprocessors().count);
-    let products = ops.scratch.products(plan.partials())?;
-    let GramPlan {
-        tiles,
-        per_split,
-        splits,
-    } = plan;
-    let arguments = arguments![values, pixels, lanes, per_split, products];
-    ops.launch(|k| &k.gram_partials, Grid(tiles, splits, 1), arguments)?;
-    let factor = scale * power(-2 * exponent);
-    let arguments = arguments![products, splits, channels, lanes, factor, gram.pointer()];
-    ops.launch(|k| &k.gram_finish, Grid(tiles, 16, 1), arguments)
-}
-
-pub fn difference(
-    ops: &mut Cuda,
-    g: &Tensor,
-    target: &Tensor,
-    difference: &mut Tensor,
-    sum: Slot<Tensor>,
-) -> Result<()> {
-    assert!(g.layout == target.layout && g.layout == difference.layout && !g.layout.blocked);
-    let count = g.layout.stored();
-    let partials = ops.scratch.partials().pointer();
-    let arguments = arguments![
-        g.pointer(),
-        target.pointer(),
-        difference.pointer(),
-        count,
-        partials
-    ];
-    summed(ops, |k| &k.difference, Grid::over(count), arguments, 1.0, sum)
-}
-
-pub fn gram_backward(
-    ops: &mut Cuda,
-    a: &Tensor,
-    difference: &Tensor,
-    coefficient: Scalar<Tensor>,
-    gradient: &mut Tensor,
-) -> Result<()> {
-    ops.poll()?;
-    let Shape { channels, .. } = a.layout.shape;
-    let pixels = a.layout.shape.pixels();
-    assert_eq!(a.layout, gradient.layout);
-    assert_eq!(difference.layout, Layout::of(Shape::square(channels)));
-    let (knob, at) = placed(&coefficient);
-    let (a_at, matrix, gradient_at) = (a.pointer(), difference.pointer(), gradient.pointer());
-    if !a.layout.blocked {
-        let arguments = arguments![a_at, matrix, knob, at, 1.0_f32, gradient_at, channels, pixels];
-        return ops.launch(|k| &k.gram_backward_f32, Grid::over(pixels), arguments);
-    }
-    let lanes = lanes(channels);
-    let packed = packed_matrix(lanes);
-    let partials = ops.scratch.partials().pointer();
-    let (scale, pack) = ops.scratch.matrix(packed)?;
-    let peaks = Grid::over(channels * channels);
-    ops.launch(
-        |k| &k.matrix_peak,
-        peaks,
-        arguments![matrix, channels * channels, partials],
-    )?;
-    let arguments = arguments![matrix, channels, lanes, partials, peaks.0, pack, scale];
-    ops.launch(|k| &k.matrix_pack, Grid::over(packed / 8), arguments)?;
-    let (_, factor) = ops.factors_of_error(a, a, gradient);
-    let arguments = arguments![
-        a_at,
-        pack,
-        scale,
-        knob,
-        at,
-        factor,
-        ops.loss_scale(),
-        gradient_at,
-        pixels,
-        lanes,
-        ops.overflow(),
-    ];
-    let grid = Grid(pixels.div_ceil(128), lanes.div_ceil(64), 1);
-    ops.launch(|k| &k.gram_backward, grid, arguments)
-}
-
-pub fn total_variation(
-    ops: &mut Cuda,
-    x: &Tensor,
-    coefficient: Scalar<Tensor>,
-    gradient: &mut Tensor,
-    sum: Slot<Tensor>,
-) -> Result<()> {
-    assert_eq!(x.layout, gradient.layout);
-    let Shape {
-        channels,
-        height,
-        width,
-    } = x.layout.shape;
-    let factors = ops.factors_of_error(x, x, gradient);
-    let kernels: ByLayout = (|k| &k.total_variation_f32, |k| &k.total_variation_f16);
-    let planar = arguments![x.pointer(), channels, height, width];
-    let blocked = arguments![x.pointer(), height, width, x.layout.lanes()];
-    let operands = if x.layout.blocked { blocked } else { planar };
-    term(ops, kernels, operands, false, factors, coefficient, gradient, sum)
 }
 
 #[cfg(test)]

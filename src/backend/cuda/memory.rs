@@ -1,276 +1,179 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The card's memory, and the count of it.
-//!
-//! It is taken and given back before and after the work, never within a step, so that the plain calls serve: they are
-//! there on every card, and what is given back is at once to be had again. What is counted are the bytes that were asked
-//! for; a driver takes whole pages of the card's memory, of up to 2 MiB, for one large piece or many small ones.
+//! Tensors, masks and filters in the card's memory.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use super::allocator::Allocator;
+use super::exponents::{ANY, Exponent};
+use super::kernels::{Grid, arguments, countable};
+use super::layout::{self, Layout};
+use super::pointer::Pointer;
+use super::scratch::{self, Needs};
+use super::{Cuda, Filter, Mask, Tensor, filter, network};
+use crate::backend::{Error, FilterData, Memory, Result, Shape, Work};
 
-use cudarc::driver::result;
-use cudarc::driver::sys::{CUevent_flags, CUresult};
-use cudarc::driver::{CudaEvent, CudaStream};
+/// The kernels of convolutions keep row and column in 16 bits each, one of them for the sign.
+const MOST_ROWS: usize = 1 << 15;
 
-use super::device::Device;
-use crate::backend::{Error, Result};
+/// What is left to the driver, for steps that are written down and for whole pages, when a plan is held against the free
+/// memory.
+const UNPLANNED: usize = 16 << 20;
 
-/// An address in the card's memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pointer(pub u64);
+impl Memory for Cuda {
+    type Tensor = Tensor;
 
-impl Pointer {
-    /// What a kernel takes for "not there", where it says so.
-    pub const NULL: Self = Self(0);
+    type Filter = Filter;
 
-    /// The address `bytes` further on.
-    pub fn beyond(self, bytes: usize) -> Self {
-        Self(self.0 + bytes as u64)
-    }
-}
+    type Mask = Mask;
 
-/// Whom to ask for memory.
-#[derive(Clone)]
-pub struct Memory {
-    device: Arc<Device>,
-    stream: Arc<CudaStream>,
-    in_use: Arc<AtomicUsize>,
-}
-
-impl Memory {
-    pub fn new(device: Arc<Device>, stream: Arc<CudaStream>) -> Self {
-        Self {
-            device,
-            stream,
-            in_use: Arc::default(),
-        }
+    fn bytes_in_use(&self) -> usize {
+        self.memory.in_use()
     }
 
-    pub fn in_use(&self) -> usize {
-        self.in_use.load(Ordering::Relaxed)
+    fn planned_in_use(&self) -> usize {
+        self.bytes_in_use()
     }
 
-    /// The same, but what is taken here is not counted.
-    pub fn uncounted(&self) -> Self {
-        Self {
-            in_use: Arc::default(),
-            ..self.clone()
-        }
+    fn available_bytes(&self) -> Option<usize> {
+        let (free, total) = self.device.context.mem_get_info().ok()?;
+        Some(free.saturating_sub((total / 32).min(UNPLANNED)))
     }
 
-    /// Counts `bytes` that have been taken elsewhere.
-    pub fn hold(&self, bytes: usize) -> Held {
-        self.in_use.fetch_add(bytes, Ordering::Relaxed);
-        Held {
-            bytes,
-            in_use: self.in_use.clone(),
-        }
+    fn tensor(&mut self, shape: Shape) -> Result<Tensor> {
+        self.room(&[shape])
     }
 
-    /// No memory at all: nothing is not a size that the driver gives.
-    pub fn nothing(&self) -> Buffer {
-        Buffer {
-            pointer: Pointer::NULL,
-            bytes: 0,
-            memory: self.clone(),
-        }
+    fn tensor_bytes(shape: Shape) -> usize {
+        Layout::of(shape).bytes()
     }
 
-    /// `bytes` zeros.
-    pub fn zeros(&self, bytes: usize) -> Result<Buffer> {
-        if bytes == 0 {
-            return Ok(self.nothing());
-        }
-        self.device.bind()?;
-        // SAFETY: the memory is set below, before anybody can read it.
-        let pointer = unsafe { result::malloc_sync(bytes) }.or_else(|error| match error.0 {
-            CUresult::CUDA_ERROR_OUT_OF_MEMORY => Err(Error::OutOfMemory { bytes }),
-            _ => self.device.checked("memory", Err(error)),
-        })?;
-        self.in_use.fetch_add(bytes, Ordering::Relaxed);
-        let buffer = Buffer {
-            pointer: Pointer(pointer),
-            bytes,
-            memory: self.clone(),
-        };
-        self.clear(&buffer, bytes)?;
-        Ok(buffer)
-    }
-
-    /// Sets the first `bytes` of `buffer` to zero, in the order of the stream.
-    pub fn clear(&self, buffer: &Buffer, bytes: usize) -> Result<()> {
-        assert!(bytes <= buffer.bytes);
-        if bytes == 0 {
-            return Ok(());
-        }
-        self.device.bind()?;
-        // SAFETY: the buffer has as many bytes and lives until the stream is past this, see `Buffer::drop`.
-        let answer = unsafe { result::memset_d8_async(buffer.pointer.0, 0, bytes, self.stream.cu_stream()) };
-        self.device.checked("memset", answer)
-    }
-
-    /// Copies `bytes` from the beginning of one buffer to that of another, in the order of the stream.
-    pub fn copy(&self, from: &Buffer, to: &Buffer, bytes: usize) -> Result<()> {
-        assert!(bytes <= from.bytes && bytes <= to.bytes);
-        self.device.bind()?;
-        let (from, to) = (from.pointer.0, to.pointer.0);
-        // SAFETY: both have as many bytes and live until the stream is past this.
-        let answer = unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream.cu_stream()) };
-        self.device.checked("copy", answer)
-    }
-
-    /// Makes `buffer` hold at least `bytes`, which loses what is in it. Whether it is another one now.
-    pub fn reserve(&self, buffer: &mut Buffer, bytes: usize) -> Result<bool> {
-        let grows = buffer.bytes < bytes;
-        if grows {
-            // The old one goes first: the two together may be too much.
-            *buffer = self.nothing();
-            *buffer = self.zeros(bytes)?;
-        }
-        Ok(grows)
-    }
-}
-
-/// Bytes that are counted for as long as this lives.
-pub struct Held {
-    bytes: usize,
-    in_use: Arc<AtomicUsize>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.in_use.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// A piece of the card's memory.
-pub struct Buffer {
-    pointer: Pointer,
-    bytes: usize,
-    memory: Memory,
-}
-
-impl Buffer {
-    pub fn pointer(&self) -> Pointer {
-        self.pointer
-    }
-
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        if self.bytes == 0 {
-            return;
-        }
-        self.memory.in_use.fetch_sub(self.bytes, Ordering::Relaxed);
-        // The driver waits for what is under way before it takes memory back. On a lost card this fails, and there is
-        // nothing left to give back.
-        if self.memory.device.bind_to_give_back() {
-            // SAFETY: the pointer is the driver's own and nobody uses it after this.
-            let _ = unsafe { result::free_sync(self.pointer.0) };
-        }
-    }
-}
-
-/// Memory of the host that the card reads and writes by itself.
-pub struct Pinned {
-    pointer: *mut u8,
-    bytes: usize,
-    device: Arc<Device>,
-    /// When the card has done with it.
-    done: CudaEvent,
-}
-
-// SAFETY: the memory belongs to this alone, and everything that touches it takes `&mut self`.
-unsafe impl Send for Pinned {}
-
-impl Pinned {
-    pub fn new(device: &Arc<Device>, bytes: usize) -> Result<Self> {
-        device.bind()?;
-        // The host sleeps while it waits, and leaves its cores to others.
-        let flags = CUevent_flags::CU_EVENT_BLOCKING_SYNC;
-        let done = device.checked("event", device.context.new_event(Some(flags)))?;
-        // SAFETY: the memory is set at once.
-        let pointer = unsafe { result::malloc_host(bytes.max(16), 0) }.or_else(|error| match error.0 {
-            CUresult::CUDA_ERROR_OUT_OF_MEMORY => Err(Error::OutOfMemory { bytes }),
-            _ => device.checked("pinned memory", Err(error)),
-        })?;
-        let pointer = pointer.cast::<u8>();
-        // SAFETY: it has as many bytes.
-        unsafe { pointer.write_bytes(0, bytes.max(16)) };
-        Ok(Self {
-            pointer,
-            bytes: bytes.max(16),
-            device: device.clone(),
-            done,
+    fn room(&mut self, shapes: &[Shape]) -> Result<Tensor> {
+        let layouts = shapes.iter().map(|&shape| Layout::of(shape));
+        let most = layouts.clone().map(|layout| layout.stored()).max().unwrap_or(0);
+        let bytes = layouts.map(|layout| layout.bytes()).max().unwrap_or(0);
+        countable(most, bytes)?;
+        Ok(Tensor {
+            layout: Layout::of(shapes.first().copied().unwrap_or_default()),
+            buffer: self.memory.zeros(bytes)?,
+            exponent: Exponent::new(ANY.into()),
         })
     }
 
-    /// The bytes, when the card has done with them.
-    pub fn bytes(&mut self) -> Result<&mut [u8]> {
-        // Alone of all calls on events this one does not do it by itself.
-        self.device.bind()?;
-        let done = self.device.checked("a copy", self.done.try_is_complete())?;
-        if !done {
-            self.device
-                .checked("waiting for a copy", self.done.synchronize())?;
+    fn scratch_bytes(&self, work: &[Work]) -> usize {
+        Needs::of(work, self.multiprocessors()).bytes()
+    }
+
+    fn standing_bytes() -> usize {
+        scratch::STANDING
+    }
+
+    fn prepare(&mut self, work: &[Work]) -> Result<()> {
+        let needs = Needs::of(work, self.multiprocessors());
+        let Self {
+            scratch,
+            transfers,
+            stream,
+            memory,
+            ..
+        } = self;
+        transfers.prepare(needs.frame, needs.painted)?;
+        scratch.prepare(&needs, |bytes| transfers.send(bytes, memory, stream))
+    }
+
+    fn shape(&self, tensor: &Tensor) -> Shape {
+        tensor.layout.shape
+    }
+
+    fn reshape(&self, tensor: &mut Tensor, shape: Shape) {
+        let layout = Layout::of(shape);
+        assert!(layout.bytes() <= tensor.buffer.bytes());
+        tensor.layout = layout;
+    }
+
+    fn mask(&mut self, shape: Shape) -> Result<Mask> {
+        // Where pooling follows there is no tensor of this shape, but the kernels count its elements all the same.
+        let bytes = layout::mask_bytes(shape);
+        countable(Layout::forced(shape).stored(), bytes)?;
+        if shape.height.max(shape.width) >= MOST_ROWS {
+            return Err(Error::OutOfMemory { bytes });
         }
-        // SAFETY: they have been set when they were made, and the card has just been waited for.
-        Ok(unsafe { std::slice::from_raw_parts_mut(self.pointer, self.bytes) })
+        Ok(Mask {
+            shape,
+            buffer: self.memory.zeros(bytes)?,
+        })
     }
 
-    pub fn len(&self) -> usize {
-        self.bytes
+    fn mask_bytes(shape: Shape) -> usize {
+        layout::mask_bytes(shape)
     }
 
-    /// Sends `bytes` of them to `to`, in the order of `stream`.
-    pub fn send(&mut self, bytes: usize, to: &Buffer, stream: &CudaStream) -> Result<()> {
-        assert!(bytes <= self.bytes && bytes <= to.bytes);
-        self.device.bind()?;
-        // SAFETY: both have as many bytes; `done` keeps the host from touching its side before the copy is over.
-        let answer = unsafe {
-            let from = std::slice::from_raw_parts(self.pointer, bytes);
-            result::memcpy_htod_async(to.pointer.0, from, stream.cu_stream())
-        };
-        self.device.checked("upload", answer)?;
-        self.note("upload", stream)
+    fn filter(&mut self, data: &FilterData) -> Result<Filter> {
+        self.poll()?;
+        let picture = !Layout::of(Shape::new(data.inputs, 1, 1)).blocked;
+        let send = |bytes: &[u8], memory: &Allocator| self.transfers.send(bytes, memory, &self.stream);
+        Filter::new(&self.device.filters, data, picture, &self.memory, send)
     }
 
-    /// Fetches `bytes` from `from`, in the order of `stream`.
-    pub fn fetch(&mut self, bytes: usize, from: &Buffer, stream: &CudaStream) -> Result<()> {
-        assert!(bytes <= self.bytes && bytes <= from.bytes);
-        self.device.bind()?;
-        // SAFETY: as of `send`.
-        let answer = unsafe {
-            let to = std::slice::from_raw_parts_mut(self.pointer, bytes);
-            result::memcpy_dtoh_async(to, from.pointer.0, stream.cu_stream())
-        };
-        self.device.checked("download", answer)?;
-        self.note("download", stream)
+    fn filter_bytes(outputs: usize, inputs: usize) -> usize {
+        let picture = !Layout::of(Shape::new(inputs, 1, 1)).blocked;
+        filter::bytes(outputs, inputs, picture)
     }
 
-    /// Notes that the card has done with the bytes when it is past what `stream` has been given.
-    fn note(&self, what: &str, stream: &CudaStream) -> Result<()> {
-        let recorded = self.done.record(stream);
-        if recorded.is_err() {
-            // Nothing will tell when the copy is over, so it must be over now.
-            let _ = stream.synchronize();
+    fn upload(&mut self, data: &[f32], tensor: &mut Tensor) -> Result<()> {
+        assert_eq!(data.len(), tensor.layout.shape.elements());
+        if tensor.layout.blocked {
+            let lines = self.scratch.lines(data.len())?;
+            self.transfers.upload(data, lines, &self.stream)?;
+            let from = lines.pointer();
+            let (shape, to) = (tensor.layout.shape, tensor.pointer());
+            network::block_floats(self, from, shape, to, 0, Pointer::NULL, Pointer::NULL)?;
+        } else {
+            self.transfers.upload(data, &tensor.buffer, &self.stream)?;
         }
-        self.device.checked(what, recorded)
+        self.set_exponent(tensor, 0);
+        Ok(())
     }
-}
 
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        // On a lost card both fail, and the memory goes with the process.
-        let _ = self.done.synchronize();
-        if self.device.bind_to_give_back() {
-            // SAFETY: the pointer is the driver's own and nobody uses it after this.
-            let _ = unsafe { result::free_host(self.pointer.cast()) };
+    fn download(&mut self, tensor: &Tensor, data: &mut [f32]) -> Result<()> {
+        assert_eq!(data.len(), tensor.layout.shape.elements());
+        if !tensor.layout.blocked {
+            return self.transfers.download(&tensor.buffer, data, &self.stream);
         }
+        let exponent = self.exponent(tensor);
+        let lines = self.scratch.lines(data.len())?.pointer();
+        let (from, shape) = (tensor.pointer(), tensor.layout.shape);
+        network::unblock_floats(self, from, shape, lines, -exponent)?;
+        self.transfers
+            .download(self.scratch.lines(0)?, data, &self.stream)
+    }
+
+    fn copy(&mut self, from: &Tensor, to: &mut Tensor) -> Result<()> {
+        assert_eq!(from.layout, to.layout);
+        self.memory.copy(&from.buffer, &to.buffer, from.layout.bytes())?;
+        let exponent = self.exponent_or_any(from);
+        self.set_exponent(to, exponent);
+        Ok(())
+    }
+
+    fn fill(&mut self, value: f32, tensor: &mut Tensor) -> Result<()> {
+        let shape = tensor.layout.shape;
+        if value == 0.0 {
+            self.memory.clear(&tensor.buffer, tensor.layout.bytes())?;
+            self.set_nothing(tensor);
+            return Ok(());
+        }
+        if tensor.layout.blocked {
+            let grid = Grid::over(tensor.layout.stored() / 8);
+            let arguments = arguments![tensor.pointer(), value, shape.pixels(), shape.channels];
+            self.launch(|k| &k.fill_f16, grid, arguments)?;
+        } else {
+            let count = tensor.layout.stored();
+            self.launch(
+                |k| &k.fill_f32,
+                Grid::over(count),
+                arguments![tensor.pointer(), value, count],
+            )?;
+        }
+        self.set_exponent(tensor, 0);
+        Ok(())
     }
 }

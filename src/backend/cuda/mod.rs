@@ -8,6 +8,7 @@
 //! gives the same bytes.
 #![allow(unsafe_code)]
 
+mod allocator;
 mod capture;
 mod convolution;
 mod device;
@@ -20,34 +21,32 @@ mod layout;
 mod losses;
 mod memory;
 mod network;
+mod optimizer;
 mod pictures;
+mod pointer;
 mod probe;
 mod scratch;
 mod self_check;
 mod transfer;
-mod vectors;
 
 use std::sync::Arc;
 
 use cudarc::driver::CudaStream;
 use cudarc::driver::result::stream::get_priority_range;
 
-use super::{
-    AdamKnobs, Backend, CancelToken, Capture, ColourMap, ColourStatistics, Error, FilterData, Interpolation,
-    Mix, Pooling, Result, Scalar, Shape, Slot, Work,
-};
-use crate::picture::{Picture, PictureView};
+use super::{CancelToken, Error, Result, Shape};
+use allocator::{Allocator, Buffer};
 use capture::{Recording, Scale};
-use convolution::Multiprocessors;
 use device::Device;
 pub use error::Unavailable;
-use exponents::{ANY, Exponent};
+use exponents::Exponent;
 pub use filter::Filter;
-use kernels::{Argument, Grid, Kernel, Kernels, countable};
-use layout::{Layout, mask_bytes};
-use memory::{Buffer, Memory, Pointer};
+use kernels::{Argument, Grid, Kernel, Kernels};
+use layout::Layout;
+use pointer::Pointer;
+use probe::Multiprocessors;
 pub use probe::{Card, cards};
-use scratch::{Needs, Scratch, Table};
+use scratch::{Scratch, Table};
 use transfer::Transfers;
 
 /// Numbers in the card's memory.
@@ -81,7 +80,7 @@ pub struct Cuda {
     device: Arc<Device>,
     /// Of all work but the copies of frames.
     stream: Arc<CudaStream>,
-    memory: Memory,
+    memory: Allocator,
     transfers: Transfers,
     scratch: Scratch,
     /// Of the step that is being performed.
@@ -155,7 +154,7 @@ impl Cuda {
     }
 
     fn with(device: Arc<Device>, stream: Arc<CudaStream>) -> Result<Self> {
-        let memory = Memory::new(device.clone(), stream.clone());
+        let memory = Allocator::new(device.clone(), stream.clone());
         Ok(Self {
             transfers: Transfers::new(&device, &memory)?,
             scratch: Scratch::new(&memory)?,
@@ -216,371 +215,3 @@ impl Cuda {
         self.scale.overflow
     }
 }
-
-/// The kernels of convolutions keep row and column in 16 bits each, one of them for the sign.
-const MOST_ROWS: usize = 1 << 15;
-
-impl Backend for Cuda {
-    type Tensor = Tensor;
-    type Filter = Filter;
-    type Mask = Mask;
-
-    fn name(&self) -> &'static str {
-        "cuda"
-    }
-
-    fn device(&self) -> String {
-        let Card {
-            id,
-            name,
-            capability: (major, minor),
-            bytes,
-            ..
-        } = &self.device.card;
-        let gigabytes = *bytes as f64 / 1e9;
-        format!("{name}, {gigabytes:.1} GB, compute capability {major}.{minor}, device {id}")
-    }
-
-    fn bytes_in_use(&self) -> usize {
-        self.memory.in_use()
-    }
-
-    fn planned_in_use(&self) -> usize {
-        self.bytes_in_use()
-    }
-
-    fn available_bytes(&self) -> Option<usize> {
-        let (free, total) = self.device.context.mem_get_info().ok()?;
-        Some(free.saturating_sub((total / 32).min(UNPLANNED)))
-    }
-
-    fn tensor(&mut self, shape: Shape) -> Result<Tensor> {
-        self.room(&[shape])
-    }
-
-    fn tensor_bytes(shape: Shape) -> usize {
-        Layout::of(shape).bytes()
-    }
-
-    fn room(&mut self, shapes: &[Shape]) -> Result<Tensor> {
-        let layouts = shapes.iter().map(|&shape| Layout::of(shape));
-        let most = layouts.clone().map(|layout| layout.stored()).max().unwrap_or(0);
-        let bytes = layouts.map(|layout| layout.bytes()).max().unwrap_or(0);
-        countable(most, bytes)?;
-        Ok(Tensor {
-            layout: Layout::of(shapes.first().copied().unwrap_or_default()),
-            buffer: self.memory.zeros(bytes)?,
-            exponent: Exponent::new(ANY.into()),
-        })
-    }
-
-    fn scratch_bytes(&self, work: &[Work]) -> usize {
-        Needs::of(work, self.multiprocessors()).bytes()
-    }
-
-    fn standing_bytes() -> usize {
-        scratch::STANDING
-    }
-
-    fn prepare(&mut self, work: &[Work]) -> Result<()> {
-        let needs = Needs::of(work, self.multiprocessors());
-        let Self {
-            scratch,
-            transfers,
-            stream,
-            memory,
-            ..
-        } = self;
-        transfers.prepare(needs.frame, needs.painted)?;
-        scratch.prepare(&needs, |bytes| transfers.send(bytes, memory, stream))
-    }
-
-    fn shape(&self, tensor: &Tensor) -> Shape {
-        tensor.layout.shape
-    }
-
-    fn reshape(&self, tensor: &mut Tensor, shape: Shape) {
-        let layout = Layout::of(shape);
-        assert!(layout.bytes() <= tensor.buffer.bytes());
-        tensor.layout = layout;
-    }
-
-    fn mask(&mut self, shape: Shape) -> Result<Mask> {
-        // Where pooling follows there is no tensor of this shape, but the kernels count its elements all the same.
-        let bytes = mask_bytes(shape);
-        countable(Layout::forced(shape).stored(), bytes)?;
-        if shape.height.max(shape.width) >= MOST_ROWS {
-            return Err(Error::OutOfMemory { bytes });
-        }
-        Ok(Mask {
-            shape,
-            buffer: self.memory.zeros(bytes)?,
-        })
-    }
-
-    fn mask_bytes(shape: Shape) -> usize {
-        mask_bytes(shape)
-    }
-
-    fn filter(&mut self, data: &FilterData) -> Result<Filter> {
-        self.poll()?;
-        let picture = !Layout::of(Shape::new(data.inputs, 1, 1)).blocked;
-        let send = |bytes: &[u8], memory: &Memory| self.transfers.send(bytes, memory, &self.stream);
-        Filter::new(&self.device.filters, data, picture, &self.memory, send)
-    }
-
-    fn filter_bytes(outputs: usize, inputs: usize) -> usize {
-        let picture = !Layout::of(Shape::new(inputs, 1, 1)).blocked;
-        filter::bytes(outputs, inputs, picture)
-    }
-
-    fn upload(&mut self, data: &[f32], tensor: &mut Tensor) -> Result<()> {
-        assert_eq!(data.len(), tensor.layout.shape.elements());
-        if tensor.layout.blocked {
-            let lines = self.scratch.lines(data.len())?;
-            self.transfers.upload(data, lines, &self.stream)?;
-            let from = lines.pointer();
-            let (shape, to) = (tensor.layout.shape, tensor.pointer());
-            network::block_floats(self, from, shape, to, 0, Pointer::NULL, Pointer::NULL)?;
-        } else {
-            self.transfers.upload(data, &tensor.buffer, &self.stream)?;
-        }
-        self.set_exponent(tensor, 0);
-        Ok(())
-    }
-
-    fn download(&mut self, tensor: &Tensor, data: &mut [f32]) -> Result<()> {
-        assert_eq!(data.len(), tensor.layout.shape.elements());
-        if !tensor.layout.blocked {
-            return self.transfers.download(&tensor.buffer, data, &self.stream);
-        }
-        let exponent = self.exponent(tensor);
-        let lines = self.scratch.lines(data.len())?.pointer();
-        let (from, shape) = (tensor.pointer(), tensor.layout.shape);
-        network::unblock_floats(self, from, shape, lines, -exponent)?;
-        self.transfers
-            .download(self.scratch.lines(0)?, data, &self.stream)
-    }
-
-    fn copy(&mut self, from: &Tensor, to: &mut Tensor) -> Result<()> {
-        assert_eq!(from.layout, to.layout);
-        self.memory.copy(&from.buffer, &to.buffer, from.layout.bytes())?;
-        let exponent = self.exponent_or_any(from);
-        self.set_exponent(to, exponent);
-        Ok(())
-    }
-
-    fn fill(&mut self, value: f32, tensor: &mut Tensor) -> Result<()> {
-        vectors::fill(self, value, tensor)
-    }
-
-    fn import(&mut self, frame: PictureView, border: usize, picture: &mut Tensor) -> Result<()> {
-        pictures::import(self, frame, border, picture)
-    }
-
-    fn export(
-        &mut self,
-        picture: &Tensor,
-        content: &Tensor,
-        border: usize,
-        mix: Mix,
-        frame: PictureView,
-        out: &mut Picture,
-    ) -> Result<()> {
-        pictures::export(self, (picture, content), border, mix, frame, out)
-    }
-
-    fn resize(&mut self, from: &Tensor, border: usize, to: &mut Tensor) -> Result<()> {
-        pictures::resize(self, from, border, to)
-    }
-
-    fn mirror_border(&mut self, picture: &mut Tensor, border: usize) -> Result<()> {
-        pictures::mirror_border(self, picture, border)
-    }
-
-    fn colour_statistics(&mut self, picture: &Tensor) -> Result<ColourStatistics> {
-        pictures::colour_statistics(self, picture)
-    }
-
-    fn colour_map(&mut self, from: &Tensor, map: &ColourMap, to: &mut Tensor) -> Result<()> {
-        pictures::colour_map(self, from, map, to)
-    }
-
-    fn blend(&mut self, other: &Tensor, share: &Tensor, to: &mut Tensor) -> Result<()> {
-        vectors::blend(self, other, share, to)
-    }
-
-    fn warp(
-        &mut self,
-        from: &Tensor,
-        flow: &Tensor,
-        interpolation: Interpolation,
-        to: &mut Tensor,
-    ) -> Result<()> {
-        pictures::warp(self, from, flow, interpolation, to)
-    }
-
-    fn centre(&mut self, from: &Tensor, mean: [f32; 3], to: &mut Tensor) -> Result<()> {
-        network::centre(self, from, mean, to)
-    }
-
-    fn conv_relu(&mut self, from: &Tensor, filter: &Filter, to: &mut Tensor, mask: &mut Mask) -> Result<()> {
-        network::forward(self, from, filter, None, to, mask)
-    }
-
-    fn conv_relu_backward(
-        &mut self,
-        to: &Tensor,
-        mask: &Mask,
-        filter: &Filter,
-        from: &mut Tensor,
-    ) -> Result<()> {
-        network::backward(self, to, None, mask, filter, from)
-    }
-
-    fn conv_relu_pool(
-        &mut self,
-        from: &Tensor,
-        filter: &Filter,
-        kind: Pooling,
-        to: &mut Tensor,
-        mask: &mut Mask,
-    ) -> Result<()> {
-        network::forward(self, from, filter, Some(kind), to, mask)
-    }
-
-    fn conv_relu_pool_backward(
-        &mut self,
-        to: &Tensor,
-        kind: Pooling,
-        mask: &Mask,
-        filter: &Filter,
-        from: &mut Tensor,
-    ) -> Result<()> {
-        network::backward(self, to, Some(kind), mask, filter, from)
-    }
-
-    fn pool(&mut self, from: &Tensor, kind: Pooling, to: &mut Tensor, mask: &mut Mask) -> Result<()> {
-        network::pool(self, from, kind, to, mask)
-    }
-
-    fn pool_backward(&mut self, to: &Tensor, kind: Pooling, mask: &Mask, from: &mut Tensor) -> Result<()> {
-        network::pool_backward(self, to, kind, mask, from)
-    }
-
-    fn squared_norm(&mut self, a: &Tensor, sum: Slot<Tensor>) -> Result<()> {
-        losses::squared_norm(self, a, sum)
-    }
-
-    fn squared_error(
-        &mut self,
-        a: &Tensor,
-        target: &Tensor,
-        coefficient: Scalar<Tensor>,
-        gradient: &mut Tensor,
-        sum: Slot<Tensor>,
-    ) -> Result<()> {
-        losses::squared_error(self, a, target, coefficient, gradient, sum)
-    }
-
-    fn weighted_squared_error(
-        &mut self,
-        a: &Tensor,
-        target: &Tensor,
-        weight: &Tensor,
-        coefficient: Scalar<Tensor>,
-        gradient: &mut Tensor,
-        sum: Slot<Tensor>,
-    ) -> Result<()> {
-        losses::weighted_squared_error(self, a, target, weight, coefficient, gradient, sum)
-    }
-
-    fn gram(&mut self, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result<()> {
-        losses::gram(self, a, scale, gram)
-    }
-
-    fn difference(
-        &mut self,
-        g: &Tensor,
-        target: &Tensor,
-        difference: &mut Tensor,
-        sum: Slot<Tensor>,
-    ) -> Result<()> {
-        losses::difference(self, g, target, difference, sum)
-    }
-
-    fn gram_backward(
-        &mut self,
-        a: &Tensor,
-        difference: &Tensor,
-        coefficient: Scalar<Tensor>,
-        gradient: &mut Tensor,
-    ) -> Result<()> {
-        losses::gram_backward(self, a, difference, coefficient, gradient)
-    }
-
-    fn total_variation(
-        &mut self,
-        x: &Tensor,
-        coefficient: Scalar<Tensor>,
-        gradient: &mut Tensor,
-        sum: Slot<Tensor>,
-    ) -> Result<()> {
-        losses::total_variation(self, x, coefficient, gradient, sum)
-    }
-
-    fn square(&mut self, from: &Tensor, to: &mut Tensor) -> Result<()> {
-        vectors::square(self, from, to)
-    }
-
-    fn blur(&mut self, from: &Tensor, to: &mut Tensor) -> Result<()> {
-        vectors::blur(self, from, to)
-    }
-
-    fn axpy(&mut self, factor: f32, x: &Tensor, to: &mut Tensor) -> Result<()> {
-        vectors::axpy(self, factor, x, to)
-    }
-
-    fn adam(
-        &mut self,
-        x: &mut Tensor,
-        gradient: &Tensor,
-        squared: &Tensor,
-        m: &mut Tensor,
-        v: &mut Tensor,
-        knobs: &Tensor,
-        at: AdamKnobs,
-    ) -> Result<()> {
-        vectors::adam(self, x, gradient, squared, m, v, knobs, at)
-    }
-
-    fn sgd(
-        &mut self,
-        x: &mut Tensor,
-        gradient: &Tensor,
-        velocity: &mut Tensor,
-        rate: Scalar<Tensor>,
-        momentum: Scalar<Tensor>,
-    ) -> Result<()> {
-        vectors::sgd(self, x, gradient, velocity, rate, momentum)
-    }
-
-    fn new_capture(&mut self) -> Result<Capture> {
-        capture::place(self)
-    }
-
-    fn capture_bytes() -> usize {
-        capture::STATE_BYTES
-    }
-
-    fn capture<R>(&mut self, capture: &mut Capture, record: R) -> Result<()>
-    where
-        R: FnMut(&mut Self) -> Result<()> + Send,
-    {
-        capture::perform(self, capture, record)
-    }
-}
-
-/// What is left to the driver, for steps that are written down and for whole pages, when a plan is held against the free
-/// memory.
-const UNPLANNED: usize = 16 << 20;

@@ -6,9 +6,105 @@ use super::convolution::{Plan, Tile};
 use super::filter::{Filter, Forward};
 use super::kernels::{Grid, arguments};
 use super::layout::{Layout, lanes};
-use super::memory::Pointer;
+use super::pointer::Pointer;
 use super::{Cuda, Mask, Tensor};
-use crate::backend::{Pooling, Result, Shape};
+use crate::backend::{Layers, Pooling, Result, Shape};
+
+impl Layers for Cuda {
+    fn centre(&mut self, from: &Tensor, mean: [f32; 3], to: &mut Tensor) -> Result<()> {
+        assert_eq!(from.layout, to.layout);
+        let pixels = from.layout.shape.pixels();
+        let [red, green, blue] = mean;
+        let arguments = arguments![from.pointer(), to.pointer(), pixels, red, green, blue];
+        self.launch(|k| &k.centre, Grid::over(pixels), arguments)?;
+        self.set_exponent(to, 0);
+        Ok(())
+    }
+
+    fn conv_relu(&mut self, from: &Tensor, filter: &Filter, to: &mut Tensor, mask: &mut Mask) -> Result<()> {
+        forward(self, from, filter, None, to, mask)
+    }
+
+    fn conv_relu_backward(
+        &mut self,
+        to: &Tensor,
+        mask: &Mask,
+        filter: &Filter,
+        from: &mut Tensor,
+    ) -> Result<()> {
+        backward(self, to, None, mask, filter, from)
+    }
+
+    fn conv_relu_pool(
+        &mut self,
+        from: &Tensor,
+        filter: &Filter,
+        kind: Pooling,
+        to: &mut Tensor,
+        mask: &mut Mask,
+    ) -> Result<()> {
+        forward(self, from, filter, Some(kind), to, mask)
+    }
+
+    fn conv_relu_pool_backward(
+        &mut self,
+        to: &Tensor,
+        kind: Pooling,
+        mask: &Mask,
+        filter: &Filter,
+        from: &mut Tensor,
+    ) -> Result<()> {
+        backward(self, to, Some(kind), mask, filter, from)
+    }
+
+    fn pool(&mut self, from: &Tensor, kind: Pooling, to: &mut Tensor, mask: &mut Mask) -> Result<()> {
+        let Shape {
+            channels,
+            height,
+            width,
+        } = from.layout.shape;
+        let pooled = from.layout.shape.pooled();
+        assert!(to.layout.shape == pooled && mask.shape == pooled);
+        let (from_at, to_at, winners) = (from.pointer(), to.pointer(), mask.pointer());
+        let kind = kind_of(Some(kind));
+        if from.layout.blocked {
+            let lanes = lanes(channels);
+            let grid = Grid::over(pooled.pixels() * lanes / 8);
+            let arguments = arguments![from_at, to_at, winners, height, width, lanes, kind];
+            self.launch(|k| &k.pool_f16, grid, arguments)?;
+        } else {
+            let arguments = arguments![from_at, to_at, winners, height, width, channels, kind];
+            self.launch(|k| &k.pool_f32, Grid::over(pooled.pixels()), arguments)?;
+        }
+        let exponent = self.exponent(from);
+        self.set_exponent(to, exponent);
+        Ok(())
+    }
+
+    fn pool_backward(&mut self, to: &Tensor, kind: Pooling, mask: &Mask, from: &mut Tensor) -> Result<()> {
+        let Shape {
+            channels,
+            height,
+            width,
+        } = from.layout.shape;
+        let pooled = from.layout.shape.pooled();
+        assert!(to.layout.shape == pooled && mask.shape == pooled);
+        let (to_at, winners, from_at) = (to.pointer(), mask.pointer(), from.pointer());
+        let kind = kind_of(Some(kind));
+        if from.layout.blocked {
+            let lanes = lanes(channels);
+            let grid = Grid::over(height * width * lanes / 8);
+            let arguments = arguments![to_at, winners, from_at, height, width, lanes, kind];
+            self.launch(|k| &k.pool_backward_f16, grid, arguments)?;
+        } else {
+            let arguments = arguments![to_at, winners, from_at, height, width, channels, kind];
+            self.launch(|k| &k.pool_backward_f32, Grid::over(height * width), arguments)?;
+        }
+        let exponent = self.exponent(to);
+        self.set_exponent(from, exponent);
+        Ok(())
+    }
+}
 
 /// How the kernels number what follows a convolution.
 fn kind_of(pooling: Option<Pooling>) -> usize {
@@ -20,7 +116,7 @@ fn kind_of(pooling: Option<Pooling>) -> usize {
 }
 
 /// `to` = max(0, W ∗ `from` + b), pooled if asked.
-pub fn forward(
+fn forward(
     ops: &mut Cuda,
     from: &Tensor,
     filter: &Filter,
@@ -129,7 +225,7 @@ pub fn forward(
 }
 
 /// `from` = Wᵀ ∗ (mask · `to`), both gradients; `to` of the pooled shape if there was pooling.
-pub fn backward(
+fn backward(
     ops: &mut Cuda,
     to: &Tensor,
     pooling: Option<Pooling>,
@@ -288,68 +384,4 @@ pub fn unblock_floats(ops: &Cuda, from: Pointer, shape: Shape, to: Pointer, expo
         Grid::over(shape.pixels() * lanes(shape.channels) / 8),
         arguments,
     )
-}
-
-pub fn pool(ops: &mut Cuda, from: &Tensor, kind: Pooling, to: &mut Tensor, mask: &mut Mask) -> Result<()> {
-    let Shape {
-        channels,
-        height,
-        width,
-    } = from.layout.shape;
-    let pooled = from.layout.shape.pooled();
-    assert!(to.layout.shape == pooled && mask.shape == pooled);
-    let (from_at, to_at, winners) = (from.pointer(), to.pointer(), mask.pointer());
-    let kind = kind_of(Some(kind));
-    if from.layout.blocked {
-        let lanes = lanes(channels);
-        let grid = Grid::over(pooled.pixels() * lanes / 8);
-        let arguments = arguments![from_at, to_at, winners, height, width, lanes, kind];
-        ops.launch(|k| &k.pool_f16, grid, arguments)?;
-    } else {
-        let arguments = arguments![from_at, to_at, winners, height, width, channels, kind];
-        ops.launch(|k| &k.pool_f32, Grid::over(pooled.pixels()), arguments)?;
-    }
-    let exponent = ops.exponent(from);
-    ops.set_exponent(to, exponent);
-    Ok(())
-}
-
-pub fn pool_backward(
-    ops: &mut Cuda,
-    to: &Tensor,
-    kind: Pooling,
-    mask: &Mask,
-    from: &mut Tensor,
-) -> Result<()> {
-    let Shape {
-        channels,
-        height,
-        width,
-    } = from.layout.shape;
-    let pooled = from.layout.shape.pooled();
-    assert!(to.layout.shape == pooled && mask.shape == pooled);
-    let (to_at, winners, from_at) = (to.pointer(), mask.pointer(), from.pointer());
-    let kind = kind_of(Some(kind));
-    if from.layout.blocked {
-        let lanes = lanes(channels);
-        let grid = Grid::over(height * width * lanes / 8);
-        let arguments = arguments![to_at, winners, from_at, height, width, lanes, kind];
-        ops.launch(|k| &k.pool_backward_f16, grid, arguments)?;
-    } else {
-        let arguments = arguments![to_at, winners, from_at, height, width, channels, kind];
-        ops.launch(|k| &k.pool_backward_f32, Grid::over(height * width), arguments)?;
-    }
-    let exponent = ops.exponent(to);
-    ops.set_exponent(from, exponent);
-    Ok(())
-}
-
-pub fn centre(ops: &mut Cuda, from: &Tensor, mean: [f32; 3], to: &mut Tensor) -> Result<()> {
-    assert_eq!(from.layout, to.layout);
-    let pixels = from.layout.shape.pixels();
-    let [red, green, blue] = mean;
-    let arguments = arguments![from.pointer(), to.pointer(), pixels, red, green, blue];
-    ops.launch(|k| &k.centre, Grid::over(pixels), arguments)?;
-    ops.set_exponent(to, 0);
-    Ok(())
 }

@@ -10,7 +10,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use cudarc::driver::result::{self, device};
 use cudarc::driver::sys::{self, CUdevice_attribute, CUresult};
 
-use super::convolution::Multiprocessors;
 use super::error::{Unavailable, words};
 
 /// The functions that this backend calls, by itself or through cudarc.
@@ -77,6 +76,14 @@ pub struct Card {
     pub multiprocessors: usize,
     /// Of its memory.
     pub bytes: usize,
+}
+
+/// The multiprocessors of a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Multiprocessors {
+    pub count: usize,
+    /// Products of fp16 numbers, added up in f32, that the tensor cores of one make in a clock.
+    pub products: usize,
 }
 
 impl Card {

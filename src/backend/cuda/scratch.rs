@@ -6,12 +6,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::convolution::{Multiprocessors, Plan};
+use super::allocator::{Allocator, Buffer};
+use super::convolution::Plan;
 use super::kernels::{MOST_BLOCKS, countable};
 use super::layout::{Layout, lanes};
 use super::losses::{GramPlan, packed_matrix};
-use super::memory::{Buffer, Memory, Pointer};
 use super::pictures::{COLOUR_LINES, GUIDES};
+use super::pointer::Pointer;
+use super::probe::Multiprocessors;
 use crate::backend::resample::Taps;
 use crate::backend::{Error, Result, Work};
 
@@ -19,7 +21,7 @@ use crate::backend::{Error, Result, Work};
 const COLOUR_SUMS: usize = 9;
 
 pub struct Scratch {
-    memory: Memory,
+    memory: Allocator,
     /// A partial sum for each block of a pass.
     partials: Buffer,
     /// Partial products of a convolution or a Gram matrix.
@@ -159,7 +161,7 @@ impl Table {
 }
 
 impl Scratch {
-    pub fn new(memory: &Memory) -> Result<Self> {
+    pub fn new(memory: &Allocator) -> Result<Self> {
         Ok(Self {
             partials: memory.zeros(STANDING)?,
             products: memory.nothing(),

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use cudarc::driver::{CudaEvent, CudaStream};
 
+use super::allocator::{Allocator, Buffer, Pinned};
 use super::device::Device;
 use super::kernels::countable;
-use super::memory::{Buffer, Memory, Pinned};
 use crate::backend::Result;
 use crate::picture::PictureView;
 
@@ -24,7 +24,7 @@ const PLACE: usize = 1024;
 
 pub struct Transfers {
     device: Arc<Device>,
-    memory: Memory,
+    memory: Allocator,
     /// Of frames.
     copies: Arc<CudaStream>,
     ring: Vec<Pinned>,
@@ -53,7 +53,7 @@ struct Painted {
 }
 
 impl Transfers {
-    pub fn new(device: &Arc<Device>, memory: &Memory) -> Result<Self> {
+    pub fn new(device: &Arc<Device>, memory: &Allocator) -> Result<Self> {
         let event = || device.checked("event", device.context.new_event(None));
         let ring = (0..PLACES).map(|_| Pinned::new(device, PLACE));
         Ok(Self {
@@ -105,7 +105,7 @@ impl Transfers {
     }
 
     /// New memory of the card with `bytes` in it. Not for a step: the host waits until they are there.
-    pub fn send(&self, bytes: &[u8], memory: &Memory, stream: &CudaStream) -> Result<Buffer> {
+    pub fn send(&self, bytes: &[u8], memory: &Allocator, stream: &CudaStream) -> Result<Buffer> {
         self.send_into(bytes, memory.zeros(bytes.len())?, stream)
     }
 

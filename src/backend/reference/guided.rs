@@ -2,18 +2,19 @@
 
 //! A picture laid onto a frame, guided by it.
 
-use super::{Tensor, inside, positions, resampled};
-use crate::backend::{Mix, Shape, guide};
-use crate::picture::{LUMA, Picture, PictureView};
+use super::pictures::{inside, resampled};
+use super::{Tensor, positions};
+use crate::backend::{Export, Shape, guide};
+use crate::picture::{LUMA, Picture};
 
-pub fn export(
-    picture: &Tensor,
-    content: &Tensor,
-    border: usize,
-    mix: Mix,
-    frame: PictureView,
-    out: &mut Picture,
-) {
+pub fn export(export: &Export<Tensor>, out: &mut Picture) {
+    let Export {
+        picture,
+        content,
+        border,
+        mix,
+        frame,
+    } = *export;
     assert_eq!(out.size(), frame.size());
     let ((width, height), rgb) = (frame.size(), frame.rgb());
     let (detail, strength) = (f64::from(mix.detail), f64::from(mix.strength));

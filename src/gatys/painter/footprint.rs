@@ -152,7 +152,7 @@ pub fn scaled_to_area(width: usize, height: usize, size: (usize, usize)) -> (usi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{CancelToken, cpu::Cpu};
+    use crate::backend::{CancelToken, Memory, cpu::Cpu};
     use crate::gatys::{
         Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, PoolingChoice,
     };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use crate::backend::cpu::{Cpu, Tensor};
-use crate::backend::{Backend, ColourStatistics, Interpolation, Shape};
+use crate::backend::prelude::*;
+use crate::backend::{ColourStatistics, Export, Interpolation, Shape};
 use crate::gatys::{follow, matching, mix};
 use crate::motion::{Chain, Flow, Gray};
 use crate::stylizer::{Error, Frame, StylePicture};
@@ -204,7 +205,16 @@ impl Shown {
         };
         let mix = mix(strength, detail, size, frame.size());
         let Planes { picture, content, .. } = on;
-        ops.export(picture, content, 0, mix, frame.view(), out)?;
+        ops.export(
+            Export {
+                picture,
+                content,
+                border: 0,
+                mix,
+                frame: frame.view(),
+            },
+            out,
+        )?;
         Ok(())
     }
 }

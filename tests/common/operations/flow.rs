@@ -7,6 +7,7 @@
 //! asked what it would answer to those: where it answers something else, so may the machine.
 
 use neuralstyle::backend::flow::{Equations, FlowSteps, Search, halved, patches};
+use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::reference::Reference;
 use neuralstyle::backend::{Backend, CancelToken, Result, Shape};
 

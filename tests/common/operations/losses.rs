@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use neuralstyle::backend::{Backend, Scalar, Shape, Slot};
+use neuralstyle::backend::prelude::*;
+use neuralstyle::backend::{Scalar, Shape, Slot};
 
 use super::pair::{LONG, Machine, Pair, SHAPES, Twin, UNIT, gamma, gamma_of_sum, magnitudes};
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::reference;
-use neuralstyle::backend::{Backend, FilterData, Pooling, Shape};
+use neuralstyle::backend::{FilterData, Pooling, Shape};
 
 use super::pair::{Arithmetic, Machine, Pair, SHAPES, Twin, UNIT, gamma, magnitudes};
 use super::random::Random;

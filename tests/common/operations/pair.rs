@@ -15,6 +15,7 @@
 use neuralstyle::backend::cancel::CancelToken;
 use neuralstyle::backend::cpu::Cpu;
 use neuralstyle::backend::cuda::Cuda;
+use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::reference::{self, Reference};
 use neuralstyle::backend::{Backend, Shape};
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::resample::Taps;
-use neuralstyle::backend::{Backend, ColourMap, Interpolation, Mix, Shape, guide, reference};
+use neuralstyle::backend::{ColourMap, Export, Interpolation, Mix, Shape, guide, reference};
 
 use neuralstyle::picture::{LUMA, Picture, PictureView};
 
@@ -220,10 +221,28 @@ pub fn exporting<B: Machine>(ops: &mut B) {
             let frame = PictureView::from_rgb(to.0, to.1, &rgb).unwrap();
             let (mut out, mut reference) = (unpainted(to), unpainted(to));
             pair.ops
-                .export(&picture.real, &content.real, border, mix, frame, &mut out)
+                .export(
+                    Export {
+                        picture: &picture.real,
+                        content: &content.real,
+                        border,
+                        mix,
+                        frame,
+                    },
+                    &mut out,
+                )
                 .unwrap();
             pair.exact
-                .export(&picture.exact, &content.exact, border, mix, frame, &mut reference)
+                .export(
+                    Export {
+                        picture: &picture.exact,
+                        content: &content.exact,
+                        border,
+                        mix,
+                        frame,
+                    },
+                    &mut reference,
+                )
                 .unwrap();
             for (index, (&real, &reference)) in out.rgb().iter().zip(reference.rgb()).enumerate() {
                 let value = exact(index / 3, index % 3);
@@ -268,7 +287,17 @@ pub fn guiding<B: Machine>(ops: &mut B) {
             },
             unpainted((width, height)),
         );
-        ops.export(picture, &content, 0, mix, view, &mut out).unwrap();
+        ops.export(
+            Export {
+                picture,
+                content: &content,
+                border: 0,
+                mix,
+                frame: view,
+            },
+            &mut out,
+        )
+        .unwrap();
         out
     };
     let map =
@@ -312,7 +341,16 @@ pub fn bytes_survive<B: Machine>(ops: &mut B) {
             let mix = Mix { strength, detail };
             let mut out = unpainted((width, height));
             pair.ops
-                .export(&picture, &content, 2, mix, behind, &mut out)
+                .export(
+                    Export {
+                        picture: &picture,
+                        content: &content,
+                        border: 2,
+                        mix,
+                        frame: behind,
+                    },
+                    &mut out,
+                )
                 .unwrap();
             assert_eq!(out.rgb(), expected, "{mix:?}");
         }

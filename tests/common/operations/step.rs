@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use neuralstyle::backend::{Backend, Capture, Result, Scalar, Shape, Slot};
+use neuralstyle::backend::prelude::*;
+use neuralstyle::backend::{Capture, Result, Scalar, Shape, Slot};
 
 use super::network::{map_filter, random_filter};
 use super::pair::{Machine, Pair, magnitudes};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use neuralstyle::backend::{Backend, CancelToken, Error, FilterData, Mix, Result, Scalar, Shape};
+use neuralstyle::backend::{Backend, CancelToken, Error, Export, FilterData, Mix, Result, Scalar, Shape};
 use neuralstyle::picture::Picture;
 
 /// What takes long answers that it was cancelled, and works again after the wish is taken back.
@@ -55,14 +55,16 @@ pub fn cancelling<B: Backend>(ops: &mut B, cancel: &CancelToken) {
             check(
                 "export",
                 ops.export(
-                    &picture,
-                    &picture,
-                    0,
-                    Mix {
-                        strength: 1.0,
-                        detail: 1.0,
+                    Export {
+                        picture: &picture,
+                        content: &picture,
+                        border: 0,
+                        mix: Mix {
+                            strength: 1.0,
+                            detail: 1.0,
+                        },
+                        frame: frame.view(),
                     },
-                    frame.view(),
                     &mut out,
                 ),
             );

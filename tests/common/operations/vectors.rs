@@ -2,7 +2,8 @@
 
 //! Memory, elementwise passes and the optimisers.
 
-use neuralstyle::backend::{AdamKnobs, Backend, Capture, Scalar, Shape};
+use neuralstyle::backend::prelude::*;
+use neuralstyle::backend::{AdamKnobs, Capture, Scalar, Shape};
 
 use super::pair::{LONG, Machine, Pair, SHAPES, Twin, UNIT, gamma, magnitudes};
 

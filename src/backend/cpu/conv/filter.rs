@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::tiles::Tiling;
 use super::transform::{Four, Six, Square, Tile};
-use crate::backend::cpu::memory::Buffer;
+use crate::backend::cpu::buffer::Buffer;
 use crate::backend::cpu::parallel::Parts;
 use crate::backend::cpu::simd::{BLOCK, Level, Simd, kernel};
 use crate::backend::{FilterData, Result};

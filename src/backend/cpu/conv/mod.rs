@@ -26,7 +26,7 @@ pub use filter::{Direction, Filter, TileSize};
 pub use input::{Blocked, Masked, Pixels, Planar, Unpooled};
 pub use output::{Bits, Rectified, RectifiedAndPooled, Scaled, Sink, Written};
 
-use super::memory::Buffer;
+use super::buffer::Buffer;
 use super::parallel::Parts;
 use super::product::{Product, multiply};
 use super::simd::{BLOCK, Level};

@@ -6,9 +6,95 @@ use rayon::prelude::*;
 
 use super::layout::Layout;
 use super::parallel::{each, sum};
+use super::{Cpu, Tensor, export, warp};
 use crate::backend::resample::{Taps, mirrored};
-use crate::backend::{CancelToken, ColourMap, ColourStatistics, Shape};
-use crate::picture::PictureView;
+use crate::backend::{
+    CancelToken, ColourMap, ColourStatistics, Export, Interpolation, Pictures, Result, Shape,
+};
+use crate::picture::{Picture, PictureView};
+
+impl Pictures for Cpu {
+    fn import(&mut self, frame: PictureView, border: usize, picture: &mut Tensor) -> Result<()> {
+        let shape = picture.layout.shape;
+        let (lines, cancel) = (&mut self.lines, &self.cancel);
+        let values = picture.values_mut();
+        self.workers.run(cancel, || {
+            import(frame, border, values, shape, lines, cancel);
+        })?;
+        self.finished()
+    }
+
+    fn export(&mut self, export: Export<Tensor>, out: &mut Picture) -> Result<()> {
+        let Export {
+            picture,
+            content,
+            border,
+            mix,
+            frame,
+        } = export;
+        assert_eq!(picture.layout, content.layout);
+        let painting = export::Painting {
+            picture: picture.values(),
+            content: content.values(),
+            shape: picture.layout.shape,
+            border,
+        };
+        let (scratch, cancel, level) = (&mut self.exporting, &self.cancel, self.level);
+        self.workers.run(cancel, || {
+            export::export(level, painting, mix, frame, out, scratch, cancel);
+        })?;
+        self.finished()
+    }
+
+    fn resize(&mut self, from: &Tensor, border: usize, to: &mut Tensor) -> Result<()> {
+        let (from_shape, to_shape) = (from.layout.shape, to.layout.shape);
+        let (lines, from, to) = (&mut self.lines, from.values(), to.values_mut());
+        self.workers.run(&self.cancel, || {
+            resize(from, from_shape, border, to, to_shape, lines);
+        })
+    }
+
+    fn mirror_border(&mut self, picture: &mut Tensor, border: usize) -> Result<()> {
+        let shape = picture.layout.shape;
+        mirror_border(picture.values_mut(), shape, border);
+        Ok(())
+    }
+
+    fn colour_statistics(&mut self, picture: &Tensor) -> Result<ColourStatistics> {
+        let pixels = picture.layout.shape.pixels();
+        self.workers
+            .run(&self.cancel, || colour_statistics(picture.values(), pixels))
+    }
+
+    fn colour_map(&mut self, from: &Tensor, map: &ColourMap, to: &mut Tensor) -> Result<()> {
+        let pixels = from.layout.shape.pixels();
+        let (from, to) = (from.values(), to.values_mut());
+        self.workers
+            .run(&self.cancel, || colour_map(from, pixels, map, to))
+    }
+
+    fn blend(&mut self, other: &Tensor, share: &Tensor, to: &mut Tensor) -> Result<()> {
+        assert_eq!(other.layout, to.layout);
+        let layout = to.layout;
+        let (other, share, to) = (other.values(), share.values(), to.values_mut());
+        self.workers.run(&self.cancel, || blend(other, share, to, layout))
+    }
+
+    fn warp(
+        &mut self,
+        from: &Tensor,
+        flow: &Tensor,
+        interpolation: Interpolation,
+        to: &mut Tensor,
+    ) -> Result<()> {
+        assert!(from.layout == to.layout && from.layout.lanes == 1);
+        let shape = from.layout.shape;
+        assert_eq!(flow.layout.shape, shape.with_channels(2));
+        let (from, flow, to) = (from.values(), flow.values(), to.values_mut());
+        self.workers
+            .run(&self.cancel, || warp::warp(from, flow, shape, interpolation, to))
+    }
+}
 
 /// The inside of a picture with a margin.
 fn inside(shape: Shape, border: usize) -> (usize, usize) {
@@ -19,7 +105,7 @@ fn inside(shape: Shape, border: usize) -> (usize, usize) {
 ///
 /// Frames are shrunk as a rule: columns come first, for which whole rows of bytes are added up and which leave little to
 /// be done along rows.
-pub fn import(
+fn import(
     frame: PictureView,
     border: usize,
     picture: &mut [f32],
@@ -69,7 +155,7 @@ pub fn import(
 }
 
 /// The inside of `from` → the inside of `to`.
-pub fn resize(
+fn resize(
     from: &[f32],
     from_shape: Shape,
     border: usize,
@@ -125,7 +211,7 @@ fn resample_columns(lines: &[f32], height: usize, border: usize, to: &mut [f32],
         });
 }
 
-pub fn mirror_border(picture: &mut [f32], shape: Shape, border: usize) {
+fn mirror_border(picture: &mut [f32], shape: Shape, border: usize) {
     let (inner_height, inner_width) = inside(shape, border);
     let width = shape.width;
     for channel in picture.chunks_exact_mut(shape.pixels()) {
@@ -141,7 +227,7 @@ pub fn mirror_border(picture: &mut [f32], shape: Shape, border: usize) {
     }
 }
 
-pub fn colour_statistics(picture: &[f32], pixels: usize) -> ColourStatistics {
+fn colour_statistics(picture: &[f32], pixels: usize) -> ColourStatistics {
     let channels = [0, 1, 2].map(|c| &picture[c * pixels..(c + 1) * pixels]);
     let mean = channels.map(|values| {
         sum(pixels, |range| {
@@ -162,7 +248,7 @@ pub fn colour_statistics(picture: &[f32], pixels: usize) -> ColourStatistics {
     ColourStatistics { mean, covariance }
 }
 
-pub fn colour_map(from: &[f32], pixels: usize, map: &ColourMap, to: &mut [f32]) {
+fn colour_map(from: &[f32], pixels: usize, map: &ColourMap, to: &mut [f32]) {
     for (channel, out) in to.chunks_exact_mut(pixels).enumerate() {
         let row = map.matrix[channel].map(|entry| entry as f32);
         let offset = map.offset[channel] as f32;
@@ -176,7 +262,7 @@ pub fn colour_map(from: &[f32], pixels: usize, map: &ColourMap, to: &mut [f32]) 
     }
 }
 
-pub fn blend(other: &[f32], share: &[f32], to: &mut [f32], layout: Layout) {
+fn blend(other: &[f32], share: &[f32], to: &mut [f32], layout: Layout) {
     let (lanes, pixels) = (layout.lanes, layout.shape.pixels());
     assert!(other.len() == to.len() && share.len() == pixels);
     to.par_chunks_mut(pixels * lanes)

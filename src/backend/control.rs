@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use super::{Memory, Result};
+
+/// The place where a backend keeps a captured step. The CPU has nothing to keep.
+#[derive(Debug, Default)]
+pub struct Capture {
+    /// Steps performed through this capture.
+    pub runs: u64,
+    /// What only the backend knows. The tensors of the step must live as long as it is performed.
+    pub(super) kept: Option<Box<dyn std::any::Any + Send>>,
+}
+
+/// What a backend is called, and how it performs a step as a whole.
+pub trait Control: Memory {
+    /// `cpu`, `reference`, …
+    fn name(&self) -> &'static str;
+
+    /// What the work runs on, for people: threads, the card's name.
+    fn device(&self) -> String;
+
+    /// Lets others go first where the processor is busy, and leaves one of its cores to them unless the number of threads
+    /// was chosen.
+    fn stand_back(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// A place for a step with all that it takes; [`Capture::default`] is one that takes it when it is needed.
+    fn new_capture(&mut self) -> Result<Capture> {
+        Ok(Capture::default())
+    }
+
+    /// Bytes that a place for a step takes.
+    fn capture_bytes() -> usize {
+        0
+    }
+
+    /// Performs what `record` describes. A backend that can (a CUDA graph) writes it down at one of the first calls with a
+    /// `capture` and only replays it after that: whatever changes between two calls must lie in a tensor, and the
+    /// tensors must be the same and live as long. A step whose gradients overflow may leave the optimiser's tensors alone.
+    fn capture<R>(&mut self, capture: &mut Capture, record: R) -> Result<()>
+    where
+        R: FnMut(&mut Self) -> Result<()> + Send;
+}

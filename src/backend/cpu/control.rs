@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use super::Cpu;
+use crate::backend::{Capture, Control, Result};
+
+impl Control for Cpu {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn device(&self) -> String {
+        format!("{} threads, {}", self.workers.threads(), self.level.name())
+    }
+
+    fn stand_back(&mut self) -> Result<()> {
+        self.workers = self.workers.standing_back()?;
+        Ok(())
+    }
+
+    /// The whole step is one piece of work for the threads, so that none has to be woken for each operation.
+    fn capture<R>(&mut self, capture: &mut Capture, mut record: R) -> Result<()>
+    where
+        R: FnMut(&mut Self) -> Result<()> + Send,
+    {
+        self.finished()?;
+        capture.runs += 1;
+        let (workers, cancel) = (self.workers.clone(), self.cancel.clone());
+        workers.run(&cancel, || record(self))?
+    }
+}

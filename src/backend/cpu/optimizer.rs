@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use super::tensor::scalar;
+use super::{Cpu, Tensor, vector};
+use crate::backend::{AdamKnobs, Result, Scalar, Updates};
+
+impl Updates for Cpu {
+    fn square(&mut self, from: &Tensor, to: &mut Tensor) -> Result<()> {
+        let to = to.values_mut();
+        self.workers
+            .run(&self.cancel, || vector::square(from.values(), to))
+    }
+
+    fn blur(&mut self, from: &Tensor, to: &mut Tensor) -> Result<()> {
+        let to = to.values_mut();
+        self.workers
+            .run(&self.cancel, || vector::blur(from.values(), from.layout, to))
+    }
+
+    fn axpy(&mut self, factor: f32, x: &Tensor, to: &mut Tensor) -> Result<()> {
+        let to = to.values_mut();
+        self.workers
+            .run(&self.cancel, || vector::axpy(factor, x.values(), to))
+    }
+
+    fn adam(
+        &mut self,
+        x: &mut Tensor,
+        gradient: &Tensor,
+        squared: &Tensor,
+        m: &mut Tensor,
+        v: &mut Tensor,
+        knobs: &Tensor,
+        at: AdamKnobs,
+    ) -> Result<()> {
+        let knob = |index: usize| knobs.values()[index];
+        let knobs = vector::Adam {
+            rate: knob(at.rate),
+            root: knob(at.root),
+            beta1: knob(at.beta1),
+            beta2: knob(at.beta2),
+            epsilon: knob(at.epsilon),
+        };
+        let (x, m, v) = (x.values_mut(), m.values_mut(), v.values_mut());
+        self.workers.run(&self.cancel, || {
+            vector::adam(x, gradient.values(), squared.values(), m, v, knobs);
+        })
+    }
+
+    fn sgd(
+        &mut self,
+        x: &mut Tensor,
+        gradient: &Tensor,
+        velocity: &mut Tensor,
+        rate: Scalar<Tensor>,
+        momentum: Scalar<Tensor>,
+    ) -> Result<()> {
+        let (rate, momentum) = (scalar(&rate), scalar(&momentum));
+        let (x, velocity) = (x.values_mut(), velocity.values_mut());
+        self.workers.run(&self.cancel, || {
+            vector::sgd(x, gradient.values(), velocity, rate, momentum);
+        })
+    }
+}

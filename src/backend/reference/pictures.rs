@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use super::{Reference, Tensor, guided, positions};
+use crate::backend::resample::{Taps, catmull_rom, mirrored};
+use crate::backend::{ColourMap, ColourStatistics, Export, Interpolation, Pictures, Result, Shape};
+use crate::picture::{Picture, PictureView};
+
+/// The shape without its margin.
+pub fn inside(shape: Shape, border: usize) -> Shape {
+    Shape::new(
+        shape.channels,
+        shape.height - 2 * border,
+        shape.width - 2 * border,
+    )
+}
+
+/// Resamples a picture given as a function of (channel, row, column).
+pub fn resampled(
+    source: impl Fn(usize, usize, usize) -> f64,
+    from: Shape,
+    to: Shape,
+) -> impl Fn(usize, usize, usize) -> f64 {
+    let rows = Taps::new(from.height, to.height);
+    let columns = Taps::new(from.width, to.width);
+    move |c, y, x| {
+        let (top, down) = rows.of(y);
+        let (left, across) = columns.of(x);
+        let mut sum = 0.0;
+        for (i, a) in down.iter().enumerate() {
+            for (j, b) in across.iter().enumerate() {
+                sum += f64::from(*a) * f64::from(*b) * source(c, top + i, left + j);
+            }
+        }
+        sum
+    }
+}
+
+impl Pictures for Reference {
+    fn import(&mut self, frame: PictureView, border: usize, picture: &mut Tensor) -> Result<()> {
+        self.poll()?;
+        let ((width, height), rgb) = (frame.size(), frame.rgb());
+        let source = |c: usize, y: usize, x: usize| f64::from(rgb[(y * width + x) * 3 + c]) / 255.0;
+        let to = inside(picture.shape, border);
+        let sample = resampled(source, Shape::new(3, height, width), to);
+        for (c, y, x) in positions(to) {
+            picture.set(c, y + border, x + border, sample(c, y, x));
+        }
+        Ok(())
+    }
+
+    fn export(&mut self, export: Export<Tensor>, out: &mut Picture) -> Result<()> {
+        self.poll()?;
+        guided::export(&export, out);
+        Ok(())
+    }
+
+    fn resize(&mut self, from: &Tensor, border: usize, to: &mut Tensor) -> Result<()> {
+        let source = |c, y, x| from.at(c, y + border, x + border);
+        let target = inside(to.shape, border);
+        let sample = resampled(source, inside(from.shape, border), target);
+        for (c, y, x) in positions(target) {
+            to.set(c, y + border, x + border, sample(c, y, x));
+        }
+        Ok(())
+    }
+
+    fn mirror_border(&mut self, picture: &mut Tensor, border: usize) -> Result<()> {
+        let Shape { height, width, .. } = inside(picture.shape, border);
+        for (c, y, x) in positions(picture.shape) {
+            let row = border + mirrored(y as isize - border as isize, height);
+            let column = border + mirrored(x as isize - border as isize, width);
+            let value = picture.at(c, row, column);
+            picture.set(c, y, x, value);
+        }
+        Ok(())
+    }
+
+    fn colour_statistics(&mut self, picture: &Tensor) -> Result<ColourStatistics> {
+        let pixels = picture.shape.pixels();
+        let channel = |c: usize| &picture.values[c * pixels..(c + 1) * pixels];
+        let mean = [0, 1, 2].map(|c| channel(c).iter().sum::<f64>() / pixels as f64);
+        let covariance = [0, 1, 2].map(|a| {
+            [0, 1, 2].map(|b| {
+                let products = channel(a)
+                    .iter()
+                    .zip(channel(b))
+                    .map(|(p, q)| (p - mean[a]) * (q - mean[b]));
+                products.sum::<f64>() / pixels as f64
+            })
+        });
+        Ok(ColourStatistics { mean, covariance })
+    }
+
+    fn colour_map(&mut self, from: &Tensor, map: &ColourMap, to: &mut Tensor) -> Result<()> {
+        for (c, y, x) in positions(from.shape) {
+            let sum: f64 = (0..3).map(|k| map.matrix[c][k] * from.at(k, y, x)).sum();
+            to.set(c, y, x, sum + map.offset[c]);
+        }
+        Ok(())
+    }
+
+    fn blend(&mut self, other: &Tensor, share: &Tensor, to: &mut Tensor) -> Result<()> {
+        for (c, y, x) in positions(to.shape) {
+            let s = share.at(0, y, x);
+            let value = s * to.at(c, y, x) + (1.0 - s) * other.at(c, y, x);
+            to.set(c, y, x, value);
+        }
+        Ok(())
+    }
+
+    fn warp(
+        &mut self,
+        from: &Tensor,
+        flow: &Tensor,
+        interpolation: Interpolation,
+        to: &mut Tensor,
+    ) -> Result<()> {
+        let reach = match interpolation {
+            Interpolation::Bilinear => 1,
+            Interpolation::CatmullRom => 2,
+        };
+        let weight = |distance: f64| match interpolation {
+            Interpolation::Bilinear => (1.0 - distance.abs()).max(0.0),
+            Interpolation::CatmullRom => catmull_rom(distance),
+        };
+        let (right, bottom) = (from.shape.width - 1, from.shape.height - 1);
+        let neighbours = |place: f64| (place.floor() as isize + 1 - reach)..=(place.floor() as isize + reach);
+        let inside = |at: isize, last: usize| at.clamp(0, last as isize) as usize;
+        for (c, y, x) in positions(to.shape) {
+            let across = (x as f64 + flow.at(0, y, x)).clamp(0.0, right as f64);
+            let down = (y as f64 + flow.at(1, y, x)).clamp(0.0, bottom as f64);
+            let mut sum = 0.0;
+            for v in neighbours(down) {
+                for u in neighbours(across) {
+                    sum += weight(v as f64 - down)
+                        * weight(u as f64 - across)
+                        * from.at(c, inside(v, bottom), inside(u, right));
+                }
+            }
+            to.set(c, y, x, sum);
+        }
+        Ok(())
+    }
+}
