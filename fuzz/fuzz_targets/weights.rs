@@ -3,8 +3,8 @@
 //! Any bytes at all, opened as a weight file, of which everything is read.
 #![no_main]
 
-use neuralstyle::gatys::weights::WeightFile;
 use libfuzzer_sys::fuzz_target;
+use neuralstyle::gatys::weights::WeightFile;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(file) = WeightFile::from_bytes("fuzz", bytes.to_vec()) else {
