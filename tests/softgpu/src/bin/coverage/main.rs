@@ -2,7 +2,9 @@
 
 //! Says which instructions of PTX files no test executed, from the records that SOFTGPU_COVERAGE=FOLDER left.
 //!
-//!     cargo run -p softgpu --bin coverage -- FOLDER [--unreachable LIST] kernels/ptx/*.ptx
+//! ```sh
+//! cargo run -p softgpu --bin coverage -- FOLDER [--unreachable LIST] kernels/ptx/*.ptx
+//! ```
 //!
 //! It fails if there are any that the list does not explain, and if the list names instructions that were executed or
 //! are in none of the files.
