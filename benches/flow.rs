@@ -27,7 +27,7 @@ fn main() {
             let [before, now] = [0, 1].map(|index| Gray::of(&scene.frame(index), width, height));
             let mut tracker = Tracker::new();
             group.bench_function(BenchmarkId::new(format!("{width}x{height}"), &name), |bench| {
-                bench.iter(|| tracker.track(&before, &now).unexplained);
+                bench.iter(|| tracker.track(&before, &now).trust[0]);
             });
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use super::flow::{Flow, stretch};
-use super::trust::Place;
+use super::place::Place;
 
 /// The motion of several steps as one: from the newest frame back to an older one, a frame at a time.
 #[derive(Clone, Debug, Default, PartialEq)]

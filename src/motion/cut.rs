@@ -2,7 +2,6 @@
 
 use super::gray::Gray;
 use super::tracker::Tracker;
-use super::trust;
 use crate::picture::Picture;
 
 /// Side of the thumbnail on which frames are compared, in cells.
@@ -21,7 +20,7 @@ const UNEXPLAINED: f64 = 0.4;
 /// The measure is the geometric mean of two, each in 0..1: how little the colour histograms overlap, and how much the
 /// colours of a 16 × 16 thumbnail have changed. A pan changes the thumbnail but not the histogram, and an object
 /// that changes its colour little of the thumbnail; a cut changes both. So do a flash and a fast fade, but they leave what
-/// the frame shows in its place: a change of colours is no cut if the frame before, moved and lit anew, explains this one.
+/// the frame shows in its place: a change of colours is no cut if the frame before, moved and brought to the same light, explains this one.
 #[derive(Debug, Default)]
 pub struct CutDetector {
     before: Option<Signature>,
@@ -36,8 +35,8 @@ impl CutDetector {
         self.compare(Signature::of(frame, Gray::of(frame, width, height)), threshold)
     }
 
-    /// The same for somebody who has the brightness of `frame` already, at any size.
-    pub fn is_cut_seen(&mut self, frame: &Picture, gray: &Gray, threshold: f64) -> bool {
+    /// As [`is_cut`](Self::is_cut), for a caller that has the luma of `frame` already, at any size.
+    pub fn is_cut_of(&mut self, frame: &Picture, gray: &Gray, threshold: f64) -> bool {
         let (width, height) = Signature::size(frame);
         self.compare(Signature::of(frame, gray.resized(width, height)), threshold)
     }
@@ -50,7 +49,7 @@ impl CutDetector {
         is_cut
     }
 
-    /// Makes the next frame the first.
+    /// Forgets the last frame: the next one is compared with nothing.
     pub fn forget(&mut self) {
         self.before = None;
     }
@@ -62,17 +61,19 @@ fn is_another_scene(tracker: &mut Tracker, before: &Gray, now: &Gray) -> bool {
     if (before.width, before.height) != (now.width, now.height) {
         return true;
     }
-    // Patches do not know each other in a light that is too different.
-    let (Some(before), Some(now)) = (in_even_light(before), in_even_light(now)) else {
+    // Patches are compared by their brightness, so both pictures get the same mean and contrast first.
+    let (Some(before), Some(now)) = (normalized(before), normalized(now)) else {
         return true;
     };
     tracker.forget();
-    let motion = tracker.track(&before, &now);
-    trust::unexplained(&now, &before, &motion.backward).is_none_or(|share| share > UNEXPLAINED)
+    tracker.track(&before, &now);
+    tracker
+        .unexplained(&before, &now)
+        .is_none_or(|share| share > UNEXPLAINED)
 }
 
 /// A picture with a mean of 128 and a standard deviation of 40; `None` if it is flat.
-fn in_even_light(picture: &Gray) -> Option<Gray> {
+fn normalized(picture: &Gray) -> Option<Gray> {
     let count = picture.pixels.len() as f32;
     let mean = picture.pixels.iter().sum::<f32>() / count;
     let variance = picture
@@ -88,14 +89,14 @@ fn in_even_light(picture: &Gray) -> Option<Gray> {
     (variance > 1.0).then_some(even)
 }
 
-/// What of a frame is compared.
+/// The features of a frame that are compared.
 #[derive(Debug)]
 struct Signature {
     /// Share of the pixels in each bin of R × G × B.
     histogram: Vec<f32>,
     /// Mean colours of the cells, 0..1.
     thumbnail: Vec<f32>,
-    /// For the motion.
+    /// The luma, in which motion is looked for.
     gray: Gray,
 }
 

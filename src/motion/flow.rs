@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use super::gray::Gray;
-use super::trust;
-
 /// A displacement for each pixel, in pixels, rows after one another.
 ///
 /// From one picture to another: what the pixel (x, y) of the first shows is at (x + u, y + v) in the second.
@@ -119,35 +116,6 @@ fn neighbour(at: usize, length: usize) -> usize {
         (at / 2).saturating_sub(1)
     } else {
         (at / 2 + 1).min(length - 1)
-    }
-}
-
-/// How the frame *now* came from the frame *before*.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Motion {
-    /// From the frame now to the one before: what to warp with.
-    pub backward: Flow,
-    /// From the frame before to the one now.
-    pub forward: Flow,
-    /// [H, W] of the frame now, 0..1: whether what a pixel shows was seen in the frame before, where
-    /// [`backward`](Self::backward) says. 0 where something was uncovered or came into view.
-    pub trust: Vec<f32>,
-    /// [H, W] of the frame now, 0..1, never less than [`trust`](Self::trust): whether the frame before looks the same where
-    /// [`backward`](Self::backward) leads. What was painted there can be painted here, be it the same thing or not.
-    pub resemblance: Vec<f32>,
-    /// The share of the frame's structure that is not found in the frame before, 0..1. Light does not count: a flash
-    /// leaves it small, a cut makes it large. 0 if the frame has no structure.
-    pub unexplained: f64,
-}
-
-impl Motion {
-    /// [H, W] of the frame `before`, 0..1: whether the frame `now` looks the same where [`forward`](Self::forward) leads. As
-    /// [`resemblance`](Self::resemblance), the other way round.
-    pub fn onward_resemblance(&self, before: &Gray, now: &Gray) -> Vec<f32> {
-        let (mut trust, mut alike) = (Vec::new(), Vec::new());
-        trust::consistency(&self.forward, &self.backward, &mut trust);
-        trust::resemblance((before, now), &self.forward, &trust, &mut Vec::new(), &mut alike);
-        alike
     }
 }
 

@@ -5,20 +5,23 @@
 
 mod chain;
 mod cut;
+mod estimate;
 mod flow;
-mod follow;
 mod gray;
+mod place;
 mod pyramid;
 mod refine;
 mod search;
 mod stepped;
+mod track;
 mod tracker;
 mod trust;
 
 pub use chain::Chain;
 pub use cut::CutDetector;
-pub use flow::{Flow, Motion};
-pub use follow::Follow;
+pub use estimate::Motion;
+pub use flow::Flow;
 pub use gray::Gray;
 pub use stepped::Stepped;
+pub use track::Track;
 pub use tracker::Tracker;

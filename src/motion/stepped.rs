@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use super::flow::{Flow, Motion};
+use super::estimate::Motion;
+use super::flow::Flow;
 use super::gray::Gray;
 use super::pyramid::SMALLEST_SIDE;
 use super::tracker::{ROUNDS, SWEEPS};
@@ -10,13 +11,13 @@ use crate::backend::{Capture, Error, Result, Shape};
 /// Estimates the motion between frames as a [`Tracker`](super::Tracker) does, by the steps of a backend: pictures and flows
 /// stay where the backend has its memory until the motion is known.
 ///
-/// Two things are in another order, which many processors can follow at once. Patches do not hear of their neighbours one after
-/// the other, but all at once and again; and the pixels' equations are solved in the order of a draughtboard.
+/// Two things happen in another order, which can be computed in parallel. Patches do not learn from their neighbours one after
+/// the other but all at once, in several rounds; and the pixels' equations are solved in checkerboard order.
 pub struct Stepped<B: FlowSteps> {
     ops: B,
     plan: Option<Plan<B>>,
     motion: Motion,
-    /// Room for what goes to the backend and comes from it.
+    /// Scratch space for uploads and downloads.
     values: Vec<f32>,
     /// Whether `motion` says something about the frames to come.
     has_tracked: bool,
@@ -41,25 +42,25 @@ impl<B: FlowSteps> Stepped<B> {
         &self.ops
     }
 
-    /// Bytes of everything that tracking pictures of `size`, width and height, takes of the machine's memory, its backend's
-    /// own included: what is in use from [`plan`](Self::plan) on.
+    /// Bytes of everything that tracking pictures of `size`, width and height, takes of the backend's memory, with what the backend
+    /// itself takes: what is in use from [`plan`](Self::plan) on.
     pub fn planned_bytes(size: (usize, usize)) -> usize {
         let tensors = shapes(size).into_iter().map(B::tensor_bytes);
         tensors.sum::<usize>() + 2 * B::capture_bytes() + B::standing_bytes()
     }
 
-    /// Gives back what was planned.
+    /// Frees what was planned.
     pub fn discard_plan(&mut self) {
         self.plan = None;
         self.has_tracked = false;
     }
 
-    /// Makes ready for pictures of `size`, width and height; tracking does so too.
+    /// Allocates what pictures of `size`, width and height, need; tracking does so, too.
     pub fn plan(&mut self, size: (usize, usize)) -> Result<()> {
         if self.plan.as_ref().is_some_and(|plan| plan.size == size) {
             return Ok(());
         }
-        // What was planned goes first: the two together may be too much.
+        // The old plan is freed first: both together may not fit.
         self.discard_plan();
         let needed = Self::planned_bytes(size).saturating_sub(self.ops.bytes_in_use());
         if self
@@ -74,7 +75,7 @@ impl<B: FlowSteps> Stepped<B> {
     }
 
     /// How `now` came from `before`, two pictures of the same size. The motion found last, if it was of this size, is
-    /// looked at as a start: frames after one another move alike.
+    /// tried as a start: frames after one another move alike.
     ///
     /// # Panics
     /// If the pictures' sizes differ.
@@ -103,7 +104,31 @@ impl<B: FlowSteps> Stepped<B> {
         Ok(&self.motion)
     }
 
-    /// Takes no start from the last motion: the next frames are of another scene.
+    /// Where the two flows found last agree: see [`Tracker::consistency`](super::Tracker::consistency).
+    pub fn consistency(&mut self) -> Result<Vec<f32>> {
+        let Some(plan) = &self.plan else {
+            return Ok(Vec::new());
+        };
+        let mut consistency = vec![0.0; plan.size.0 * plan.size.1];
+        self.ops.download(&plan.tensors.consistency, &mut consistency)?;
+        Ok(consistency)
+    }
+
+    /// The share of the structure of the frame now, of those tracked last, that the frame before does not show where the
+    /// motion leads: see [`Tracker::unexplained`](super::Tracker::unexplained).
+    pub fn unexplained(&mut self) -> Result<Option<f64>> {
+        let Some(plan) = &mut self.plan else {
+            return Ok(None);
+        };
+        let Level { pictures, flow } = &plan.levels[0];
+        self.ops.unexplained(pictures, flow, &mut plan.tensors.sums)?;
+        let mut sums = [0.0; 2];
+        self.ops.download(&plan.tensors.sums, &mut sums)?;
+        let [left_over, all] = sums.map(f64::from);
+        Ok((all > 0.0).then(|| left_over / all))
+    }
+
+    /// Forgets the last motion, which the next search would start from: the next frames are of another scene.
     pub fn forget(&mut self) {
         self.has_tracked = false;
     }
@@ -142,8 +167,8 @@ struct Tensors<T> {
     /// [4, H, W]: the flow of the frame before.
     last: T,
     /// [1, H, W] each.
+    consistency: T,
     trust: T,
-    resemblance: T,
     /// [1, 1, 2]: what is unexplained, and of how much.
     sums: T,
 }
@@ -160,12 +185,12 @@ fn sizes((width, height): (usize, usize)) -> Vec<Shape> {
     }
 }
 
-/// Gain and lift both ways; the noise of both pictures; what is unexplained, and of how much.
+/// Gain and lift in both directions; the noise of both pictures; what is unexplained, and of how much.
 const LIGHT: Shape = Shape::vector(4);
 const NOISE: Shape = Shape::vector(2);
 const SUMS: Shape = Shape::vector(2);
 
-/// Of all tensors.
+/// The shapes of all tensors that a plan allocates.
 fn shapes(size: (usize, usize)) -> Vec<Shape> {
     let sizes = sizes(size);
     let largest = sizes[0];
@@ -203,8 +228,8 @@ impl<B: FlowSteps> Plan<B> {
             light: ops.tensor(LIGHT)?,
             noise: ops.tensor(NOISE)?,
             last: ops.tensor(largest.with_channels(4))?,
+            consistency: ops.tensor(largest.with_channels(1))?,
             trust: ops.tensor(largest.with_channels(1))?,
-            resemblance: ops.tensor(largest.with_channels(1))?,
             sums: ops.tensor(SUMS)?,
         };
         let mut levels = Vec::with_capacity(sizes.len());
@@ -252,18 +277,8 @@ impl<B: FlowSteps> Plan<B> {
             }
             (flow.width, flow.height) = (width, height);
         }
-        for (tensor, to) in [
-            (&self.tensors.trust, &mut motion.trust),
-            (&self.tensors.resemblance, &mut motion.resemblance),
-        ] {
-            to.resize(pixels, 0.0);
-            ops.download(tensor, to)?;
-        }
-        let mut sums = [0.0; 2];
-        ops.download(&self.tensors.sums, &mut sums)?;
-        let [left_over, all] = sums.map(f64::from);
-        motion.unexplained = if all > 0.0 { left_over / all } else { 0.0 };
-        Ok(())
+        motion.trust.resize(pixels, 0.0);
+        ops.download(&self.tensors.trust, &mut motion.trust)
     }
 }
 
@@ -292,9 +307,8 @@ fn find<B: FlowSteps>(
     }
     let Level { pictures, flow } = &levels[0];
     ops.copy(flow, &mut tensors.last)?;
-    ops.consistency(flow, &mut tensors.trust)?;
-    ops.resemblance(pictures, flow, &tensors.trust, &mut tensors.resemblance)?;
-    ops.unexplained(pictures, flow, &mut tensors.sums)
+    ops.consistency(flow, &mut tensors.consistency)?;
+    ops.resemblance(pictures, flow, &tensors.consistency, &mut tensors.trust)
 }
 
 /// Replaces `flow` by what the patches say, of pictures halved `halvings` times.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use super::flow::{Flow, Motion};
+use super::estimate::Motion;
+use super::flow::Flow;
 use super::gray::Gray;
 use super::pyramid::Pyramid;
 use super::refine::Refine;
@@ -19,7 +20,9 @@ pub struct Tracker {
     refine: Vec<Refine>,
     flows: Vec<Flow>,
     motion: Motion,
-    /// Room for differences of pictures.
+    /// See [`consistency`](Self::consistency).
+    consistency: Vec<f32>,
+    /// Scratch space for differences of pictures.
     apart: Vec<f32>,
     /// Whether `motion` says something about the frames to come.
     has_tracked: bool,
@@ -36,7 +39,7 @@ impl Tracker {
     }
 
     /// How `now` came from `before`, two pictures of the same size. The motion found last, if it was of this size, is
-    /// looked at as a start: frames after one another move alike.
+    /// tried as a start: frames after one another move alike.
     ///
     /// # Panics
     /// If the pictures' sizes differ.
@@ -47,8 +50,6 @@ impl Tracker {
             backward,
             forward,
             trust,
-            resemblance,
-            unexplained,
         } = &mut self.motion;
         self.has_tracked &= size == (backward.width, backward.height);
         self.before.build(before);
@@ -77,14 +78,26 @@ impl Tracker {
             }
             flow.clone_from(&self.flows[0]);
         }
-        trust::consistency(backward, forward, trust);
-        trust::resemblance((now, before), backward, trust, &mut self.apart, resemblance);
-        *unexplained = trust::unexplained(now, before, backward).unwrap_or(0.0);
+        trust::consistency(backward, forward, &mut self.consistency);
+        trust::resemblance((now, before), backward, &self.consistency, &mut self.apart, trust);
         self.has_tracked = true;
         &self.motion
     }
 
-    /// Takes no start from the last motion: the next frames are of another scene.
+    /// Where the two flows found last agree: [H, W] of the frame now, 0..1. Unlike [`Motion::trust`] it is 0 where
+    /// something was uncovered, even if it looks like what hid it.
+    pub fn consistency(&self) -> &[f32] {
+        &self.consistency
+    }
+
+    /// The share of the structure of `now` that `before` does not show where [`Motion::backward`] of the motion found last
+    /// leads, 0..1; `None` for a picture without structure. Light does not count: a flash leaves it small, a cut makes it
+    /// large. Call it with the pictures that were tracked last.
+    pub fn unexplained(&self, before: &Gray, now: &Gray) -> Option<f64> {
+        trust::unexplained(now, before, &self.motion.backward)
+    }
+
+    /// Forgets the last motion, which the next search would start from: the next frames are of another scene.
     pub fn forget(&mut self) {
         self.has_tracked = false;
     }

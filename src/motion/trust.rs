@@ -5,6 +5,7 @@
 
 use super::flow::Flow;
 use super::gray::Gray;
+use super::place::Place;
 use crate::backend::flow::{ALIKE, CELL, CELL_NOISE, EDGE, UNLIKE};
 
 /// For each pixel of `flow`, 0 if `back`, the flow the other way, does not lead back from where it leads, if that is
@@ -49,12 +50,12 @@ pub fn consistency(flow: &Flow, back: &Flow, trust: &mut Vec<f32>) {
     }
 }
 
-/// For each pixel of `now` its `trust`, or more where `flow` leads to a place inside of `before` that looks like it. The
-/// estimate is least certain at the edges of moving things, and there it matters least. `apart` is room.
+/// For each pixel of `now` its `consistency`, or more where `flow` leads to a place inside of `before` that looks like it.
+/// The estimate is least certain at the edges of moving things, and there it matters least. `apart` is scratch space.
 pub fn resemblance(
     (now, before): (&Gray, &Gray),
     flow: &Flow,
-    trust: &[f32],
+    consistency: &[f32],
     apart: &mut Vec<f32>,
     resemblance: &mut Vec<f32>,
 ) {
@@ -74,7 +75,7 @@ pub fn resemblance(
         }
     }
     resemblance.clear();
-    resemblance.extend_from_slice(trust);
+    resemblance.extend_from_slice(consistency);
     let mut columns = vec![0.0; width];
     for (y, out) in resemblance.chunks_exact_mut(width).enumerate() {
         let rows = y.saturating_sub(1)..(y + 2).min(height);
@@ -90,38 +91,6 @@ pub fn resemblance(
             let mean = beside.iter().sum::<f32>() / (count * beside.len() as f32);
             *out = out.max(((UNLIKE - mean) / (UNLIKE - ALIKE)).clamp(0.0, 1.0));
         }
-    }
-}
-
-/// Four pixels about a place inside a plane and their weights.
-pub struct Place {
-    at: [usize; 4],
-    weights: [f32; 4],
-}
-
-impl Place {
-    pub fn new(x: f32, y: f32, width: usize, height: usize) -> Self {
-        let (column, row) = (x as usize, y as usize);
-        let (right, down) = (x - column as f32, y - row as f32);
-        let (next, below) = ((column + 1).min(width - 1), (row + 1).min(height - 1));
-        Self {
-            at: [
-                row * width + column,
-                row * width + next,
-                below * width + column,
-                below * width + next,
-            ],
-            weights: [
-                (1.0 - right) * (1.0 - down),
-                right * (1.0 - down),
-                (1.0 - right) * down,
-                right * down,
-            ],
-        }
-    }
-
-    pub fn of(&self, plane: &[f32]) -> f32 {
-        (0..4).map(|i| self.weights[i] * plane[self.at[i]]).sum()
     }
 }
 

@@ -77,7 +77,7 @@ impl Interval {
             self.way.restart(width, height);
         }
         self.go_onward(motion, seen);
-        self.way.advance(&motion.backward, &motion.resemblance);
+        self.way.advance(&motion.backward, &motion.trust);
         self.held.push_back(Held {
             frame,
             controls,
@@ -105,7 +105,7 @@ impl Interval {
     /// Tells the last frame that is held of the next one.
     fn go_onward(&mut self, motion: &Motion, [before, now]: [&Gray; 2]) {
         if let Some(last) = self.held.back_mut() {
-            last.onward = (motion.forward.clone(), motion.onward_resemblance(before, now));
+            last.onward = (motion.forward.clone(), motion.forward_trust(before, now));
         }
     }
 
@@ -137,8 +137,6 @@ mod tests {
             backward: flow(-px),
             forward: flow(px),
             trust: vec![1.0; SIZE.0 * SIZE.1],
-            resemblance: vec![1.0; SIZE.0 * SIZE.1],
-            unexplained: 0.0,
         }
     }
 

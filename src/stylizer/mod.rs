@@ -25,7 +25,7 @@ use crate::backend::{Backend, CancelToken, cpu::Cpu, reference::Reference};
 use crate::gatys::{
     Losses, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Recipe, Watch,
 };
-use crate::motion::{Follow, Stepped, Tracker};
+use crate::motion::{Stepped, Track, Tracker};
 use easel::{Easel, WorkingSizes};
 use offline::Offline;
 use outbox::Outbox;
@@ -350,7 +350,7 @@ fn no_cuda(unavailable: Unavailable) -> Error {
 
 /// Who finds the motion of a stream, and what that takes of the memory of the machine that paints.
 struct Following {
-    tracker: Box<dyn Follow>,
+    tracker: Box<dyn Track>,
     /// For pictures of a width and height.
     bytes: fn((usize, usize)) -> usize,
 }

@@ -11,14 +11,14 @@ use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
 use crate::backend::{Backend, CancelToken};
 use crate::gatys::{Carry, Watch};
-use crate::motion::{CutDetector, Follow, Gray};
+use crate::motion::{CutDetector, Gray, Track};
 
 /// The driver in which each keyframe waits for its steps, and the frames between two keyframes for the second.
 pub struct Offline<B: Backend> {
     easel: Easel<B>,
     style: Option<Arc<StylePicture>>,
     cuts: CutDetector,
-    tracker: Box<dyn Follow>,
+    tracker: Box<dyn Track>,
     /// The frame before, at the size at which it was painted.
     before: Option<Gray>,
     /// What came since the last keyframe.
@@ -32,7 +32,7 @@ pub struct Offline<B: Backend> {
 }
 
 impl<B: Backend> Offline<B> {
-    pub fn new(easel: Easel<B>, tracker: Box<dyn Follow>, stats: Stats) -> Self {
+    pub fn new(easel: Easel<B>, tracker: Box<dyn Track>, stats: Stats) -> Self {
         Self {
             easel,
             style: None,
@@ -147,7 +147,7 @@ impl<B: Backend> Offline<B> {
                 let motion = self.tracker.track(&before, &now)?;
                 let carry = Carry {
                     flow: [&motion.backward.u, &motion.backward.v],
-                    trust: &motion.resemblance,
+                    trust: &motion.trust,
                 };
                 // Between keyframes the painting only moves along.
                 let steps = if keyframe { controls.iterations } else { 0 };

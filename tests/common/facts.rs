@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is found out about the motion of clips whose motion is known, whoever finds it out.
+//! What any tracker finds out about the motion of clips whose motion is known.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use neuralstyle::backend::flow::FlowSteps;
@@ -8,15 +8,28 @@ use neuralstyle::motion::{Flow, Gray, Motion, Stepped, Tracker};
 
 use super::scenes::Scene;
 
-/// Whoever finds motion.
+/// The motion that was found, and what else a tracker says of it on request.
+#[derive(PartialEq)]
+pub struct Found {
+    pub motion: Motion,
+    pub consistency: Vec<f32>,
+    /// 0 for a picture without structure.
+    pub unexplained: f64,
+}
+
+/// A tracker, on any backend.
 pub trait Follows {
-    fn track(&mut self, before: &Gray, now: &Gray) -> Motion;
+    fn track(&mut self, before: &Gray, now: &Gray) -> Found;
     fn forget(&mut self);
 }
 
 impl Follows for Tracker {
-    fn track(&mut self, before: &Gray, now: &Gray) -> Motion {
-        self.track(before, now).clone()
+    fn track(&mut self, before: &Gray, now: &Gray) -> Found {
+        Found {
+            motion: self.track(before, now).clone(),
+            consistency: self.consistency().to_vec(),
+            unexplained: self.unexplained(before, now).unwrap_or(0.0),
+        }
     }
 
     fn forget(&mut self) {
@@ -25,8 +38,12 @@ impl Follows for Tracker {
 }
 
 impl<B: FlowSteps> Follows for Stepped<B> {
-    fn track(&mut self, before: &Gray, now: &Gray) -> Motion {
-        self.track(before, now).unwrap().clone()
+    fn track(&mut self, before: &Gray, now: &Gray) -> Found {
+        Found {
+            motion: self.track(before, now).unwrap().clone(),
+            consistency: self.consistency().unwrap(),
+            unexplained: self.unexplained().unwrap().unwrap_or(0.0),
+        }
     }
 
     fn forget(&mut self) {
@@ -43,7 +60,7 @@ pub fn gray(scene: &Scene, index: usize) -> Gray {
 }
 
 /// What is said of the step to frame `last`, all steps from frame 0 having been seen.
-pub fn tracked(mut tracker: impl Follows, scene: &Scene, last: usize) -> Motion {
+pub fn tracked(mut tracker: impl Follows, scene: &Scene, last: usize) -> Found {
     for now in 1..last {
         tracker.track(&gray(scene, now - 1), &gray(scene, now));
     }
@@ -73,17 +90,19 @@ pub fn flat(width: usize, height: usize, value: f32) -> Gray {
     }
 }
 
-fn planes(motion: &Motion) -> [&[f32]; 6] {
+fn planes(found: &Found) -> [&[f32]; 6] {
     let Motion {
-        backward, forward, ..
-    } = motion;
+        backward,
+        forward,
+        trust,
+    } = &found.motion;
     [
         &backward.u,
         &backward.v,
         &forward.u,
         &forward.v,
-        &motion.trust,
-        &motion.resemblance,
+        &found.consistency,
+        trust,
     ]
 }
 
@@ -91,7 +110,7 @@ fn planes(motion: &Motion) -> [&[f32]; 6] {
 pub fn following<F: Follows>(start: impl Fn() -> F, size: (usize, usize), names: &[&str]) {
     for name in names {
         let scene = scene(name, size);
-        let motion = tracked(start(), &scene, 3);
+        let Found { motion, .. } = tracked(start(), &scene, 3);
         for (direction, flow, from, to) in [
             ("backward", &motion.backward, 3, 2),
             ("forward", &motion.forward, 2, 3),
@@ -107,12 +126,14 @@ pub fn following<F: Follows>(start: impl Fn() -> F, size: (usize, usize), names:
 pub fn standing_still<F: Follows>(start: impl Fn() -> F, size: (usize, usize)) {
     for (name, most) in [("still", 1e-3), ("noise", 0.1)] {
         let scene = scene(name, size);
-        let motion = tracked(start(), &scene, 2);
-        let everywhere = vec![true; motion.trust.len()];
+        let Found {
+            motion, consistency, ..
+        } = tracked(start(), &scene, 2);
+        let everywhere = vec![true; consistency.len()];
         let still = Flow::new(scene.width, scene.height);
         let error = end_point_error(&motion.backward, &still, &everywhere);
         assert!(error <= most, "{name}: {error} px");
-        assert!(share(&motion.trust, |_| true) > 0.97, "{name} can be trusted");
+        assert!(share(&consistency, |_| true) > 0.97, "{name} can be trusted");
     }
 }
 
@@ -125,11 +146,11 @@ pub fn uncovering<F: Follows>(
 ) {
     for name in names {
         let scene = scene(name, size);
-        let motion = tracked(start(), &scene, 2);
+        let Found { consistency, .. } = tracked(start(), &scene, 2);
         let visible = scene.visible(2, 1);
         let (hidden, seen) = (
-            share(&motion.trust, |at| !visible[at]),
-            share(&motion.trust, |at| visible[at]),
+            share(&consistency, |at| !visible[at]),
+            share(&consistency, |at| visible[at]),
         );
         assert!(hidden < most, "{name}: {hidden} of what was hidden is trusted");
         assert!(seen > least, "{name}: {seen} of what was seen is trusted");
@@ -139,8 +160,8 @@ pub fn uncovering<F: Follows>(
 /// Light does not count as another picture, but a cut does.
 pub fn explaining<F: Follows>(start: impl Fn() -> F, size: (usize, usize)) {
     let (lit, before) = (scene("light-photo", size), scene("pan", size));
-    let motion = tracked(start(), &lit, 2);
-    assert!(motion.unexplained < 0.1, "{}", motion.unexplained);
+    let found = tracked(start(), &lit, 2);
+    assert!(found.unexplained < 0.1, "{}", found.unexplained);
     let cut = start().track(&gray(&before, 0), &gray(&lit, 0)).unexplained;
     assert!(cut > 0.4, "{cut}");
 }
@@ -152,7 +173,7 @@ pub fn changing_size<F: Follows>(start: impl Fn() -> F, sizes: &[(usize, usize)]
         let scene = scene("pan", size);
         let (before, now) = (gray(&scene, 0), gray(&scene, 1));
         let used = tracker.track(&before, &now);
-        assert_eq!((used.backward.width, used.backward.height), size);
+        assert_eq!((used.motion.backward.width, used.motion.backward.height), size);
         assert!(used == start().track(&before, &now), "{size:?}");
         assert!(planes(&used).into_iter().flatten().all(|value| value.is_finite()));
     }
@@ -163,11 +184,11 @@ pub fn seeing_nothing<F: Follows>(start: impl Fn() -> F, sizes: &[(usize, usize)
     for &(width, height) in sizes {
         for (before, now) in [(0.0, 0.0), (255.0, 255.0), (10.0, 240.0)] {
             let motion = start().track(&flat(width, height, before), &flat(width, height, now));
-            let [flow @ .., trust, resemblance] = planes(&motion);
+            let [flow @ .., consistency, trust] = planes(&motion);
             let still = |plane: &[f32]| plane.iter().all(|value| value.abs() < 1e-3);
             assert!(flow.into_iter().all(still), "{before} → {now}");
             let finite = |plane: &[f32]| plane.iter().all(|value| (0.0..=1.0).contains(value));
-            assert!(finite(trust) && finite(resemblance), "{before} → {now}");
+            assert!(finite(consistency) && finite(trust), "{before} → {now}");
         }
     }
 }

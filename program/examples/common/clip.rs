@@ -8,7 +8,7 @@ use std::path::Path;
 use gst::prelude::*;
 use gst_video::prelude::*;
 
-use neuralstyle::motion::{Gray, Motion, Tracker};
+use neuralstyle::motion::{Gray, Tracker};
 use neuralstyle::stylizer::Frame;
 
 use crate::common::Failure;
@@ -52,15 +52,15 @@ impl Clip {
             .iter()
             .map(|frame| Gray::of(frame, width, height))
             .collect();
-        let backward = |motion: &Motion| Trusted {
-            flow: motion.backward.clone(),
-            trust: motion.trust.clone(),
+        let backward = |tracker: &mut Tracker, before: &Gray, now: &Gray| Trusted {
+            flow: tracker.track(before, now).backward.clone(),
+            trust: tracker.consistency().to_vec(),
         };
         let mut back = vec![Trusted::still(width, height)];
         let mut tracker = Tracker::new();
         back.extend(
             gray.windows(2)
-                .map(|pair| backward(tracker.track(&pair[0], &pair[1]))),
+                .map(|pair| backward(&mut tracker, &pair[0], &pair[1])),
         );
         // The same with time turned round: trust belongs to the frame from which a flow starts.
         let mut tracker = Tracker::new();
@@ -68,7 +68,7 @@ impl Clip {
         onward.extend(
             gray.windows(2)
                 .rev()
-                .map(|pair| backward(tracker.track(&pair[1], &pair[0]))),
+                .map(|pair| backward(&mut tracker, &pair[1], &pair[0])),
         );
         onward.reverse();
         Ok(Self {

@@ -16,7 +16,7 @@ use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
 use crate::backend::{Backend, CancelToken, cpu::Cpu};
 use crate::gatys::Watch;
-use crate::motion::{Chain, CutDetector, Follow, Gray, Motion};
+use crate::motion::{Chain, CutDetector, Gray, Motion, Track};
 use desk::{Found, Keyframe};
 use shown::Shown;
 use worker::Worker;
@@ -35,7 +35,7 @@ pub struct Live {
     working: (usize, usize),
     tracked: (usize, usize),
     cuts: CutDetector,
-    tracker: Box<dyn Follow>,
+    tracker: Box<dyn Track>,
     /// The frame before and the frame now, as the tracker sees them.
     before: Gray,
     now: Gray,
@@ -59,7 +59,7 @@ impl Live {
     /// `cancel` stops the frame that is being shown; `painting` is the token of the easel's backend, and of nobody else.
     pub fn new<B: Backend + 'static>(
         easel: Easel<B>,
-        tracker: Box<dyn Follow>,
+        tracker: Box<dyn Track>,
         painting: CancelToken,
         cancel: CancelToken,
         stats: Stats,
@@ -155,7 +155,7 @@ impl Live {
         let is_new = self.prepare(frame)?;
         let seen = self.shown.see(frame)?.resized(self.tracked.0, self.tracked.1);
         self.before = std::mem::replace(&mut self.now, seen);
-        let is_cut = self.cuts.is_cut_seen(frame, &self.now, controls.cut_threshold);
+        let is_cut = self.cuts.is_cut_of(frame, &self.now, controls.cut_threshold);
         let restarted = is_new || self.afresh || is_cut;
         if restarted {
             self.begin(&style, controls)?;
@@ -204,11 +204,7 @@ impl Live {
 
     /// Moves everything along with the scene.
     fn follow(&mut self) -> Result<(), Error> {
-        let Motion {
-            backward,
-            resemblance: trust,
-            ..
-        } = self.tracker.track(&self.before, &self.now)?;
+        let Motion { backward, trust, .. } = self.tracker.track(&self.before, &self.now)?;
         self.shown.advance(backward, trust)?;
         for way in [&mut self.begun, &mut self.waiting].into_iter().flatten() {
             way.motion.advance(backward, trust);

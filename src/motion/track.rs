@@ -1,41 +1,41 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use super::flow::Motion;
+use super::estimate::Motion;
 use super::gray::Gray;
 use super::stepped::Stepped;
 use super::tracker::Tracker;
 use crate::backend::Result;
 use crate::backend::flow::FlowSteps;
 
-/// Whoever finds the motion of a stream of frames.
-pub trait Follow: Send {
-    /// Makes ready for pictures of `size`, width and height.
+/// Finds the motion between the frames of a stream.
+pub trait Track: Send {
+    /// Allocates what pictures of `size`, width and height, need.
     ///
     /// # Errors
     /// There is no memory for them.
     fn plan(&mut self, size: (usize, usize)) -> Result<()>;
 
-    /// Gives back what was made ready, if anything was; nothing is known of the frames before.
+    /// Frees what was planned, and forgets the last motion.
     fn discard_plan(&mut self);
 
     /// How `now` came from `before`, two pictures of the same size. The motion found last, if it was of this size, is
-    /// looked at as a start: frames after one another move alike.
+    /// tried as a start: frames after one another move alike.
     ///
     /// # Errors
-    /// The machine that finds it failed, or was stopped.
+    /// The backend failed or was cancelled.
     ///
     /// # Panics
     /// If the pictures' sizes differ.
     fn track(&mut self, before: &Gray, now: &Gray) -> Result<&Motion>;
 
-    /// Takes no start from the last motion: the next frames are of another scene.
+    /// Forgets the last motion, which the next search would start from: the next frames are of another scene.
     fn forget(&mut self);
 
-    /// Bytes of a backend that are taken.
+    /// Bytes in use by its backend; 0 without one.
     fn bytes_in_use(&self) -> usize;
 }
 
-impl Follow for Tracker {
+impl Track for Tracker {
     fn plan(&mut self, _size: (usize, usize)) -> Result<()> {
         Ok(())
     }
@@ -57,7 +57,7 @@ impl Follow for Tracker {
     }
 }
 
-impl<B: FlowSteps> Follow for Stepped<B> {
+impl<B: FlowSteps> Track for Stepped<B> {
     fn plan(&mut self, size: (usize, usize)) -> Result<()> {
         Self::plan(self, size)
     }
