@@ -49,5 +49,4 @@ cargo run --quiet --locked --package softgpu --bin coverage -- \
 say "Testing the model of the kernels' speed"
 python3 -m unittest discover kernels/model
 
-tests/leaks.sh
 say "All tests passed"

@@ -12,6 +12,7 @@ mod start;
 mod between;
 mod errors;
 mod frames;
+mod leaks;
 mod live;
 mod on_a_card;
 mod properties;
