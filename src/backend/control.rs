@@ -30,11 +30,6 @@ pub trait Control: Memory {
         Ok(Capture::default())
     }
 
-    /// Bytes that a place for a step takes.
-    fn capture_bytes() -> usize {
-        0
-    }
-
     /// Performs what `record` describes. A backend that can (a CUDA graph) writes it down at one of the first calls with a
     /// `capture` and only replays it after that: whatever changes between two calls must lie in a tensor, and the
     /// tensors must be the same and live as long. A step whose gradients overflow may leave the optimiser's tensors alone.

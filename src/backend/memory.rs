@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use std::sync::Arc;
+
 use super::{Result, Shape};
 
 /// The weights of one 3×3 convolution, stride 1, padding 1.
@@ -16,9 +18,9 @@ pub struct FilterData {
 }
 
 /// Operations that take memory beyond their operands, and the shapes that decide how much, see
-/// [`Memory::scratch_bytes`].
+/// [`Sizes::scratch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
+pub enum ScratchUse {
     /// A convolution from a tensor of shape `from`, and the way back.
     Convolution { from: Shape, outputs: usize },
     /// The Gram matrix of a tensor of this shape, and the way back.
@@ -42,21 +44,43 @@ pub enum Work {
     Colours,
 }
 
+/// How many bytes a backend takes for what it is asked for, known before anything is allocated.
+pub trait Sizes: Send + Sync {
+    fn tensor(&self, shape: Shape) -> usize;
+
+    fn mask(&self, shape: Shape) -> usize;
+
+    /// The weights of a convolution; 0 from a backend that does not know it beforehand, as in the other methods.
+    fn filter(&self, _outputs: usize, _inputs: usize) -> usize {
+        0
+    }
+
+    /// The place of a captured step, see [`Control::new_capture`](super::Control::new_capture).
+    fn capture(&self) -> usize {
+        0
+    }
+
+    /// What the backend holds beside all these once there is [scratch space](Memory::reserve_scratch) for just `uses`.
+    fn scratch(&self, _uses: &[ScratchUse]) -> usize {
+        0
+    }
+}
+
 /// Tensors and what else operations work on, in the memory of a backend.
 pub trait Memory: Send {
     type Tensor: Send + Sync;
-
     /// The weights of a convolution, laid out as the backend likes them.
     type Filter: Send + Sync;
-
     /// What backward needs to know of forward: a bit per unit of a ReLU, the winner of a max-pooling window.
     type Mask: Send + Sync;
+
+    /// What this backend takes for tensors and the like.
+    fn sizes(&self) -> Arc<dyn Sizes>;
 
     /// Bytes held by living tensors, masks, filters and scratch space.
     fn bytes_in_use(&self) -> usize;
 
-    /// Those of them that [`tensor_bytes`](Self::tensor_bytes), [`filter_bytes`](Self::filter_bytes),
-    /// [`scratch_bytes`](Self::scratch_bytes) and their like foretell; 0 from a backend that does not know them all.
+    /// Those of them that its [`sizes`](Self::sizes) foretell; 0 from a backend that does not know them all.
     fn planned_in_use(&self) -> usize {
         0
     }
@@ -65,46 +89,31 @@ pub trait Memory: Send {
     fn available_bytes(&self) -> Option<usize>;
 
     /// A tensor of zeros.
-    fn tensor(&mut self, shape: Shape) -> Result<Self::Tensor>;
-
-    /// Bytes that a tensor of this shape takes.
-    fn tensor_bytes(shape: Shape) -> usize;
+    fn tensor(&mut self, shape: Shape) -> Result<Self::Tensor> {
+        self.tensor_for(&[shape])
+    }
 
     /// A tensor that can hold each of these shapes in turn, see [`reshape`](Self::reshape). It has the first of them.
-    fn room(&mut self, shapes: &[Shape]) -> Result<Self::Tensor>;
-
-    /// Bytes that the backend holds beside tensors, masks and filters once it is [prepared](Self::prepare) for this work.
-    /// 0 from a backend that does not know it beforehand.
-    fn scratch_bytes(&self, _work: &[Work]) -> usize {
-        0
-    }
-
-    /// Those that it holds from the beginning.
-    fn standing_bytes() -> usize {
-        0
-    }
-
-    /// Takes memory for just this work, one operation after the other, and gives back what earlier work took.
-    fn prepare(&mut self, _work: &[Work]) -> Result<()> {
-        Ok(())
-    }
+    fn tensor_for(&mut self, shapes: &[Shape]) -> Result<Self::Tensor>;
 
     fn shape(&self, tensor: &Self::Tensor) -> Shape;
 
-    /// Lets the memory of `tensor` hold another shape, of which [`tensor_bytes`](Self::tensor_bytes) says no more than of
-    /// one that it was made for; what it then contains is unspecified.
+    /// Whether the memory of `tensor` is large enough for another shape.
+    fn can_hold(&self, tensor: &Self::Tensor, shape: Shape) -> bool;
+
+    /// Lets the memory of `tensor` hold another shape; what it then contains is unspecified.
+    ///
+    /// # Panics
+    /// If it [cannot](Self::can_hold).
     fn reshape(&self, tensor: &mut Self::Tensor, shape: Shape);
 
     fn mask(&mut self, shape: Shape) -> Result<Self::Mask>;
 
-    /// Bytes that a mask of this shape takes.
-    fn mask_bytes(shape: Shape) -> usize;
-
     fn filter(&mut self, data: &FilterData) -> Result<Self::Filter>;
 
-    /// Bytes that the filter of a convolution takes; 0 from a backend that does not know it beforehand.
-    fn filter_bytes(_outputs: usize, _inputs: usize) -> usize {
-        0
+    /// Takes scratch space for just these uses, one after the other, and gives back what earlier ones took.
+    fn reserve_scratch(&mut self, _uses: &[ScratchUse]) -> Result<()> {
+        Ok(())
     }
 
     /// Fills `tensor` from [C, H, W] in row-major order.

@@ -9,6 +9,7 @@
 //!
 //! Every operation of every backend is held against [`reference`], by the same test body.
 
+pub mod budget;
 pub mod cancel;
 mod control;
 pub mod cpu;
@@ -28,7 +29,7 @@ mod shape;
 pub use cancel::CancelToken;
 pub use control::{Capture, Control};
 pub use losses::{LossTerms, Scalar, Slot};
-pub use memory::{FilterData, Memory, Work};
+pub use memory::{FilterData, Memory, ScratchUse, Sizes};
 pub use network::{Layers, Pooling};
 pub use optimizer::{AdamKnobs, Updates};
 pub use pictures::{ColourMap, ColourStatistics, Export, Interpolation, Mix, Pictures, guide};
@@ -37,7 +38,7 @@ pub use shape::Shape;
 /// The traits whose methods are the operations, for those who use a certain backend rather than any.
 pub mod prelude {
     pub use super::flow::FlowSteps;
-    pub use super::{Backend, Control, Layers, LossTerms, Memory, Pictures, Updates};
+    pub use super::{Backend, Control, Layers, LossTerms, Memory, Pictures, Sizes, Updates};
 }
 
 /// Why an operation did not happen.

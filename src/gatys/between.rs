@@ -52,12 +52,6 @@ impl<B: Backend> Between<B> {
         })
     }
 
-    /// Bytes that it takes, known before anything is allocated.
-    pub fn bytes(shape: Shape) -> usize {
-        let planes = [3, 3, 3, 2, 1].map(|channels| B::tensor_bytes(shape.with_channels(channels)));
-        planes.iter().sum()
-    }
-
     /// Lays a frame's painting onto the frame. `after` is that of the keyframe after, if the sides know one.
     pub fn compose(
         &mut self,

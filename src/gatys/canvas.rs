@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use super::extractor::Extractor;
-use super::objective::{Objective, style_passage};
+use super::objective::Objective;
 use super::optimizer::Optimizer;
 use super::{Losses, Normalization, OptimizerSettings, Result, Weights};
-use crate::backend::{Backend, Capture, Shape, Work};
+use crate::backend::{Backend, Capture, Shape};
 use crate::picture::PictureView;
 
 /// Everything at one size: the picture that is painted, the content that it shows, the objective and the optimiser.
@@ -67,55 +67,6 @@ impl Plan<'_> {
     fn style_shape(&self) -> Shape {
         let (width, height) = self.style_size;
         Shape::new(3, height, width)
-    }
-
-    /// The inside of the picture.
-    pub fn inside(&self) -> Shape {
-        let (width, height) = self.size;
-        Shape::new(3, height, width)
-    }
-
-    /// What is done on a canvas of this plan, as far as it takes memory beyond its operands.
-    pub fn work<B: Backend>(&self, extractor: &Extractor<B>) -> Vec<Work> {
-        let import = |(width, height), inside| Work::Import {
-            width,
-            height,
-            inside,
-        };
-        let mut work = vec![
-            import(self.frame, self.inside()),
-            import(self.style_frame, self.style_shape()),
-        ];
-        for shape in [self.shape(), self.style_shape()] {
-            work.extend(extractor.work(shape));
-            let shapes = extractor.shapes(shape);
-            work.extend(self.style.iter().map(|&(node, _)| Work::Gram(shapes[node])));
-        }
-        work
-    }
-
-    /// Bytes that measuring the style's picture takes for a while.
-    pub fn style_bytes<B: Backend>(&self, extractor: &Extractor<B>) -> usize {
-        let shape = self.style_shape();
-        let shapes = extractor.shapes(shape);
-        // A mask, or a Gram matrix beside the mask of its step.
-        let passage = style_passage(extractor, shape, self.style);
-        let measured = passage.peak_bytes::<B>(|node| {
-            let asked = self.style.iter().any(|layer| layer.0 == node);
-            let gram = B::tensor_bytes(Shape::square(shapes[node].channels));
-            if asked { gram } else { 0 }
-        });
-        B::tensor_bytes(shape) + measured
-    }
-
-    /// Bytes that a canvas of this plan takes, known before anything is allocated.
-    pub fn bytes<B: Backend>(&self, extractor: &Extractor<B>) -> usize {
-        let shape = self.shape();
-        // Picture, content and spare.
-        3 * B::tensor_bytes(shape)
-            + Objective::bytes(extractor, shape, self.content, self.style, self.style_shape())
-            + Optimizer::<B>::bytes(shape, self.optimizer.kind)
-            + B::capture_bytes()
     }
 }
 

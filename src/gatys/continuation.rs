@@ -6,7 +6,7 @@ use super::Result;
 use super::canvas::Canvas;
 use super::carry::{Carry, Maps};
 use super::colour::{follow, matching};
-use crate::backend::{Backend, ColourMap, ColourStatistics, Interpolation, Shape, Slot, Work};
+use crate::backend::{Backend, ColourMap, ColourStatistics, Interpolation, Shape, Slot};
 use crate::picture::LUMA;
 
 /// How much of what is not settled yet stays so for another frame: some four frames after a place came into view its
@@ -98,32 +98,6 @@ impl<B: Backend> Continuation<B> {
         })
     }
 
-    /// Bytes of its tensors, known before anything is allocated.
-    pub fn bytes(shape: Shape) -> usize {
-        let planes =
-            [2, 1, 1, 1, 1, 1, 3, 3, 3].map(|channels| B::tensor_bytes(shape.with_channels(channels)));
-        planes.iter().sum::<usize>() + B::tensor_bytes(low_shape(shape)) + B::tensor_bytes(Shape::vector(2))
-    }
-
-    /// What is done with its tensors, as far as it takes memory beyond its operands.
-    pub fn work(shape: Shape, border: usize) -> [Work; 4] {
-        let low = low_shape(shape);
-        let inside = Shape::new(
-            shape.channels,
-            shape.height - 2 * border,
-            shape.width - 2 * border,
-        );
-        [
-            Work::Resize {
-                from: inside,
-                to: inside,
-            },
-            Work::Resize { from: shape, to: low },
-            Work::Resize { from: low, to: shape },
-            Work::Colours,
-        ]
-    }
-
     /// The picture that is shown, [3, H, W].
     pub fn shown(&self) -> &B::Tensor {
         &self.shown
@@ -145,16 +119,14 @@ impl<B: Backend> Continuation<B> {
         Ok(())
     }
 
+    /// Takes the motion for the next [`advance`](Self::advance).
+    pub fn lay_out(&mut self, carry: Carry) {
+        self.maps.lay_out(carry, self.shape, self.border);
+    }
+
     /// Moves the canvas's picture, and what its optimiser knows, to where the new content is. What came into view is
     /// laid out in the colours of the `style`, with the strokes of the surroundings.
-    pub fn advance(
-        &mut self,
-        ops: &mut B,
-        canvas: &mut Canvas<B>,
-        carry: Carry,
-        style: &ColourStatistics,
-    ) -> Result<()> {
-        self.maps.lay_out(carry, self.shape, self.border);
+    pub fn advance(&mut self, ops: &mut B, canvas: &mut Canvas<B>, style: &ColourStatistics) -> Result<()> {
         ops.upload(&self.maps.flow, &mut self.flow)?;
         ops.upload(&self.maps.trust, &mut self.trust)?;
         ops.upload(&self.maps.share, &mut self.share)?;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use super::{Error, Network, Result, Stage};
-use crate::backend::{self, Backend, Pooling, Shape, Work};
+use crate::backend::budget::Budget;
+use crate::backend::{self, Backend, FilterData, Memory, Pooling, Shape};
 
 /// A [`Network`] on a backend, down to the deepest stage that is needed.
 pub struct Extractor<B: Backend> {
@@ -16,16 +17,6 @@ pub struct Extractor<B: Backend> {
 }
 
 impl<B: Backend> Extractor<B> {
-    /// Bytes of the weights, loaded or not.
-    pub fn weight_bytes(&self) -> usize {
-        let inputs = std::iter::once(3).chain(self.channels.iter().copied());
-        let stages = self.channels.iter().zip(inputs).zip(&self.pools);
-        stages
-            .filter(|(_, is_pool)| !**is_pool)
-            .map(|((&outputs, inputs), _)| B::filter_bytes(outputs, inputs))
-            .sum()
-    }
-
     /// The first `depth` stages, yet without their weights.
     pub fn new(network: &Network, pooling: Pooling, depth: usize) -> Self {
         let mut channels = Vec::with_capacity(depth);
@@ -60,6 +51,32 @@ impl<B: Backend> Extractor<B> {
         Ok(())
     }
 
+    /// The same network on a backend that only counts, and so needs no weights.
+    pub fn counted(&self, budget: &mut Budget) -> backend::Result<Extractor<Budget>> {
+        let inputs = std::iter::once(3).chain(self.channels.iter().copied());
+        let stages = self.channels.iter().zip(inputs).zip(&self.pools);
+        let filters = stages.map(|((&outputs, inputs), &is_pool)| match is_pool {
+            true => Ok(None),
+            false => {
+                let (weights, bias) = (Vec::new(), Vec::new());
+                let data = FilterData {
+                    outputs,
+                    inputs,
+                    weights,
+                    bias,
+                };
+                budget.filter(&data).map(Some)
+            }
+        });
+        Ok(Extractor {
+            mean: self.mean,
+            pooling: self.pooling,
+            filters: filters.collect::<backend::Result<_>>()?,
+            channels: self.channels.clone(),
+            pools: self.pools.clone(),
+        })
+    }
+
     fn perform(
         &self,
         ops: &mut B,
@@ -77,18 +94,6 @@ impl<B: Backend> Extractor<B> {
 
     pub fn depth(&self) -> usize {
         self.channels.len()
-    }
-
-    /// What is done with a picture of this shape, as far as it takes memory beyond its operands.
-    pub fn work(&self, picture: Shape) -> Vec<Work> {
-        let shapes = self.shapes(picture);
-        let convolutions = (0..self.depth()).filter(|&stage| !self.pools[stage]);
-        convolutions
-            .map(|stage| Work::Convolution {
-                from: shapes[stage],
-                outputs: self.channels[stage],
-            })
-            .collect()
     }
 
     /// Shapes of the picture and of what each stage makes of it: node 0 is the picture, node n + 1 the output of
@@ -113,8 +118,6 @@ impl<B: Backend> Extractor<B> {
 pub struct Features<B: Backend> {
     layout: Layout,
     rooms: [B::Tensor; 2],
-    /// Of the rooms.
-    room_bytes: [usize; 2],
     /// By place in [`Layout::steps`], where the step's result is asked for.
     kept: Vec<Option<B::Tensor>>,
     /// By place in [`Layout::steps`].
@@ -192,14 +195,6 @@ impl Layout {
     }
 }
 
-fn room_bytes<B: Backend>(shapes: &[Shape]) -> usize {
-    shapes
-        .iter()
-        .map(|&shape| B::tensor_bytes(shape))
-        .max()
-        .unwrap_or(0)
-}
-
 /// The way of a picture through the network of which nothing is kept: activations come by, and there is no way back.
 pub struct Passage(Layout);
 
@@ -212,19 +207,7 @@ impl Passage {
     /// Room for it.
     pub fn rooms<B: Backend>(&self, ops: &mut B) -> Result<[B::Tensor; 2]> {
         let [even, odd] = self.0.rooms(None);
-        Ok([ops.room(&even)?, ops.room(&odd)?])
-    }
-
-    /// Bytes of each of its rooms.
-    pub fn room_bytes<B: Backend>(&self) -> [usize; 2] {
-        self.0.rooms(None).map(|shapes| room_bytes::<B>(&shapes))
-    }
-
-    /// The most that it takes at a time beside its rooms: the mask of a step, and what looking at the node takes.
-    pub fn peak_bytes<B: Backend>(&self, look: impl Fn(usize) -> usize) -> usize {
-        let steps = self.0.steps.iter();
-        let bytes = steps.map(|step| B::mask_bytes(self.0.mask(step)) + look(step.to));
-        bytes.max().unwrap_or(0)
+        Ok([ops.tensor_for(&even)?, ops.tensor_for(&odd)?])
     }
 
     /// Takes `picture` through, in `rooms` of the size; `look(ops, node, activations)` sees each node that was asked for.
@@ -273,36 +256,18 @@ impl<B: Backend> Features<B> {
         let kept = kept.collect::<backend::Result<Vec<_>>>()?;
         let [even, odd] = layout.rooms(guest);
         Ok(Self {
-            room_bytes: [room_bytes::<B>(&even), room_bytes::<B>(&odd)],
-            rooms: [ops.room(&even)?, ops.room(&odd)?],
+            rooms: [ops.tensor_for(&even)?, ops.tensor_for(&odd)?],
             kept,
             masks,
             layout,
         })
     }
 
-    /// Bytes that [`Features`] of this plan hold.
-    pub fn bytes(
-        extractor: &Extractor<B>,
-        picture: Shape,
-        asked: &[usize],
-        guest: Option<&Passage>,
-    ) -> usize {
-        let layout = Layout::new(&extractor.pools, extractor.shapes(picture), asked);
-        let kept = layout.steps.iter().filter(|step| step.asked);
-        let kept = kept.map(|step| B::tensor_bytes(layout.shapes[step.to]));
-        let masks = layout.steps.iter().map(|step| B::mask_bytes(layout.mask(step)));
-        let rooms = layout.rooms(guest).map(|shapes| room_bytes::<B>(&shapes));
-        rooms.iter().sum::<usize>() + masks.sum::<usize>() + kept.sum::<usize>()
-    }
-
     /// Whether a picture that passes finds room.
-    pub fn has_room_for(&self, passage: &Passage) -> bool {
-        let needed = passage.room_bytes::<B>();
-        needed
-            .iter()
-            .zip(self.room_bytes)
-            .all(|(needed, there)| *needed <= there)
+    pub fn has_room_for(&self, ops: &B, passage: &Passage) -> bool {
+        let needed = passage.0.rooms(None);
+        let mut pairs = self.rooms.iter().zip(&needed);
+        pairs.all(|(room, shapes)| shapes.iter().all(|&shape| ops.can_hold(room, shape)))
     }
 
     /// What holds activations and gradients in turn: nothing that anybody counts on between a way back and the next way

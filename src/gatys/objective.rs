@@ -18,7 +18,7 @@ use super::{Normalization, Result};
 use crate::backend::{self, Backend, Scalar, Shape, Slot};
 
 /// The weights of the terms of J.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Weights {
     /// α.
     pub content: f64,
@@ -183,36 +183,11 @@ impl<B: Backend> Objective<B> {
             knobs: ops.tensor(Shape::vector(knobs))?,
             knob_values: vec![0.0; knobs],
             sums: ops.tensor(Shape::vector(knobs))?,
-            weights: Weights {
-                content: 0.0,
-                style: 0.0,
-                tv: 0.0,
-                temporal: 0.0,
-            },
+            weights: Weights::default(),
             features,
             content: content_terms,
             style: style_terms,
         })
-    }
-
-    /// Bytes that it takes, known before anything is allocated.
-    pub fn bytes(
-        extractor: &Extractor<B>,
-        picture: Shape,
-        content: &[(usize, f64)],
-        style: &[(usize, f64)],
-        guest: Shape,
-    ) -> usize {
-        let shapes = extractor.shapes(picture);
-        let targets = content.iter().map(|&(node, _)| B::tensor_bytes(shapes[node]));
-        let grams = style
-            .iter()
-            .map(|&(node, _)| 3 * B::tensor_bytes(Shape::square(shapes[node].channels)));
-        let guest = style_passage(extractor, guest, style);
-        let features = Features::bytes(extractor, picture, &kept_nodes(content, style), Some(&guest));
-        let anchor = B::tensor_bytes(picture) + B::tensor_bytes(picture.with_channels(1));
-        let knobs = B::tensor_bytes(Shape::vector(content.len() + style.len() + 2));
-        features + targets.sum::<usize>() + grams.sum::<usize>() + anchor + 2 * knobs
     }
 
     /// Measures a style picture at `layers`. What it was planned to have room for takes none beside masks and a
@@ -225,7 +200,7 @@ impl<B: Backend> Objective<B> {
         picture: &B::Tensor,
     ) -> Result<StyleTarget> {
         let passage = style_passage(extractor, ops.shape(picture), layers);
-        if !self.features.has_room_for(&passage) {
+        if !self.features.has_room_for(ops, &passage) {
             return StyleTarget::measure(ops, extractor, layers, picture);
         }
         let rooms = self.features.rooms();

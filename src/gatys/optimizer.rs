@@ -42,17 +42,13 @@ pub struct Optimizer<B: Backend> {
     knobs: B::Tensor,
 }
 
-/// The shape of the second moment, and of what it is made of: only Adam has one.
-fn second_moment(picture: Shape, kind: OptimizerKind) -> Shape {
-    match kind {
-        OptimizerKind::Adam => picture,
-        OptimizerKind::Sgd | OptimizerKind::Lbfgs => Shape::vector(1),
-    }
-}
-
 impl<B: Backend> Optimizer<B> {
     pub fn new(ops: &mut B, picture: Shape, settings: OptimizerSettings) -> Result<Self> {
-        let extra = second_moment(picture, settings.kind);
+        // Only Adam has a second moment.
+        let extra = match settings.kind {
+            OptimizerKind::Adam => picture,
+            OptimizerKind::Sgd | OptimizerKind::Lbfgs => Shape::vector(1),
+        };
         Ok(Self {
             settings,
             first: ops.tensor(picture)?,
@@ -62,12 +58,6 @@ impl<B: Backend> Optimizer<B> {
             second_steps: 0,
             knobs: ops.tensor(Shape::vector(5))?,
         })
-    }
-
-    /// Bytes that it takes, known before anything is allocated.
-    pub fn bytes(picture: Shape, kind: OptimizerKind) -> usize {
-        let extra = second_moment(picture, kind);
-        B::tensor_bytes(picture) + 3 * B::tensor_bytes(extra) + B::tensor_bytes(Shape::vector(5))
     }
 
     /// Forgets everything.

@@ -12,10 +12,10 @@ use super::{Init, Losses, Network, PoolingChoice, Recipe, Result, Run};
 use crate::backend::{self, Backend, ColourStatistics, Export, Mix, Pooling, Shape, Slot};
 use crate::picture::{Picture, PictureView};
 
-mod footprint;
+mod requirement;
 
-pub use footprint::Demand;
-use footprint::{canvas_plan, scaled_to_area};
+pub use requirement::Demand;
+use requirement::{Planned, canvas_plan, scaled_to_area};
 
 /// How far the frame's detail is followed at `detail` = 1. At half of it an edge becomes as much steeper as the picture
 /// around follows the frame: no more contrast than was painted.
@@ -30,8 +30,7 @@ pub struct Painter<B: Backend> {
     recipe: Recipe,
     content_layers: Vec<(usize, f64)>,
     style_layers: Vec<(usize, f64)>,
-    /// What there is a plan for, and the style that was asked for since.
-    planned: Option<(Demand, (usize, usize))>,
+    planned: Option<Planned>,
     /// The full size first. Empty before `plan`.
     canvases: Vec<Canvas<B>>,
     style_colours: ColourStatistics,
@@ -104,7 +103,8 @@ impl<B: Backend> Painter<B> {
             self.extractor.load(&mut self.ops, network)?;
             self.network = None;
         }
-        let needed = self.peak_bytes(demand).saturating_sub(self.ops.planned_in_use()) + others;
+        let requirement = self.requirement(demand, demand.style);
+        let needed = requirement.peak.saturating_sub(self.ops.planned_in_use()) + others;
         if self
             .ops
             .available_bytes()
@@ -112,8 +112,18 @@ impl<B: Backend> Painter<B> {
         {
             return Err(backend::Error::OutOfMemory { bytes: needed }.into());
         }
-        let work = self.work(demand);
-        self.ops.prepare(&work)?;
+        self.ops.reserve_scratch(&requirement.scratch)?;
+        self.allocate(demand)?;
+        self.planned = Some(Planned {
+            demand,
+            style: demand.style,
+            bytes: requirement.bytes,
+        });
+        Ok(())
+    }
+
+    /// Makes everything that is planned.
+    fn allocate(&mut self, demand: Demand) -> Result<()> {
         let shape = self.shape(demand.size);
         let continuation = Continuation::new(&mut self.ops, shape, self.recipe.border)?;
         let between = match demand.between {
@@ -137,7 +147,6 @@ impl<B: Backend> Painter<B> {
         self.canvases = canvases;
         self.continuation = Some(continuation);
         self.between = between;
-        self.planned = Some((demand, demand.style));
         Ok(())
     }
 
@@ -155,11 +164,15 @@ impl<B: Backend> Painter<B> {
     /// # Errors
     /// [`backend::Error::OutOfMemory`]; what is planned stays so.
     pub fn plan_between(&mut self) -> Result<()> {
-        if let (Some((demand, style)), None) = (self.planned, &self.between) {
+        if let (Some(Planned { demand, style, .. }), None) = (self.planned, &self.between) {
             let shape = self.shape(demand.size);
             self.between = Some(Between::new(&mut self.ops, shape, self.recipe.border)?);
-            let between = true;
-            self.planned = Some((Demand { between, ..demand }, style));
+            let demand = Demand {
+                between: true,
+                ..demand
+            };
+            let bytes = self.requirement(demand, style).bytes;
+            self.planned = Some(Planned { demand, style, bytes });
         }
         Ok(())
     }
@@ -172,14 +185,24 @@ impl<B: Backend> Painter<B> {
     /// Takes a picture as the style, scaled to the area of what is painted. What was painted stays and is moved
     /// towards the new style.
     pub fn set_style(&mut self, style: PictureView) -> Result<()> {
-        if let Some((demand, known)) = self.planned
+        if let Some(Planned {
+            demand, style: known, ..
+        }) = self.planned
             && known != style.size()
         {
             let style = style.size();
-            let work = self.work(Demand { style, ..demand });
-            self.ops.prepare(&work)?;
-            self.planned = Some((demand, style));
+            let requirement = self.requirement(demand, style);
+            self.ops.reserve_scratch(&requirement.scratch)?;
+            self.planned = Some(Planned {
+                demand,
+                style,
+                bytes: requirement.bytes,
+            });
         }
+        self.measure_style(style)
+    }
+
+    fn measure_style(&mut self, style: PictureView) -> Result<()> {
         for scale in 0..self.canvases.len() {
             let (width, height) = scaled_to_area(style.width(), style.height(), self.canvases[scale].size());
             let mut picture = self.ops.tensor(Shape::new(3, height, width))?;
@@ -258,7 +281,16 @@ impl<B: Backend> Painter<B> {
     }
 
     /// Goes on from the last result with the next frame, along its motion.
-    pub fn proceed(&mut self, frame: PictureView, carry: Carry, mut run: Run) -> Result<()> {
+    pub fn proceed(&mut self, frame: PictureView, carry: Carry, run: Run) -> Result<()> {
+        let Some(continuation) = &mut self.continuation else {
+            return Ok(());
+        };
+        continuation.lay_out(carry);
+        self.advance(frame, run)
+    }
+
+    /// Goes on along the motion that was laid out.
+    fn advance(&mut self, frame: PictureView, mut run: Run) -> Result<()> {
         let Self {
             ops,
             extractor,
@@ -273,7 +305,7 @@ impl<B: Backend> Painter<B> {
         // The content and the picture change at different times; if this ends between them they do not belong together.
         self.painted = false;
         canvas.show(ops, frame)?;
-        continuation.advance(ops, canvas, carry, style_colours)?;
+        continuation.advance(ops, canvas, style_colours)?;
         let steps = run.iterations;
         if steps > 0 {
             canvas.measure_content(ops, extractor)?;

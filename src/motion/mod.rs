@@ -22,6 +22,6 @@ pub use cut::CutDetector;
 pub use estimate::Motion;
 pub use flow::Flow;
 pub use gray::Gray;
-pub use stepped::Stepped;
+pub use stepped::{Stepped, planned_bytes};
 pub use track::Track;
 pub use tracker::Tracker;

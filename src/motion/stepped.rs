@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use std::sync::Arc;
+
 use super::estimate::Motion;
 use super::flow::Flow;
 use super::gray::Gray;
 use super::pyramid::SMALLEST_SIDE;
 use super::tracker::{ROUNDS, SWEEPS};
+use crate::backend::budget::Budget;
 use crate::backend::flow::{Equations, FlowSteps, Search, halved, patches};
-use crate::backend::{Capture, Error, Result, Shape};
+use crate::backend::{Capture, Error, Result, Shape, Sizes};
 
 /// Estimates the motion between frames as a [`Tracker`](super::Tracker) does, by the steps of a backend: pictures and flows
 /// stay where the backend has its memory until the motion is known.
@@ -42,11 +45,10 @@ impl<B: FlowSteps> Stepped<B> {
         &self.ops
     }
 
-    /// Bytes of everything that tracking pictures of `size`, width and height, takes of the backend's memory, with what the backend
-    /// itself takes: what is in use from [`plan`](Self::plan) on.
-    pub fn planned_bytes(size: (usize, usize)) -> usize {
-        let tensors = shapes(size).into_iter().map(B::tensor_bytes);
-        tensors.sum::<usize>() + 2 * B::capture_bytes() + B::standing_bytes()
+    /// Bytes of everything that tracking pictures of `size`, width and height, takes of the backend's memory, its own
+    /// included: what is in use from [`plan`](Self::plan) on.
+    pub fn planned_bytes(&self, size: (usize, usize)) -> usize {
+        planned_bytes(self.ops.sizes(), size)
     }
 
     /// Frees what was planned.
@@ -62,7 +64,7 @@ impl<B: FlowSteps> Stepped<B> {
         }
         // The old plan is freed first: both together may not fit.
         self.discard_plan();
-        let needed = Self::planned_bytes(size).saturating_sub(self.ops.bytes_in_use());
+        let needed = self.planned_bytes(size).saturating_sub(self.ops.bytes_in_use());
         if self
             .ops
             .available_bytes()
@@ -134,6 +136,15 @@ impl<B: FlowSteps> Stepped<B> {
     }
 }
 
+/// What [`Stepped::planned_bytes`] says, of a backend that takes such `sizes`.
+pub fn planned_bytes(sizes: Arc<dyn Sizes>, size: (usize, usize)) -> usize {
+    let mut budget = Budget::new(sizes);
+    let plan = Plan::new(&mut budget, size).expect("cannot fail: what only counts has memory for everything");
+    let bytes = budget.bytes();
+    drop(plan);
+    bytes
+}
+
 /// Tensors for pictures of a size, and the steps on them.
 struct Plan<B: FlowSteps> {
     /// Width and height.
@@ -189,25 +200,6 @@ fn sizes((width, height): (usize, usize)) -> Vec<Shape> {
 const LIGHT: Shape = Shape::vector(4);
 const NOISE: Shape = Shape::vector(2);
 const SUMS: Shape = Shape::vector(2);
-
-/// The shapes of all tensors that a plan allocates.
-fn shapes(size: (usize, usize)) -> Vec<Shape> {
-    let sizes = sizes(size);
-    let largest = sizes[0];
-    let levels = sizes.iter().flat_map(|&shape| [shape, shape.with_channels(4)]);
-    let found = patches(largest)
-        .into_iter()
-        .flat_map(|shape| [shape, shape, shape.with_channels(2)]);
-    let shared = [largest; 7].into_iter().chain([
-        LIGHT,
-        NOISE,
-        largest.with_channels(4),
-        largest.with_channels(1),
-        largest.with_channels(1),
-        SUMS,
-    ]);
-    levels.chain(found).chain(shared).collect()
-}
 
 impl<B: FlowSteps> Plan<B> {
     fn new(ops: &mut B, size: (usize, usize)) -> Result<Self> {

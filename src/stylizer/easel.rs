@@ -14,7 +14,7 @@ pub struct Easel<B: Backend> {
     painter: Painter<B>,
     sizes: WorkingSizes,
     /// What finding the motion takes of the painter's memory, for frames painted at a width and height.
-    following_bytes: fn((usize, usize)) -> usize,
+    following_bytes: Box<dyn Fn((usize, usize)) -> usize + Send>,
     /// What it has taken of that.
     following_taken: usize,
     is_live: bool,
@@ -59,7 +59,7 @@ impl<B: Backend> Easel<B> {
         network: Network,
         recipe: Recipe,
         sizes: WorkingSizes,
-        following_bytes: fn((usize, usize)) -> usize,
+        following_bytes: Box<dyn Fn((usize, usize)) -> usize + Send>,
     ) -> Result<Self, Error> {
         Ok(Self {
             detail: recipe.detail,

@@ -21,11 +21,11 @@ pub use style_picture::StylePicture;
 pub use crate::picture::Picture as Frame;
 
 use crate::backend::cuda::{Cuda, Unavailable};
-use crate::backend::{Backend, CancelToken, cpu::Cpu, reference::Reference};
+use crate::backend::{Backend, CancelToken, Memory, cpu::Cpu, reference::Reference};
 use crate::gatys::{
     Losses, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Recipe, Watch,
 };
-use crate::motion::{Stepped, Track, Tracker};
+use crate::motion::{self, Stepped, Track, Tracker};
 use easel::{Easel, WorkingSizes};
 use offline::Offline;
 use outbox::Outbox;
@@ -335,9 +335,10 @@ fn cpu_driver(options: &Options, cancel: &CancelToken) -> Result<Box<dyn Drive>,
 /// `cancel` stops everything, not only what is being painted.
 fn cuda_driver(options: &Options, cuda: Cuda, cancel: &CancelToken) -> Result<Box<dyn Drive>, Error> {
     let beside = cuda.beside(cancel.clone())?;
+    let sizes = beside.sizes();
     let following = Following {
         tracker: Box::new(Stepped::new(beside)),
-        bytes: Stepped::<Cuda>::planned_bytes,
+        bytes: Box::new(move |size| motion::planned_bytes(sizes.clone(), size)),
     };
     driver(options, cuda, following, ON_A_CARD)
 }
@@ -352,14 +353,14 @@ fn no_cuda(unavailable: Unavailable) -> Error {
 struct Following {
     tracker: Box<dyn Track>,
     /// For pictures of a width and height.
-    bytes: fn((usize, usize)) -> usize,
+    bytes: Box<dyn Fn((usize, usize)) -> usize + Send>,
 }
 
 /// The CPU's memory for it is not the painter's.
 fn on_the_cpu() -> Following {
     Following {
         tracker: Box::new(Tracker::new()),
-        bytes: |_| 0,
+        bytes: Box::new(|_| 0),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use neuralstyle::backend::cuda::{Cuda, Tensor};
 use neuralstyle::backend::prelude::*;
-use neuralstyle::backend::{CancelToken, Capture, Shape, Work};
+use neuralstyle::backend::{CancelToken, Capture, ScratchUse, Shape};
 
 use crate::faint::{SHAPE, faint_filter, uploaded, values};
 use crate::start;
@@ -97,12 +97,12 @@ fn a_step_notices_that_the_room_it_works_in_is_another() {
     };
     let work = |side| {
         let (from, to) = (Shape::new(3, 9, 11), Shape::new(3, 5, side));
-        Work::Resize { from, to }
+        ScratchUse::Resize { from, to }
     };
     halves_the_same_each_time(&mut ops, 8, |ops, _, run| match run {
-        0 => ops.prepare(&[work(7)]).unwrap(),
+        0 => ops.reserve_scratch(&[work(7)]).unwrap(),
         // More lines, and all tables that were there before.
-        4 => ops.prepare(&[work(7), work(20)]).unwrap(),
+        4 => ops.reserve_scratch(&[work(7), work(20)]).unwrap(),
         _ => (),
     });
 }

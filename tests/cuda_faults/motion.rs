@@ -100,7 +100,7 @@ fn what_is_planned_is_what_is_then_in_use() {
     let others = gpu.count("bytes") as usize - tracker.backend().bytes_in_use();
     for size in [(40, 30), (64, 48), (5, 3), (1, 1), (33, 21)] {
         let picture = flat(size.0, size.1, 9.0);
-        let planned = Stepped::<Cuda>::planned_bytes(size);
+        let planned = tracker.planned_bytes(size);
         tracker.plan(size).unwrap();
         gpu.faults("");
         for _ in 0..4 {

@@ -4,13 +4,12 @@
 //! planned, and what it had given at most when all is painted.
 
 use neuralstyle::backend::CancelToken;
-use neuralstyle::backend::cuda::Cuda;
 use neuralstyle::backend::prelude::*;
 use neuralstyle::gatys::{
     Carry, Demand, Init, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Painter,
     PoolingChoice, Recipe, Run, Sides, Weights,
 };
-use neuralstyle::motion::Stepped;
+use neuralstyle::motion;
 use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Mode, Options, Stylizer};
 
 use crate::scene::{self, Layer, Random, Show};
@@ -282,7 +281,7 @@ fn a_vgg19_paints_full_hd_within_two_and_a_half_gigabytes() {
     // What a user gets who chooses nothing but the network and the size.
     let painter = Painter::new(cuda, network, recipe(0, OptimizerKind::Adam, Init::Matched, 8)).unwrap();
     let size = (1920, 1080);
-    let following = Stepped::<Cuda>::planned_bytes(size);
+    let following = motion::planned_bytes(painter.backend().sizes(), size);
     for (between, style) in [
         (false, (1280, 960)),
         (true, (1280, 960)),

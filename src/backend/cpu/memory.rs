@@ -1,18 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::buffer::Buffer;
 use super::layout::Layout;
 use super::{Cpu, Filter, Mask, Tensor, available, vector};
-use crate::backend::{FilterData, Memory, Result, Shape};
+use crate::backend::{FilterData, Memory, Result, Shape, Sizes};
+
+/// What weights and scratch space take is not known beforehand: it depends on which transformed weights are kept.
+struct Bytes;
+
+impl Sizes for Bytes {
+    fn tensor(&self, shape: Shape) -> usize {
+        Layout::of(shape).stored() * size_of::<f32>()
+    }
+
+    fn mask(&self, shape: Shape) -> usize {
+        Layout::of(shape).blocks() * shape.pixels() * size_of::<u16>()
+    }
+}
 
 impl Memory for Cpu {
     type Tensor = Tensor;
-
     type Filter = Filter;
-
     type Mask = Mask;
+
+    fn sizes(&self) -> Arc<dyn Sizes> {
+        Arc::new(Bytes)
+    }
 
     fn bytes_in_use(&self) -> usize {
         self.in_use.load(Ordering::Relaxed) + self.lines.capacity() * size_of::<f32>()
@@ -22,15 +38,7 @@ impl Memory for Cpu {
         available::available_bytes()
     }
 
-    fn tensor(&mut self, shape: Shape) -> Result<Tensor> {
-        self.room(&[shape])
-    }
-
-    fn tensor_bytes(shape: Shape) -> usize {
-        Layout::of(shape).stored() * size_of::<f32>()
-    }
-
-    fn room(&mut self, shapes: &[Shape]) -> Result<Tensor> {
+    fn tensor_for(&mut self, shapes: &[Shape]) -> Result<Tensor> {
         let layouts = shapes.iter().map(|&shape| Layout::of(shape));
         let most = layouts.map(|layout| layout.stored()).max().unwrap_or(0);
         Ok(Tensor {
@@ -43,10 +51,13 @@ impl Memory for Cpu {
         tensor.layout.shape
     }
 
+    fn can_hold(&self, tensor: &Tensor, shape: Shape) -> bool {
+        Layout::of(shape).stored() <= tensor.values.len()
+    }
+
     fn reshape(&self, tensor: &mut Tensor, shape: Shape) {
-        let layout = Layout::of(shape);
-        assert!(layout.stored() <= tensor.values.len());
-        tensor.layout = layout;
+        assert!(self.can_hold(tensor, shape));
+        tensor.layout = Layout::of(shape);
     }
 
     fn mask(&mut self, shape: Shape) -> Result<Mask> {
@@ -55,10 +66,6 @@ impl Memory for Cpu {
             bits: Buffer::zeros(Layout::of(shape).blocks() * shape.pixels(), &self.in_use)?,
             winners: Vec::new(),
         })
-    }
-
-    fn mask_bytes(shape: Shape) -> usize {
-        Layout::of(shape).blocks() * shape.pixels() * size_of::<u16>()
     }
 
     fn filter(&mut self, data: &FilterData) -> Result<Filter> {

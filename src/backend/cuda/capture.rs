@@ -30,7 +30,7 @@ const STRIDE: f32 = 16.0;
 const LOWEST: f32 = 1.0 / 4_294_967_296.0;
 
 /// Bytes of the state of a step.
-const STATE_BYTES: usize = 12;
+pub const STATE_BYTES: usize = 12;
 
 impl Control for Cuda {
     fn name(&self) -> &'static str {
@@ -51,10 +51,6 @@ impl Control for Cuda {
 
     fn new_capture(&mut self) -> Result<Capture> {
         place(self)
-    }
-
-    fn capture_bytes() -> usize {
-        STATE_BYTES
     }
 
     fn capture<R>(&mut self, capture: &mut Capture, record: R) -> Result<()>

@@ -2,14 +2,18 @@
 
 //! Tensors, masks and filters in the card's memory.
 
+use std::sync::Arc;
+
 use super::allocator::Allocator;
+use super::capture::STATE_BYTES;
 use super::exponents::{ANY, Exponent};
 use super::kernels::{Grid, arguments, countable};
 use super::layout::{self, Layout};
 use super::pointer::Pointer;
-use super::scratch::{self, Needs};
+use super::probe::Multiprocessors;
+use super::scratch::Needs;
 use super::{Cuda, Filter, Mask, Tensor, filter, network};
-use crate::backend::{Error, FilterData, Memory, Result, Shape, Work};
+use crate::backend::{Error, FilterData, Memory, Result, ScratchUse, Shape, Sizes};
 
 /// The kernels of convolutions keep row and column in 16 bits each, one of them for the sign.
 const MOST_ROWS: usize = 1 << 15;
@@ -18,12 +22,40 @@ const MOST_ROWS: usize = 1 << 15;
 /// memory.
 const UNPLANNED: usize = 16 << 20;
 
+/// What a card with such multiprocessors takes.
+struct Bytes(Multiprocessors);
+
+impl Sizes for Bytes {
+    fn tensor(&self, shape: Shape) -> usize {
+        Layout::of(shape).bytes()
+    }
+
+    fn mask(&self, shape: Shape) -> usize {
+        layout::mask_bytes(shape)
+    }
+
+    fn filter(&self, outputs: usize, inputs: usize) -> usize {
+        let picture = !Layout::of(Shape::new(inputs, 1, 1)).blocked;
+        filter::bytes(outputs, inputs, picture)
+    }
+
+    fn capture(&self) -> usize {
+        STATE_BYTES
+    }
+
+    fn scratch(&self, uses: &[ScratchUse]) -> usize {
+        Needs::of(uses, self.0).bytes()
+    }
+}
+
 impl Memory for Cuda {
     type Tensor = Tensor;
-
     type Filter = Filter;
-
     type Mask = Mask;
+
+    fn sizes(&self) -> Arc<dyn Sizes> {
+        Arc::new(Bytes(self.multiprocessors()))
+    }
 
     fn bytes_in_use(&self) -> usize {
         self.memory.in_use()
@@ -38,15 +70,7 @@ impl Memory for Cuda {
         Some(free.saturating_sub((total / 32).min(UNPLANNED)))
     }
 
-    fn tensor(&mut self, shape: Shape) -> Result<Tensor> {
-        self.room(&[shape])
-    }
-
-    fn tensor_bytes(shape: Shape) -> usize {
-        Layout::of(shape).bytes()
-    }
-
-    fn room(&mut self, shapes: &[Shape]) -> Result<Tensor> {
+    fn tensor_for(&mut self, shapes: &[Shape]) -> Result<Tensor> {
         let layouts = shapes.iter().map(|&shape| Layout::of(shape));
         let most = layouts.clone().map(|layout| layout.stored()).max().unwrap_or(0);
         let bytes = layouts.map(|layout| layout.bytes()).max().unwrap_or(0);
@@ -58,16 +82,8 @@ impl Memory for Cuda {
         })
     }
 
-    fn scratch_bytes(&self, work: &[Work]) -> usize {
-        Needs::of(work, self.multiprocessors()).bytes()
-    }
-
-    fn standing_bytes() -> usize {
-        scratch::STANDING
-    }
-
-    fn prepare(&mut self, work: &[Work]) -> Result<()> {
-        let needs = Needs::of(work, self.multiprocessors());
+    fn reserve_scratch(&mut self, uses: &[ScratchUse]) -> Result<()> {
+        let needs = Needs::of(uses, self.multiprocessors());
         let Self {
             scratch,
             transfers,
@@ -83,10 +99,13 @@ impl Memory for Cuda {
         tensor.layout.shape
     }
 
+    fn can_hold(&self, tensor: &Tensor, shape: Shape) -> bool {
+        Layout::of(shape).bytes() <= tensor.buffer.bytes()
+    }
+
     fn reshape(&self, tensor: &mut Tensor, shape: Shape) {
-        let layout = Layout::of(shape);
-        assert!(layout.bytes() <= tensor.buffer.bytes());
-        tensor.layout = layout;
+        assert!(self.can_hold(tensor, shape));
+        tensor.layout = Layout::of(shape);
     }
 
     fn mask(&mut self, shape: Shape) -> Result<Mask> {
@@ -102,20 +121,11 @@ impl Memory for Cuda {
         })
     }
 
-    fn mask_bytes(shape: Shape) -> usize {
-        layout::mask_bytes(shape)
-    }
-
     fn filter(&mut self, data: &FilterData) -> Result<Filter> {
         self.poll()?;
         let picture = !Layout::of(Shape::new(data.inputs, 1, 1)).blocked;
         let send = |bytes: &[u8], memory: &Allocator| self.transfers.send(bytes, memory, &self.stream);
         Filter::new(&self.device.filters, data, picture, &self.memory, send)
-    }
-
-    fn filter_bytes(outputs: usize, inputs: usize) -> usize {
-        let picture = !Layout::of(Shape::new(inputs, 1, 1)).blocked;
-        filter::bytes(outputs, inputs, picture)
     }
 
     fn upload(&mut self, data: &[f32], tensor: &mut Tensor) -> Result<()> {

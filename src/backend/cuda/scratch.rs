@@ -15,7 +15,7 @@ use super::pictures::{COLOUR_LINES, GUIDES};
 use super::pointer::Pointer;
 use super::probe::Multiprocessors;
 use crate::backend::resample::Taps;
-use crate::backend::{Error, Result, Work};
+use crate::backend::{Error, Result, ScratchUse};
 
 /// Numbers of f64 that the sums of a picture's colours take for each block.
 const COLOUR_SUMS: usize = 9;
@@ -56,7 +56,7 @@ const MOST_TABLES: usize = 64;
 /// Bytes of what is there from the beginning.
 pub const STANDING: usize = MOST_BLOCKS * COLOUR_SUMS * size_of::<f64>();
 
-/// What work takes here and in frames on their way.
+/// What scratch uses take here and in frames on their way.
 #[derive(Default)]
 pub struct Needs {
     /// In bytes.
@@ -72,19 +72,19 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Of all of `work`, one after the other, on a card with such multiprocessors.
-    pub fn of(work: &[Work], multiprocessors: Multiprocessors) -> Self {
+    /// Of all of these uses, one after the other, on a card with such multiprocessors.
+    pub fn of(uses: &[ScratchUse], multiprocessors: Multiprocessors) -> Self {
         let mut needs = Self::default();
-        for work in work {
-            needs.add(*work, multiprocessors);
+        for scratch in uses {
+            needs.add(*scratch, multiprocessors);
         }
         needs
     }
 
-    fn add(&mut self, work: Work, multiprocessors: Multiprocessors) {
+    fn add(&mut self, scratch: ScratchUse, multiprocessors: Multiprocessors) {
         const FLOAT: usize = size_of::<f32>();
-        match work {
-            Work::Convolution { from, outputs } => {
+        match scratch {
+            ScratchUse::Convolution { from, outputs } => {
                 let to = from.with_channels(outputs);
                 let (inputs, results) = (lanes(from.channels), lanes(outputs));
                 if Layout::of(from).blocked {
@@ -97,7 +97,7 @@ impl Needs {
                     self.narrow = self.narrow.max(Layout::forced(to).bytes());
                 }
             }
-            Work::Gram(shape) => {
+            ScratchUse::Gram(shape) => {
                 let plan = GramPlan::new(shape.pixels(), lanes(shape.channels), multiprocessors.count);
                 self.products = self.products.max(FLOAT * plan.partials());
                 if Layout::of(shape).blocked {
@@ -106,7 +106,7 @@ impl Needs {
                     self.narrow = self.narrow.max(Layout::forced(shape).bytes());
                 }
             }
-            Work::Import {
+            ScratchUse::Import {
                 width,
                 height,
                 inside,
@@ -116,7 +116,7 @@ impl Needs {
                 self.tables
                     .extend([(width, inside.width), (height, inside.height)]);
             }
-            Work::Export {
+            ScratchUse::Export {
                 width,
                 height,
                 inside,
@@ -133,12 +133,12 @@ impl Needs {
                 self.tables
                     .extend([(inside.width, width), (inside.height, height)]);
             }
-            Work::Resize { from, to } => {
+            ScratchUse::Resize { from, to } => {
                 self.lines = self.lines.max(FLOAT * from.channels * from.height * to.width);
                 self.tables
                     .extend([(from.width, to.width), (from.height, to.height)]);
             }
-            Work::Colours => self.lines = self.lines.max(FLOAT * COLOUR_LINES),
+            ScratchUse::Colours => self.lines = self.lines.max(FLOAT * COLOUR_LINES),
         }
     }
 

@@ -1,14 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use std::sync::Arc;
+
 use super::{Mask, Reference, Tensor};
-use crate::backend::{FilterData, Memory, Result, Shape};
+use crate::backend::{FilterData, Memory, Result, Shape, Sizes};
+
+struct Bytes;
+
+impl Sizes for Bytes {
+    fn tensor(&self, shape: Shape) -> usize {
+        shape.elements() * size_of::<f64>()
+    }
+
+    fn mask(&self, shape: Shape) -> usize {
+        2 * shape.elements()
+    }
+}
 
 impl Memory for Reference {
     type Tensor = Tensor;
-
     type Filter = FilterData;
-
     type Mask = Mask;
+
+    fn sizes(&self) -> Arc<dyn Sizes> {
+        Arc::new(Bytes)
+    }
 
     fn bytes_in_use(&self) -> usize {
         self.bytes
@@ -18,24 +34,8 @@ impl Memory for Reference {
         None
     }
 
-    fn tensor(&mut self, shape: Shape) -> Result<Tensor> {
-        self.bytes += Self::tensor_bytes(shape);
-        Ok(Tensor {
-            shape,
-            values: vec![0.0; shape.elements()],
-        })
-    }
-
-    fn tensor_bytes(shape: Shape) -> usize {
-        shape.elements() * size_of::<f64>()
-    }
-
-    fn room(&mut self, shapes: &[Shape]) -> Result<Tensor> {
-        self.bytes += shapes
-            .iter()
-            .map(|&shape| Self::tensor_bytes(shape))
-            .max()
-            .unwrap_or(0);
+    fn tensor_for(&mut self, shapes: &[Shape]) -> Result<Tensor> {
+        self.bytes += shapes.iter().map(|&shape| Bytes.tensor(shape)).max().unwrap_or(0);
         let mut tensor = Tensor::default();
         self.reshape(&mut tensor, shapes.first().copied().unwrap_or_default());
         Ok(tensor)
@@ -45,22 +45,23 @@ impl Memory for Reference {
         tensor.shape
     }
 
+    /// Its memory grows.
+    fn can_hold(&self, _tensor: &Tensor, _shape: Shape) -> bool {
+        true
+    }
+
     fn reshape(&self, tensor: &mut Tensor, shape: Shape) {
         tensor.shape = shape;
         tensor.values.resize(shape.elements(), 0.0);
     }
 
     fn mask(&mut self, shape: Shape) -> Result<Mask> {
-        self.bytes += Self::mask_bytes(shape);
+        self.bytes += Bytes.mask(shape);
         Ok(Mask {
             shape,
             positive: vec![0; shape.elements()],
             winners: vec![0; shape.elements()],
         })
-    }
-
-    fn mask_bytes(shape: Shape) -> usize {
-        2 * shape.elements()
     }
 
     fn filter(&mut self, data: &FilterData) -> Result<FilterData> {

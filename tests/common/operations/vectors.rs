@@ -39,7 +39,7 @@ pub fn reshaping<B: Machine>(ops: &mut B) {
         Shape::new(17, 7, 11),
         Shape::new(1, 1, 1001),
     ];
-    let mut tensor = pair.ops.room(&shapes).unwrap();
+    let mut tensor = pair.ops.tensor_for(&shapes).unwrap();
     assert_eq!(pair.ops.shape(&tensor), shapes[0]);
     for shape in shapes.into_iter().chain(shapes) {
         pair.ops.reshape(&mut tensor, shape);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What painting takes of a machine's memory.
+//! What painting takes of a backend's memory.
 
-use super::{Painter, mix};
-use crate::backend::{Backend, Shape, Work};
-use crate::gatys::between::Between;
+use super::Painter;
+use crate::backend::budget::Budget;
+use crate::backend::{Backend, ColourStatistics, Memory, ScratchUse, Shape};
 use crate::gatys::canvas::{Plan, with_margin};
-use crate::gatys::continuation::Continuation;
-use crate::gatys::{Init, Recipe, schedule};
+use crate::gatys::{Losses, Onlooker, Recipe, Result, Run, Weights, schedule};
+use crate::picture::Picture;
 
 /// What a painter is to be ready for. Sizes are widths and heights in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,87 +22,83 @@ pub struct Demand {
     pub between: bool,
 }
 
+/// What there is a plan for, the size of the style that was asked for since, and what it takes with that, in bytes.
+#[derive(Clone, Copy)]
+pub struct Planned {
+    pub demand: Demand,
+    pub style: (usize, usize),
+    pub bytes: usize,
+}
+
+/// What painting takes of a backend's memory.
+pub struct Requirement {
+    /// Bytes of all that is there from the plan on.
+    pub bytes: usize,
+    /// The most bytes at a time: of the style's picture and its activations there is something while they are measured.
+    pub peak: usize,
+    pub scratch: Vec<ScratchUse>,
+}
+
 impl<B: Backend> Painter<B> {
-    /// Bytes of everything that painting takes of the machine's memory, known before anything is allocated: weights,
+    /// Bytes of everything that painting takes of the backend's memory, known before anything is allocated: weights,
     /// tensors of all sizes, masks, the style's Gram matrices, scratch space, tables of resamplings, frames on their way, and
     /// what frames between keyframes need. Those of a card are exact: it is what is
-    /// [in use](Backend::bytes_in_use) from [`plan`](Self::plan) on, and no painting takes more. On the CPU weights and
-    /// scratch space are not in the figure.
+    /// [in use](crate::backend::Memory::bytes_in_use) from [`plan`](Self::plan) on, and no painting takes more. On the CPU
+    /// weights and scratch space are not in the figure.
     pub fn planned_bytes(&self, demand: Demand) -> usize {
-        self.tensor_bytes(demand) + self.ops.scratch_bytes(&self.work(demand))
+        self.requirement(demand, demand.style).bytes
     }
 
-    /// The most that it takes at a time: of the style's picture and its activations there is something while they are
-    /// measured.
+    /// The most that it takes at a time.
     pub fn peak_bytes(&self, demand: Demand) -> usize {
-        let styles = self
-            .canvas_plans(demand)
-            .map(|plan| plan.style_bytes(&self.extractor));
-        self.planned_bytes(demand) + styles.max().unwrap_or(0)
+        self.requirement(demand, demand.style).peak
     }
 
     /// The [planned bytes](Self::planned_bytes) of the plan that there is, with the style that was set last; 0 without one.
     pub fn planned_now(&self) -> usize {
-        self.planned.map_or(0, |(demand, style)| {
-            let work = self.work(Demand { style, ..demand });
-            self.tensor_bytes(demand) + self.ops.scratch_bytes(&work)
-        })
+        self.planned.map_or(0, |planned| planned.bytes)
     }
 
-    /// Of everything but scratch space.
-    fn tensor_bytes(&self, demand: Demand) -> usize {
-        let shape = self.shape(demand.size);
-        let canvases = self.canvas_plans(demand).map(|plan| plan.bytes(&self.extractor));
-        let between = if demand.between {
-            Between::<B>::bytes(shape)
-        } else {
-            0
+    /// What painting takes with a plan for `demand` and a style of the size `style`: found by doing it once on a backend
+    /// that only counts.
+    pub(super) fn requirement(&self, demand: Demand, style: (usize, usize)) -> Requirement {
+        self.on_a_budget(demand, style)
+            .expect("cannot fail: what only counts has memory for everything and is not cancelled")
+    }
+
+    fn on_a_budget(&self, demand: Demand, style: (usize, usize)) -> Result<Requirement> {
+        let mut budget = Budget::new(self.ops.sizes());
+        let mut painter = Painter {
+            extractor: self.extractor.counted(&mut budget)?,
+            probe: budget.tensor(Shape::vector(1))?,
+            ops: budget,
+            network: None,
+            recipe: self.recipe.clone(),
+            content_layers: self.content_layers.clone(),
+            style_layers: self.style_layers.clone(),
+            planned: None,
+            canvases: Vec::new(),
+            style_colours: ColourStatistics::default(),
+            continuation: None,
+            between: None,
+            // A start from the previous picture takes most.
+            painted: true,
+            losses: Losses::default(),
+            iterations: 0,
         };
-        let probe = B::tensor_bytes(Shape::vector(1));
-        let carried = Continuation::<B>::bytes(shape) + between;
-        self.extractor.weight_bytes() + canvases.sum::<usize>() + carried + probe
-    }
-
-    /// All that takes memory beyond its operands.
-    pub(super) fn work(&self, demand: Demand) -> Vec<Work> {
-        let plans: Vec<Plan> = self.canvas_plans(demand).collect();
-        let mut work: Vec<Work> = plans.iter().flat_map(|plan| plan.work(&self.extractor)).collect();
-        work.extend(Continuation::<B>::work(
-            self.shape(demand.size),
-            self.recipe.border,
-        ));
-        if let Some(full) = plans.first() {
-            let (width, height) = demand.frame;
-            work.push(Work::Export {
-                width,
-                height,
-                inside: full.inside(),
-                guided: mix(1.0, self.recipe.detail, demand.size, demand.frame).detail != 0.0,
-            });
-            // Step by step up in size, and at a glance to the full one.
-            for (index, coarser) in plans.iter().enumerate().skip(1) {
-                for finer in [full, &plans[index - 1]] {
-                    let (from, to) = (coarser.inside(), finer.inside());
-                    work.push(Work::Resize { from, to });
-                }
-            }
-            if let (Init::Previous, Some(coarsest)) = (self.recipe.init, plans.last()) {
-                let (from, to) = (full.inside(), coarsest.inside());
-                work.push(Work::Resize { from, to });
-            }
-        }
-        work
-    }
-
-    fn canvas_plans(&self, demand: Demand) -> impl Iterator<Item = Plan<'_>> {
-        (0..self.scales(demand.size)).map(move |scale| {
-            canvas_plan(
-                &self.recipe,
-                &self.content_layers,
-                &self.style_layers,
-                demand,
-                scale,
-            )
+        painter.allocate(demand)?;
+        painter.measure_style(Picture::new(style.0, style.1).view())?;
+        let frame = Picture::new(demand.frame.0, demand.frame.1);
+        let mut out = frame.clone();
+        painter.start(frame.view(), one_step(Some(&mut Always)))?;
+        painter.advance(frame.view(), one_step(None))?;
+        painter.compose(frame.view(), 1.0, &mut out)?;
+        // Frames between keyframes are put together by the same operations.
+        let budget = &painter.ops;
+        Ok(Requirement {
+            bytes: budget.bytes(),
+            peak: budget.peak(),
+            scratch: budget.scratch_uses().to_vec(),
         })
     }
 
@@ -149,12 +145,33 @@ pub fn scaled_to_area(width: usize, height: usize, size: (usize, usize)) -> (usi
     (side(width), side(height))
 }
 
+fn one_step(onlooker: Option<&mut dyn Onlooker>) -> Run<'_> {
+    Run {
+        weights: Weights::default(),
+        rate: 0.0,
+        iterations: 1,
+        watch: None,
+        onlooker,
+    }
+}
+
+/// Asks for everything that there is to see.
+struct Always;
+
+impl Onlooker for Always {
+    fn wants_a_look(&mut self) -> bool {
+        true
+    }
+
+    fn see(&mut self, _picture: Vec<f32>) {}
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::backend::{CancelToken, Memory, cpu::Cpu};
     use crate::gatys::{
-        Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, PoolingChoice,
+        Init, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, PoolingChoice,
     };
 
     #[test]
