@@ -201,13 +201,13 @@ fn paint(arguments: &Arguments, clip: &Clip, style: &Arc<StylePicture>) -> Resul
     let mut painted = Painted::at(places);
     for (index, frame) in clip.frames.iter().enumerate() {
         let began = Instant::now();
-        stylizer.push(frame, &controls)?;
+        stylizer.push(frame, &controls, ())?;
         if index + 1 == clip.frames.len() {
             stylizer.finish()?;
         }
         painted.add_time(began.elapsed());
         let mut out = Frame::default();
-        while let Some(report) = stylizer.pull(&mut out) {
+        while let Some(((), report)) = stylizer.pull(&mut out) {
             painted.add(std::mem::take(&mut out), report);
         }
         bar.inc(1);

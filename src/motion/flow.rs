@@ -110,7 +110,7 @@ pub fn stretch(
     }
 }
 
-/// Of the pixels of half the size, the second nearest to pixel `at`.
+/// The second nearest to pixel `at` among the pixels of half the size.
 fn neighbour(at: usize, length: usize) -> usize {
     if at.is_multiple_of(2) {
         (at / 2).saturating_sub(1)

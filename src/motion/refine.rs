@@ -342,7 +342,7 @@ fn derivatives(of: Rows, dx: &mut [f32], dy: &mut [f32]) {
     }
 }
 
-/// Of a row: see the fields of [`Refine`].
+/// One row of the planes of [`Refine`], whose fields explain them.
 struct Equations<'a> {
     xx: &'a mut [f32],
     xy: &'a mut [f32],

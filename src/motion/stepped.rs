@@ -164,7 +164,7 @@ struct Level<T> {
     flow: T,
 }
 
-/// What all sizes share, but for the last four with room for the largest.
+/// Tensors that all sizes share; those before `last` can hold the largest size and are reshaped for the others.
 struct Tensors<T> {
     /// [4, rows, columns] and [2, rows, columns]: what two searches have found, unless the pictures are smaller than a patch.
     patches: Option<[T; 2]>,

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use crate::gatys;
 
-/// Why a stream cannot be stylised, in words for the person who asked for it.
+/// Why a stream cannot be stylised, in words for the user.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Somebody cancelled; nothing is wrong.
+    /// The computation was cancelled on request; nothing is wrong.
     #[error("the computation was cancelled")]
     Cancelled,
     /// A setting that cannot work, alone or together with others.
@@ -35,19 +35,25 @@ pub enum Error {
         height: usize,
         advice: String,
     },
-    /// The numbers went bad and a fresh start did not help.
-    #[error("the optimisation left the finite numbers ({0}); try a smaller learning-rate")]
-    Diverged(String),
-    /// The thread that paints has ended, by a mistake of this program; in its own words.
-    #[error("the thread that paints has failed: {0}")]
-    Worker(String),
-    /// Everything of the layer below: networks, weight files, layers.
+    /// A fresh start with a smaller learning rate diverged, too. The losses are those before the last step.
+    #[error("the optimisation produced NaN or infinite values ({0:?}); try a smaller learning-rate")]
+    Diverged(gatys::Losses),
+    /// The system did not start a thread, for `purpose`.
+    #[error("the system gives no thread {purpose}: {source}")]
+    NoThread {
+        purpose: &'static str,
+        source: std::io::Error,
+    },
+    /// The painting thread panicked, with this message: a bug of this program. The next frame starts afresh.
+    #[error("painting in the background failed by a bug in this program: {0}")]
+    Panicked(String),
+    /// What went wrong with the network, its weights or its layers, or in the backend.
     #[error(transparent)]
     Gatys(gatys::Error),
 }
 
 impl Error {
-    /// Whether there was no memory.
+    /// Whether memory was lacking.
     pub(super) fn is_for_memory(&self) -> bool {
         use crate::backend::Error as B;
         matches!(
@@ -56,8 +62,8 @@ impl Error {
         )
     }
 
-    /// Whether the machine failed, not what was asked of it.
-    pub(super) fn is_the_machines(&self) -> bool {
+    /// Whether the backend failed, so that another one may succeed at the same.
+    pub(super) fn is_of_the_backend(&self) -> bool {
         use crate::backend::Error as B;
         match self {
             Self::OutOfMemory { .. } => true,

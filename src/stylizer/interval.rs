@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Controls, Frame};
+use super::queue::Pushed;
 use crate::gatys::{Carry, Sides};
 use crate::motion::{Chain, Flow, Gray, Motion};
 
@@ -10,28 +10,27 @@ use crate::motion::{Chain, Flow, Gray, Motion};
 #[derive(Default)]
 pub struct Interval {
     held: VecDeque<Held>,
-    /// From the newest of them back to the keyframe.
-    way: Chain,
-    /// Whether the next frame shall be a keyframe, however few there were.
+    /// The motion from the newest of them back to the keyframe.
+    motion: Chain,
+    /// Whether the next frame has to be a keyframe, however few there were.
     ends: bool,
 }
 
 /// A frame between two keyframes.
 pub struct Held {
-    pub frame: Frame,
-    pub controls: Controls,
+    pub pushed: Pushed,
     /// What was shown when it came.
     shown: Vec<f32>,
     /// How far the keyframe before is seen in it.
     trust: Vec<f32>,
-    /// To the frame after it and, once that is known, to the keyframe after, and how far that can be trusted.
+    /// The motion to the next frame and, once that is known, to the keyframe after; and how far it can be trusted.
     onward: (Flow, Vec<f32>),
     /// How much of the time between the keyframes has gone by, once the one after is known.
     time: Option<f32>,
 }
 
 impl Held {
-    /// What it is put together from.
+    /// What it is composed from.
     pub fn sides(&self) -> Sides<'_> {
         let (flow, trust) = &self.onward;
         let onward = Carry {
@@ -58,51 +57,44 @@ impl Interval {
         self.ends || self.held.len() + 1 >= frames
     }
 
-    /// No frame waits for another one: the next is a keyframe.
+    /// Makes the next frame a keyframe.
     pub fn end(&mut self) {
         self.ends = true;
     }
 
-    /// Holds the next frame back, of which `shown` is shown if no keyframe follows. `motion` is that from the frame
-    /// before; both are there as the motion was found in them.
-    pub fn hold(
-        &mut self,
-        (frame, controls): (Frame, Controls),
-        shown: Vec<f32>,
-        motion: &Motion,
-        seen: [&Gray; 2],
-    ) {
+    /// Holds the next frame back. `shown` is its painting if no keyframe follows, `motion` that from the frame before, and
+    /// `seen` the two frames in which that was found.
+    pub fn hold(&mut self, pushed: Pushed, shown: Vec<f32>, motion: &Motion, seen: [&Gray; 2]) {
         let Flow { width, height, .. } = motion.backward;
         if self.held.is_empty() {
-            self.way.restart(width, height);
+            self.motion.restart(width, height);
         }
         self.go_onward(motion, seen);
-        self.way.advance(&motion.backward, &motion.trust);
+        self.motion.advance(&motion.backward, &motion.trust);
         self.held.push_back(Held {
-            frame,
-            controls,
+            pushed,
             shown,
-            trust: self.way.trust.clone(),
+            trust: self.motion.trust.clone(),
             onward: Default::default(),
             time: None,
         });
     }
 
-    /// The next frame is the keyframe after: finds the way there from all that are held.
+    /// The next frame is the keyframe after: computes the motion to it from all frames that are held.
     pub fn meet(&mut self, motion: &Motion, seen: [&Gray; 2]) {
         self.go_onward(motion, seen);
-        self.way.restart(motion.forward.width, motion.forward.height);
+        self.motion.restart(motion.forward.width, motion.forward.height);
         let frames = (self.held.len() + 1) as f32;
         for (index, held) in self.held.iter_mut().enumerate().rev() {
             let (flow, trust) = &mut held.onward;
-            self.way.advance(flow, trust);
-            flow.clone_from(&self.way.backward);
-            trust.clone_from(&self.way.trust);
+            self.motion.advance(flow, trust);
+            flow.clone_from(&self.motion.backward);
+            trust.clone_from(&self.motion.trust);
             held.time = Some((index + 1) as f32 / frames);
         }
     }
 
-    /// Tells the last frame that is held of the next one.
+    /// Gives the newest frame that is held its motion to the next one.
     fn go_onward(&mut self, motion: &Motion, [before, now]: [&Gray; 2]) {
         if let Some(last) = self.held.back_mut() {
             last.onward = (motion.forward.clone(), motion.forward_trust(before, now));
@@ -114,6 +106,16 @@ impl Interval {
         self.held.front()
     }
 
+    /// How many frames are held.
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The newest frame that is held.
+    pub fn newest(&mut self) -> Option<&mut Pushed> {
+        self.held.back_mut().map(|held| &mut held.pushed)
+    }
+
     /// Takes out the first frame that is held.
     pub fn take(&mut self) -> Option<Held> {
         self.held.pop_front()
@@ -122,6 +124,8 @@ impl Interval {
 
 #[cfg(test)]
 mod tests {
+    use super::super::queue::Token;
+    use super::super::{Controls, Frame};
     use super::*;
 
     const SIZE: (usize, usize) = (8, 6);
@@ -153,8 +157,12 @@ mod tests {
         let mut interval = Interval::default();
         for &px in steps {
             assert!(!interval.is_over(steps.len() + 1));
-            let frame = (Frame::default(), Controls::default());
-            interval.hold(frame, Vec::new(), &motion(px), [&gray(), &gray()]);
+            let pushed = Pushed {
+                frame: Frame::default(),
+                controls: Controls::default(),
+                token: Token::default(),
+            };
+            interval.hold(pushed, Vec::new(), &motion(px), [&gray(), &gray()]);
         }
         assert!(interval.is_over(steps.len() + 1));
         interval

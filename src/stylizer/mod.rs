@@ -2,20 +2,23 @@
 
 //! A stream of frames painted one after the other. Knows nothing of where frames come from.
 
-mod easel;
 mod error;
 mod interval;
 mod live;
 mod offline;
 pub mod options;
-mod outbox;
+mod queue;
+mod session;
 mod style_picture;
+mod tokens;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use error::Error;
 pub use options::{BackendChoice, Controls, Mode, Options};
 pub use style_picture::StylePicture;
+pub use tokens::Stylizer;
 
 /// A picture of the stream.
 pub use crate::picture::Picture as Frame;
@@ -26,43 +29,43 @@ use crate::gatys::{
     Losses, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Recipe, Watch,
 };
 use crate::motion::{self, Stepped, Track, Tracker};
-use easel::{Easel, WorkingSizes};
 use offline::Offline;
-use outbox::Outbox;
+use queue::{OutputQueue, Pushed, Token};
+use session::{Session, WorkingSizes};
 
-/// Paints a stream of frames: they are [pushed](Self::push) in and [pulled](Self::pull) out, in their order. With
-/// [`Controls::keyframe_interval`] N > 1 a frame between two keyframes waits for the second, so that N − 1 frames are held
-/// back at most; [`finish`](Self::finish) lets them go. Live none is.
-pub struct Stylizer {
+/// A [`Stylizer`] whose tokens have no type: a driver on the backend that was chosen, and what to do when that fails.
+struct Core {
     driver: Box<dyn Drive>,
-    outbox: Outbox,
+    queue: OutputQueue,
+    /// Frames that a driver which was replaced held back; the new one gets them before any other.
+    displaced: VecDeque<Pushed>,
     options: Options,
     cancel: CancelToken,
-    /// Stops what is being painted, and only that.
+    /// Cancels what is being painted, and only that.
     painting: CancelToken,
     /// Whether frames do not wait to be painted.
     is_live: bool,
     style: Option<Arc<StylePicture>>,
-    /// Whether the CPU takes over when the driver's machine fails.
+    /// Whether the CPU takes over when the driver's backend fails.
     replaceable: bool,
     fallback: Option<Fallback>,
 }
 
-/// Why `backend=auto` means the CPU.
+/// Why `backend=auto` chose the CPU.
 #[derive(Debug, thiserror::Error)]
 #[error("backend=auto: {reason}; the CPU paints instead")]
 pub struct Fallback {
     reason: String,
-    /// Whether there is a card or its driver, whose owner should know; otherwise this is just a machine without one.
+    /// Whether there is a card or its driver, so that its owner should be told; otherwise this computer just has none.
     pub surprising: bool,
 }
 
-/// What a frame got.
+/// What was done for a frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Report {
     /// Whether it is a keyframe or, live, shows one for the first time.
     pub keyframe: bool,
-    /// Whether it owes nothing to the frames before.
+    /// Whether it was started afresh, without anything from the frames before.
     pub restarted: bool,
     /// Steps on it or, live, on the keyframe that it shows for the first time.
     pub iterations: usize,
@@ -74,17 +77,18 @@ pub struct Stats {
     pub frames: u64,
     pub keyframes: u64,
     pub iterations: u64,
-    /// Before the last step.
+    /// The terms of the loss before the last step.
     pub losses: Losses,
-    /// Of the last keyframe.
+    /// Milliseconds per step of the last keyframe, offline and live: the time from laying out the frame's content to the
+    /// last step, divided by the steps. Looking for motion, planning, measuring a style and composing do not count.
     pub ms_per_step: f64,
-    /// Of the last frame: from its coming to its going, all included.
+    /// Milliseconds that the last frame took in here, everything included.
     pub ms_per_frame: f64,
     /// What painting these frames takes, known before anything is allocated. Of a card everything is in the figure, to the
     /// byte: weights, tensors, scratch space, frames on their way, and what finding the motion takes. On the CPU it is
     /// without weights and scratch space.
     pub planned_bytes: usize,
-    /// By the backends' tensors, weights and scratch space: offline on a card as much as was planned.
+    /// Bytes that the backends' tensors, weights and scratch space take: offline on a card as many as were planned.
     pub bytes_in_use: usize,
     pub backend: String,
     pub device: String,
@@ -103,28 +107,34 @@ trait Drive: Send {
     fn restart(&mut self);
     fn set_observer(&mut self, observer: Option<Watch>);
     fn take_observer(&mut self) -> Option<Watch>;
-    /// Takes a frame, and puts into `outbox` what is finished by it.
-    fn push(&mut self, frame: &Frame, controls: &Controls, outbox: &mut Outbox) -> Result<(), Error>;
+    /// Takes a frame, and puts into `queue` what is finished by it. On an error `token` still is the frame's, so that the
+    /// frame can be pushed into another driver.
+    fn push(
+        &mut self,
+        frame: &Frame,
+        controls: &Controls,
+        token: &mut Token,
+        queue: &mut OutputQueue,
+    ) -> Result<(), Error>;
     /// Finishes all frames that are held back.
-    fn finish(&mut self, outbox: &mut Outbox) -> Result<(), Error>;
-    /// Gives up the frames that are held back, to somebody else.
-    fn take_held(&mut self) -> Vec<(Frame, Controls)>;
+    fn finish(&mut self, queue: &mut OutputQueue) -> Result<(), Error>;
+    /// How many frames are held back.
+    fn held(&self) -> usize;
+    /// The token of the newest frame, if that is held back.
+    fn newest_held(&mut self) -> Option<&mut Token>;
+    /// Hands over the frames that are held back, for another driver.
+    fn take_held(&mut self) -> Vec<Pushed>;
     fn stats(&self) -> &Stats;
 }
 
-impl Stylizer {
-    /// Checks the options, opens the network and starts the backend. `cancel` stops whatever runs, within
-    /// milliseconds; [`push`](Self::push) then answers [`Error::Cancelled`].
-    ///
-    /// # Errors
-    /// Names the property that asks for something which does not exist or cannot work.
-    pub fn new(options: &Options, cancel: CancelToken) -> Result<Self, Error> {
+impl Core {
+    fn new(options: &Options, cancel: CancelToken) -> Result<Self, Error> {
         refuse_what_is_missing(options)?;
         let painting = cancel.child();
         let (driver, fallback) = match options.backend {
             BackendChoice::Auto => match Cuda::new(options.cuda_device_id, painting.clone()) {
                 Ok(cuda) => match cuda_driver(options, cuda, &cancel) {
-                    Err(error) if error.is_the_machines() => {
+                    Err(error) if error.is_of_the_backend() => {
                         (cpu_driver(options, &painting)?, Some(Fallback::of(&error)))
                     }
                     answer => (answer?, None),
@@ -147,10 +157,11 @@ impl Stylizer {
                 (driver(options, reference, on_the_cpu(), ON_THE_CPU)?, None)
             }
         };
-        let stylizer = Self {
+        let core = Self {
             replaceable: options.backend == BackendChoice::Auto && fallback.is_none(),
             driver,
-            outbox: Outbox::default(),
+            queue: OutputQueue::default(),
+            displaced: VecDeque::new(),
             options: options.clone(),
             cancel,
             painting,
@@ -159,18 +170,13 @@ impl Stylizer {
             fallback,
         };
         if options.mode == Mode::Live {
-            stylizer.live()
+            core.live()
         } else {
-            Ok(stylizer)
+            Ok(core)
         }
     }
 
-    /// The same in [`Mode::Live`]: frames do not wait to be painted. What was painted is forgotten. For those who know
-    /// only when the first frame is there whether somebody waits for it.
-    ///
-    /// # Errors
-    /// The system gives no thread.
-    pub fn live(self) -> Result<Self, Error> {
+    fn live(self) -> Result<Self, Error> {
         if self.is_live {
             return Ok(self);
         }
@@ -181,75 +187,30 @@ impl Stylizer {
         })
     }
 
-    /// Whether frames do not wait to be painted.
-    pub fn is_live(&self) -> bool {
-        self.is_live
-    }
-
-    /// Why the CPU works although a card was looked for, told once.
-    pub fn take_fallback(&mut self) -> Option<Fallback> {
-        self.fallback.take()
-    }
-
-    /// Takes a picture as the style from the next frame on.
-    pub fn set_style(&mut self, style: Arc<StylePicture>) {
+    fn set_style(&mut self, style: Arc<StylePicture>) {
         self.style = Some(style.clone());
         self.driver.set_style(style);
     }
 
-    /// Takes the next frame. What is finished by it can be [pulled](Self::pull): the frame itself or, if it is the keyframe
-    /// that others waited for, all of them and it.
-    ///
-    /// # Errors
-    /// [`Error::Cancelled`] soon after the token was cancelled; everything else is a real failure, after which the
-    /// stylizer can still be used. The frame is lost then, those that were held back are not. With `backend=auto` a card
-    /// that fails is none: what is not finished is begun anew on the CPU, and [`take_fallback`](Self::take_fallback) says
-    /// why.
-    pub fn push(&mut self, frame: &Frame, controls: &Controls) -> Result<(), Error> {
-        match self.driver.push(frame, controls, &mut self.outbox) {
-            Err(error) if self.replaceable && error.is_the_machines() => {
+    fn push(&mut self, frame: &Frame, controls: &Controls, mut token: Token) -> Result<(), Error> {
+        self.recovering(|core| core.driver.push(frame, controls, &mut token, &mut core.queue))
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        self.recovering(|core| core.driver.finish(&mut core.queue))
+    }
+
+    /// Does `act`, and if the backend fails at it does it again on the CPU where that may take over.
+    fn recovering(&mut self, mut act: impl FnMut(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
+        let answer = self.push_displaced().and_then(|()| act(self));
+        match answer {
+            Err(error) if self.replaceable && error.is_of_the_backend() => {
                 self.replace(&error)?;
-                self.driver.push(frame, controls, &mut self.outbox)
+                self.push_displaced()?;
+                act(self)
             }
             answer => answer,
         }
-    }
-
-    /// Fetches the next finished frame into `out`, which is given its size; `None` if more have to be pushed first.
-    pub fn pull(&mut self, out: &mut Frame) -> Option<Report> {
-        self.outbox.fetch(out)
-    }
-
-    /// Finishes the frames that are held back, without a keyframe after them: the stream ends or stops for a while. The
-    /// next frame is a keyframe.
-    ///
-    /// # Errors
-    /// As [`push`](Self::push).
-    pub fn finish(&mut self) -> Result<(), Error> {
-        match self.driver.finish(&mut self.outbox) {
-            Err(error) if self.replaceable && error.is_the_machines() => {
-                self.replace(&error)?;
-                self.driver.finish(&mut self.outbox)
-            }
-            answer => answer,
-        }
-    }
-
-    /// Paints a frame that waits for no other into `out`: [`push`](Self::push), [`finish`](Self::finish) and
-    /// [`pull`](Self::pull) in one, for pictures and for streams in which each frame is a keyframe. What else could have
-    /// been pulled is lost.
-    ///
-    /// # Errors
-    /// As [`push`](Self::push).
-    pub fn process(&mut self, frame: &Frame, out: &mut Frame, controls: &Controls) -> Result<Report, Error> {
-        self.push(frame, controls)?;
-        self.finish()?;
-        let mut last = None;
-        while let Some(report) = self.pull(out) {
-            last = Some(report);
-        }
-        // A frame that was pushed is finished by now, or an error has said why not.
-        last.ok_or(Error::Cancelled)
     }
 
     /// Has the CPU take over.
@@ -263,29 +224,45 @@ impl Stylizer {
         if let Some(style) = &self.style {
             cpu.set_style(style.clone());
         }
-        let held = std::mem::replace(&mut self.driver, cpu).take_held();
+        let mut failed = std::mem::replace(&mut self.driver, cpu);
+        self.displaced.extend(failed.take_held());
         self.painting = painting;
         self.replaceable = false;
         self.fallback = Some(Fallback::of(error));
-        for (frame, controls) in held {
-            self.driver.push(&frame, &controls, &mut self.outbox)?;
+        Ok(())
+    }
+
+    /// Pushes the frames that the last driver held back. One at which this fails, or is cancelled, stays to be pushed again.
+    fn push_displaced(&mut self) -> Result<(), Error> {
+        while let Some(Pushed {
+            frame,
+            controls,
+            token,
+        }) = self.displaced.front_mut()
+        {
+            self.driver.push(frame, controls, token, &mut self.queue)?;
+            if let Some(pushed) = self.displaced.pop_front() {
+                self.queue.recycle(pushed.frame);
+            }
         }
         Ok(())
     }
 
-    /// Forgets the frames before, also those that are held back or were not pulled: the next one starts afresh.
-    pub fn restart(&mut self) {
-        self.outbox.clear();
+    fn pending(&self) -> usize {
+        self.queue.len() + self.driver.held() + self.displaced.len()
+    }
+
+    fn newest_held(&mut self) -> Option<&mut Token> {
+        match self.displaced.back_mut() {
+            Some(pushed) => Some(&mut pushed.token),
+            None => self.driver.newest_held(),
+        }
+    }
+
+    fn restart(&mut self) {
+        self.queue.clear();
+        self.displaced.clear();
         self.driver.restart();
-    }
-
-    /// Has `observer` told of every step, or nobody.
-    pub fn set_observer(&mut self, observer: Option<Watch>) {
-        self.driver.set_observer(observer);
-    }
-
-    pub fn stats(&self) -> &Stats {
-        self.driver.stats()
     }
 }
 
@@ -298,7 +275,7 @@ impl Fallback {
     }
 }
 
-/// What a user who does not choose gets on a kind of machine.
+/// What is chosen on a kind of backend where the user does not choose.
 #[derive(Clone, Copy)]
 struct Defaults {
     network: NetworkChoice,
@@ -349,7 +326,7 @@ fn no_cuda(unavailable: Unavailable) -> Error {
     ))
 }
 
-/// Who finds the motion of a stream, and what that takes of the memory of the machine that paints.
+/// What finds the motion of a stream, and how much of the painting backend's memory that takes.
 struct Following {
     tracker: Box<dyn Track>,
     /// For pictures of a width and height.
@@ -399,8 +376,8 @@ fn driver<B: Backend + 'static>(
         ..Stats::default()
     };
     let Following { tracker, bytes } = following;
-    let easel = Easel::new(ops, network, recipe(options), working_sizes, bytes)?;
-    Ok(Box::new(Offline::new(easel, tracker, stats)))
+    let session = Session::new(ops, network, recipe(options), working_sizes, bytes)?;
+    Ok(Box::new(Offline::new(session, tracker, stats)))
 }
 
 /// The margin of a coarse-to-fine start: what the zeros beyond the frame's edge visibly disturb.
@@ -470,6 +447,94 @@ mod tests {
         assert_eq!(working_size((200, 100), 256), (200, 100));
         assert_eq!(working_size((1, 1), 256), (16, 16));
         assert_eq!(working_size((8192, 2), 256), (256, 16));
+    }
+
+    /// A driver whose backend fails, with frames that it holds back; it is cancelled at the same time.
+    struct Failing {
+        held: Vec<Pushed>,
+        cancel: CancelToken,
+        stats: Stats,
+    }
+
+    impl Drive for Failing {
+        fn go_live(self: Box<Self>, _: CancelToken, _: CancelToken) -> Result<Box<dyn Drive>, Error> {
+            Ok(self)
+        }
+
+        fn set_style(&mut self, _: Arc<StylePicture>) {}
+
+        fn restart(&mut self) {}
+
+        fn set_observer(&mut self, _: Option<Watch>) {}
+
+        fn take_observer(&mut self) -> Option<Watch> {
+            None
+        }
+
+        fn push(&mut self, _: &Frame, _: &Controls, _: &mut Token, _: &mut OutputQueue) -> Result<(), Error> {
+            self.cancel.cancel();
+            Err(crate::backend::Error::OutOfMemory { bytes: 1 }.into())
+        }
+
+        fn finish(&mut self, _: &mut OutputQueue) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn held(&self) -> usize {
+            self.held.len()
+        }
+
+        fn newest_held(&mut self) -> Option<&mut Token> {
+            None
+        }
+
+        fn take_held(&mut self) -> Vec<Pushed> {
+            std::mem::take(&mut self.held)
+        }
+
+        fn stats(&self) -> &Stats {
+            &self.stats
+        }
+    }
+
+    #[test]
+    fn frames_that_were_held_back_survive_a_failure_while_the_backend_is_replaced() {
+        let options = Options {
+            network: NetworkChoice::Tiny,
+            backend: BackendChoice::Cpu,
+            ..Options::default()
+        };
+        let controls = Controls {
+            first_iterations: 2,
+            iterations: 1,
+            ..Controls::default()
+        };
+        let token = |number: usize| Token(Box::new(number));
+        let cancel = CancelToken::new();
+        let mut core = Core::new(&options, cancel.clone()).unwrap();
+        core.set_style(Arc::new(Frame::new(20, 20).into()));
+        let held = (0..2).map(|number| Pushed {
+            frame: Frame::new(24, 16),
+            controls,
+            token: token(number),
+        });
+        core.driver = Box::new(Failing {
+            held: held.collect(),
+            cancel: cancel.clone(),
+            stats: Stats::default(),
+        });
+        core.replaceable = true;
+        let answer = core.push(&Frame::new(24, 16), &controls, token(2));
+        assert!(matches!(answer, Err(Error::Cancelled)), "{answer:?}");
+        assert_eq!(core.pending(), 2);
+        cancel.rearm();
+        core.push(&Frame::new(24, 16), &controls, token(3)).unwrap();
+        core.finish().unwrap();
+        let mut out = Frame::default();
+        let tokens: Vec<usize> = std::iter::from_fn(|| core.queue.pop(&mut out))
+            .map(|(Token(token), _)| *token.downcast().unwrap())
+            .collect();
+        assert_eq!(tokens, [0, 1, 3]);
     }
 
     #[test]

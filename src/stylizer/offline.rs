@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::easel::Easel;
-use super::interval::Interval;
+use super::interval::{Held, Interval};
 use super::live::Live;
-use super::outbox::Outbox;
+use super::queue::{OutputQueue, Pushed, Token};
+use super::session::Session;
 use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
 use crate::backend::{Backend, CancelToken};
@@ -15,26 +15,26 @@ use crate::motion::{CutDetector, Gray, Track};
 
 /// The driver in which each keyframe waits for its steps, and the frames between two keyframes for the second.
 pub struct Offline<B: Backend> {
-    easel: Easel<B>,
+    session: Session<B>,
     style: Option<Arc<StylePicture>>,
     cuts: CutDetector,
     tracker: Box<dyn Track>,
     /// The frame before, at the size at which it was painted.
     before: Option<Gray>,
-    /// What came since the last keyframe.
+    /// The frames since the last keyframe.
     interval: Interval,
     /// Whether the next frame starts afresh although there is a result to go on from.
     afresh: bool,
-    /// Spent since a frame was finished last.
+    /// Time spent in here since a frame was finished last.
     busy: Duration,
     stats: Stats,
     observer: Option<Watch>,
 }
 
 impl<B: Backend> Offline<B> {
-    pub fn new(easel: Easel<B>, tracker: Box<dyn Track>, stats: Stats) -> Self {
+    pub fn new(session: Session<B>, tracker: Box<dyn Track>, stats: Stats) -> Self {
         Self {
-            easel,
+            session,
             style: None,
             cuts: CutDetector::default(),
             tracker,
@@ -50,13 +50,13 @@ impl<B: Backend> Offline<B> {
 
 impl<B: Backend + 'static> Drive for Offline<B> {
     fn set_style(&mut self, style: Arc<StylePicture>) {
-        // What was painted in another style is no place to go on from.
+        // A painting in another style is no warm start.
         self.afresh |= self.style.is_some();
         self.style = Some(style);
     }
 
     fn restart(&mut self) {
-        self.easel.painter().forget();
+        self.session.painter().forget();
         self.cuts.forget();
         self.before = None;
         self.interval.begin();
@@ -70,25 +70,39 @@ impl<B: Backend + 'static> Drive for Offline<B> {
         self.observer.take()
     }
 
-    fn push(&mut self, frame: &Frame, controls: &Controls, outbox: &mut Outbox) -> Result<(), Error> {
-        let answer = self.take(frame, controls, outbox);
+    fn push(
+        &mut self,
+        frame: &Frame,
+        controls: &Controls,
+        token: &mut Token,
+        queue: &mut OutputQueue,
+    ) -> Result<(), Error> {
+        let answer = self.take(frame, controls, token, queue);
         answer.map_err(|error| {
             if error.is_for_memory() {
-                // In the way as well of what would fit.
-                self.give_back_following();
+                // Its memory is needed for the size that would fit.
+                self.free_tracker();
             }
-            self.easel.with_advice(error, frame.size())
+            self.session.with_advice(error, frame.size())
         })
     }
 
-    fn finish(&mut self, outbox: &mut Outbox) -> Result<(), Error> {
+    fn finish(&mut self, queue: &mut OutputQueue) -> Result<(), Error> {
         self.interval.end();
-        self.let_go(outbox)
+        self.release_held(queue)
     }
 
-    fn take_held(&mut self) -> Vec<(Frame, Controls)> {
+    fn held(&self) -> usize {
+        self.interval.len()
+    }
+
+    fn newest_held(&mut self) -> Option<&mut Token> {
+        self.interval.newest().map(|pushed| &mut pushed.token)
+    }
+
+    fn take_held(&mut self) -> Vec<Pushed> {
         std::iter::from_fn(|| self.interval.take())
-            .map(|held| (held.frame, held.controls))
+            .map(|held| held.pushed)
             .collect()
     }
 
@@ -101,9 +115,9 @@ impl<B: Backend + 'static> Drive for Offline<B> {
         painting: CancelToken,
         cancel: CancelToken,
     ) -> Result<Box<dyn Drive>, Error> {
-        self.easel.go_live()?;
-        self.give_back_following();
-        let mut live = Live::new(self.easel, self.tracker, painting, cancel, self.stats)?;
+        self.session.go_live()?;
+        self.free_tracker();
+        let mut live = Live::new(self.session, self.tracker, painting, cancel, self.stats)?;
         live.set_observer(self.observer);
         if let Some(style) = self.style {
             live.set_style(style);
@@ -113,34 +127,39 @@ impl<B: Backend + 'static> Drive for Offline<B> {
 }
 
 impl<B: Backend> Offline<B> {
-    fn take(&mut self, frame: &Frame, controls: &Controls, outbox: &mut Outbox) -> Result<(), Error> {
+    fn take(
+        &mut self,
+        frame: &Frame,
+        controls: &Controls,
+        token: &mut Token,
+        queue: &mut OutputQueue,
+    ) -> Result<(), Error> {
         let began = Instant::now();
-        let steps_before = self.easel.painter().iterations();
+        let steps_before = self.session.painter().iterations();
         let style = self.style.clone().ok_or(Error::NoStyle)?;
         let size = frame.size();
         let is_cut = self.cuts.is_cut(frame, controls.cut_threshold);
-        // Stays so until a fresh start has come to its end.
+        // Stays set until a fresh start has succeeded.
         self.afresh |= is_cut
-            || !self.easel.is_ready_for(size)
-            || !self.easel.painter().has_painted()
+            || !self.session.is_ready_for(size)
+            || !self.session.painter().has_painted()
             || self.before.is_none();
         let restarted = self.afresh;
         if restarted {
-            self.let_go(outbox)?;
+            self.release_held(queue)?;
         }
-        if !self.easel.is_ready_for(size) {
-            // What was planned for other frames makes room for these.
-            self.give_back_following();
+        if !self.session.is_ready_for(size) {
+            // Frees the plan for frames of another size before planning for these.
+            self.free_tracker();
         }
         let between = controls.keyframe_interval > 1;
-        let is_new_style = self.easel.prepare(size, &style, controls.style_crop, between)?;
-        self.tracker.plan(self.easel.working())?;
-        self.easel.set_following_taken(self.tracker.bytes_in_use());
+        let is_new_style = self.session.prepare(size, &style, controls.style_crop, between)?;
+        self.tracker.plan(self.session.working())?;
+        self.session.set_following_taken(self.tracker.bytes_in_use());
         // A new style shows at once.
         let keyframe = restarted || is_new_style || self.interval.is_over(controls.keyframe_interval);
-        let optimising = Instant::now();
         let observer = self.observer.as_mut();
-        let (width, height) = self.easel.working();
+        let (width, height) = self.session.working();
         let now = Gray::of(frame, width, height);
         match self.before.take() {
             Some(before) if !restarted => {
@@ -151,27 +170,28 @@ impl<B: Backend> Offline<B> {
                 };
                 // Between keyframes the painting only moves along.
                 let steps = if keyframe { controls.iterations } else { 0 };
-                self.easel.go_on(frame, carry, controls, steps, observer)?;
+                self.session.go_on(frame, carry, controls, steps, observer)?;
                 if keyframe {
                     self.interval.meet(motion, [&before, &now]);
                 } else {
-                    let mut copy = outbox.room(frame);
+                    let mut copy = queue.new_frame(frame);
                     copy.copy_from(frame);
-                    let shown = self.easel.painter().shown()?;
-                    self.interval
-                        .hold((copy, *controls), shown, motion, [&before, &now]);
+                    let shown = self.session.painter().shown()?;
+                    let pushed = Pushed {
+                        frame: copy,
+                        controls: *controls,
+                        token: std::mem::take(token),
+                    };
+                    self.interval.hold(pushed, shown, motion, [&before, &now]);
                 }
             }
             _ => {
                 self.tracker.forget();
-                self.easel.start(frame, controls, observer, None)?;
+                self.session.start(frame, controls, observer, None)?;
                 self.afresh = false;
             }
         }
-        let iterations = (self.easel.painter().iterations() - steps_before) as usize;
-        if iterations > 0 {
-            self.stats.ms_per_step = optimising.elapsed().as_secs_f64() * 1e3 / iterations as f64;
-        }
+        let iterations = (self.session.painter().iterations() - steps_before) as usize;
         let finished = self.stats.frames;
         if keyframe {
             let report = Report {
@@ -179,7 +199,7 @@ impl<B: Backend> Offline<B> {
                 restarted,
                 iterations,
             };
-            self.let_go_with(frame, controls.strength, report, outbox)?;
+            self.release(frame, controls.strength, token, report, queue)?;
         }
         self.before = Some(now);
         self.busy += began.elapsed();
@@ -187,68 +207,150 @@ impl<B: Backend> Offline<B> {
         if finished > 0 {
             self.stats.ms_per_frame = std::mem::take(&mut self.busy).as_secs_f64() * 1e3 / finished as f64;
         }
-        self.take_stock();
+        self.update_stats();
         Ok(())
     }
 
-    /// Finishes a keyframe that is painted, and before it those that waited for it.
-    fn let_go_with(
+    /// Composes a keyframe that is painted, and before it the frames that waited for it.
+    fn release(
         &mut self,
         frame: &Frame,
         strength: f64,
+        token: &mut Token,
         report: Report,
-        outbox: &mut Outbox,
+        queue: &mut OutputQueue,
     ) -> Result<(), Error> {
-        self.let_go(outbox)?;
-        let mut out = outbox.room(frame);
-        let painter = self.easel.painter();
+        self.release_held(queue)?;
+        let mut out = queue.new_frame(frame);
+        let painter = self.session.painter();
         painter.compose(frame.view(), strength, &mut out)?;
         self.interval.begin();
-        outbox.put(out, report);
+        queue.push(out, std::mem::take(token), report);
         self.stats.frames += 1;
         self.stats.keyframes += 1;
         Ok(())
     }
 
-    /// Finishes the frames that are held back: from the keyframe before them alone, unless the interval has met the one
+    /// Composes the frames that are held back: from the keyframe before them alone, unless the interval has met the one
     /// after.
-    fn let_go(&mut self, outbox: &mut Outbox) -> Result<(), Error> {
+    fn release_held(&mut self, queue: &mut OutputQueue) -> Result<(), Error> {
         while let Some(held) = self.interval.first() {
-            if !self.easel.is_ready_for(held.frame.size()) {
-                // A plan that had to be given up took what was painted with it.
+            let Pushed { frame, controls, .. } = &held.pushed;
+            if !self.session.is_ready_for(frame.size()) {
+                // The plan was discarded for lack of memory, and with it what these would be composed from.
                 self.interval.begin();
                 return Ok(());
             }
-            let mut out = outbox.room(&held.frame);
-            let strength = held.controls.strength;
-            self.easel
-                .painter()
-                .compose_between(held.frame.view(), held.sides(), strength, &mut out)?;
+            let mut out = queue.new_frame(frame);
+            self.session.painter().compose_between(
+                frame.view(),
+                held.sides(),
+                controls.strength,
+                &mut out,
+            )?;
             let report = Report {
                 keyframe: false,
                 restarted: false,
                 iterations: 0,
             };
-            outbox.put(out, report);
             self.stats.frames += 1;
-            if let Some(held) = self.interval.take() {
-                outbox.recycle(held.frame);
+            if let Some(Held { pushed, .. }) = self.interval.take() {
+                queue.push(out, pushed.token, report);
+                queue.recycle(pushed.frame);
             }
         }
         Ok(())
     }
 
-    fn give_back_following(&mut self) {
+    fn free_tracker(&mut self) {
         self.tracker.discard_plan();
-        self.easel.set_following_taken(self.tracker.bytes_in_use());
+        self.session.set_following_taken(self.tracker.bytes_in_use());
     }
 
-    fn take_stock(&mut self) {
-        self.stats.planned_bytes = self.easel.planned_bytes();
-        (self.stats.working_width, self.stats.working_height) = self.easel.working();
-        let painter = self.easel.painter();
+    fn update_stats(&mut self) {
+        self.stats.ms_per_step = self.session.ms_per_step();
+        self.stats.planned_bytes = self.session.planned_bytes();
+        (self.stats.working_width, self.stats.working_height) = self.session.working();
+        let painter = self.session.painter();
         self.stats.iterations = painter.iterations();
         self.stats.losses = painter.losses();
         self.stats.bytes_in_use = painter.backend().bytes_in_use() + self.tracker.bytes_in_use();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::session::WorkingSizes;
+    use super::super::{Options, recipe};
+    use super::*;
+    use crate::backend::cpu::Cpu;
+    use crate::gatys::{Network, NetworkChoice};
+    use crate::motion::{Motion, Track, Tracker};
+
+    /// Finds the motion many times over, and notes when it has ended.
+    #[derive(Default)]
+    struct Slow {
+        tracker: Tracker,
+        ended: Arc<Mutex<Option<Instant>>>,
+    }
+
+    impl Track for Slow {
+        fn plan(&mut self, _size: (usize, usize)) -> crate::backend::Result<()> {
+            Ok(())
+        }
+
+        fn discard_plan(&mut self) {}
+
+        fn track(&mut self, before: &Gray, now: &Gray) -> crate::backend::Result<&Motion> {
+            for _ in 0..200 {
+                self.tracker.track(before, now);
+            }
+            let motion = self.tracker.track(before, now);
+            *self.ended.lock().unwrap() = Some(Instant::now());
+            Ok(motion)
+        }
+
+        fn forget(&mut self) {}
+
+        fn bytes_in_use(&self) -> usize {
+            0
+        }
+    }
+
+    #[test]
+    fn the_search_for_motion_does_not_count_as_steps() {
+        let sizes = WorkingSizes {
+            offline: 32,
+            live: 32,
+            tracked: 32,
+        };
+        let ops = Cpu::new(1, CancelToken::new()).unwrap();
+        let network = Network::open(NetworkChoice::Tiny, None).unwrap();
+        let session =
+            Session::new(ops, network, recipe(&Options::default()), sizes, Box::new(|_| 0)).unwrap();
+        let (tracker, mut queue) = (Slow::default(), OutputQueue::default());
+        let ended = tracker.ended.clone();
+        let mut offline = Offline::new(session, Box::new(tracker), Stats::default());
+        offline.set_style(Arc::new(Frame::new(20, 20).into()));
+        let controls = Controls {
+            first_iterations: 1,
+            iterations: 1,
+            ..Controls::default()
+        };
+        for _ in 0..2 {
+            let mut token = Token::default();
+            offline
+                .push(&Frame::new(32, 24), &controls, &mut token, &mut queue)
+                .unwrap();
+        }
+        let since = ended
+            .lock()
+            .unwrap()
+            .expect("the second frame has motion")
+            .elapsed();
+        assert!(offline.stats().ms_per_step > 0.0);
+        assert!(offline.stats().ms_per_step <= since.as_secs_f64() * 1e3);
     }
 }

@@ -12,7 +12,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, Limits};
 use super::{Error, Frame};
 use crate::backend::ColourStatistics;
 
-/// The longer side in pixels beyond which a picture is reduced: twice the largest size at which anybody optimises,
+/// The longer side in pixels beyond which a picture is reduced: twice the largest usual working size,
 /// and a style has no finer strokes to offer than those.
 const LONGEST_SIDE_PX: u32 = 2048;
 
@@ -63,7 +63,7 @@ impl StylePicture {
     }
 
     /// Mean and covariance of its colours, without `crop` of its width and height on each side. A grid of some thousand
-    /// pixels is looked at, which takes no time that anybody would notice.
+    /// pixels is looked at, which takes no noticeable time.
     pub fn colours(&self, crop: f64) -> ColourStatistics {
         const ACROSS: usize = 96;
         let (width, height) = (self.frame.width(), self.frame.height());
@@ -119,7 +119,7 @@ fn open(path: &Path) -> Result<impl ImageDecoder + use<>, Error> {
     if metadata.is_dir() {
         return Err(refuse("it is a directory".into()));
     }
-    // Opening a pipe would wait for somebody to write into it.
+    // Opening a named pipe would block until another program writes into it.
     if !metadata.is_file() {
         return Err(refuse("it is not a regular file".into()));
     }
@@ -431,7 +431,7 @@ mod tests {
                 }
                 let mut damaged = whole.clone();
                 damaged[length] ^= 0xA5;
-                // What a damaged file shows is nobody's business; that it returns is.
+                // It does not matter what is read of a damaged file, only that reading returns.
                 let _ = StylePicture::load(&folder.write("damaged", &damaged));
             }
             let half = folder.write("half", &whole[..whole.len() / 2]);

@@ -176,7 +176,7 @@ fn a_card_that_is_lost_while_frames_wait_loses_none_of_them() {
             assert_eq!(stylizer.stats().backend, "cuda");
             gpu.faults("lost:1");
         }
-        stylizer.push(frame, &controls).unwrap();
+        stylizer.push(frame, &controls, ()).unwrap();
         let mut out = Frame::default();
         while stylizer.pull(&mut out).is_some() {
             outs.push(std::mem::take(&mut out));

@@ -93,7 +93,7 @@ fn say_what_intervals_fit() {
             keyframe_interval: interval.parse().unwrap(),
             ..Controls::default()
         };
-        match stylizer.push(&frame, &controls) {
+        match stylizer.push(&frame, &controls, ()) {
             Ok(()) => println!(
                 "interval {interval} takes {} bytes",
                 stylizer.stats().planned_bytes

@@ -231,7 +231,7 @@ fn the_figures_of_a_stream_are_those_of_the_card() {
     for (width, height) in [(64, 40), (40, 64), (33, 31)] {
         for index in 0..5 {
             let frame = scene::frame(width, height, Show::Shapes(1 + index / 3));
-            stylizer.push(&frame, &controls).unwrap();
+            stylizer.push(&frame, &controls, ()).unwrap();
             let stats = stylizer.stats();
             assert_eq!(stats.bytes_in_use, stats.planned_bytes, "frame {index}");
             assert_eq!(given.now(), stats.planned_bytes, "frame {index}");
@@ -240,7 +240,7 @@ fn the_figures_of_a_stream_are_those_of_the_card() {
         gpu.faults("");
         for index in 5..9 {
             let frame = scene::frame(width, height, Show::Shapes(1 + index / 3));
-            stylizer.push(&frame, &controls).unwrap();
+            stylizer.push(&frame, &controls, ()).unwrap();
         }
         let planned = stylizer.stats().planned_bytes;
         assert_eq!((given.at_most(), gpu.count("alloc")), (planned, 0));
@@ -248,9 +248,9 @@ fn the_figures_of_a_stream_are_those_of_the_card() {
     // Frames between keyframes, which nobody asked for before.
     let mut stylizer = self::stylizer(Mode::Offline);
     let frame = scene::frame(64, 40, Show::Shapes(1));
-    stylizer.push(&frame, &QUICK).unwrap();
+    stylizer.push(&frame, &QUICK, ()).unwrap();
     let before = stylizer.stats().planned_bytes;
-    stylizer.push(&frame, &controls).unwrap();
+    stylizer.push(&frame, &controls, ()).unwrap();
     let after = stylizer.stats().clone();
     assert!(after.planned_bytes > before);
     assert_eq!(after.bytes_in_use, after.planned_bytes);

@@ -20,15 +20,18 @@ fn controls(keyframe_interval: usize) -> Controls {
     }
 }
 
-fn stylizer() -> (Stylizer, CancelToken) {
-    let options = Options {
+fn options() -> Options {
+    Options {
         network: NetworkChoice::Tiny,
         working_size: SIZE.0,
         threads: 2,
         ..Options::default()
-    };
+    }
+}
+
+fn stylizer() -> (Stylizer, CancelToken) {
     let cancel = CancelToken::new();
-    let mut stylizer = Stylizer::new(&options, cancel.clone()).unwrap();
+    let mut stylizer = Stylizer::new(&options(), cancel.clone()).unwrap();
     stylizer.set_style(scene::style(70, 50, Show::Shapes(9)));
     (stylizer, cancel)
 }
@@ -49,7 +52,7 @@ type Outs = Vec<(Frame, Report)>;
 fn pull(stylizer: &mut Stylizer) -> Outs {
     let mut out = Frame::default();
     std::iter::from_fn(|| {
-        let report = stylizer.pull(&mut out)?;
+        let ((), report) = stylizer.pull(&mut out)?;
         Some((std::mem::take(&mut out), report))
     })
     .collect()
@@ -57,7 +60,7 @@ fn pull(stylizer: &mut Stylizer) -> Outs {
 
 fn push(stylizer: &mut Stylizer, frames: &[Frame], controls: &Controls) -> Outs {
     for frame in frames {
-        stylizer.push(frame, controls).unwrap();
+        stylizer.push(frame, controls, ()).unwrap();
     }
     pull(stylizer)
 }
@@ -93,6 +96,46 @@ fn every_frame_comes_out_once_and_in_its_turn() {
             }
         }
     }
+}
+
+#[test]
+fn a_token_comes_out_with_its_frame() {
+    let mut stylizer = Stylizer::<Option<usize>>::with_tokens(&options(), CancelToken::new()).unwrap();
+    stylizer.set_style(scene::style(70, 50, Show::Shapes(9)));
+    let controls = Controls {
+        strength: 0.0,
+        ..controls(3)
+    };
+    let (clip, mut out) = (clip(1, 6), Frame::default());
+    let mut tokens = Vec::new();
+    for (index, frame) in clip.iter().enumerate() {
+        stylizer.push(frame, &controls, Some(index)).unwrap();
+        assert_eq!(
+            stylizer.newest_held().cloned(),
+            (index % 3 > 0).then_some(Some(index))
+        );
+        // The last one's is exchanged while it waits.
+        if let (5, Some(token)) = (index, stylizer.newest_held()) {
+            *token = None;
+        }
+        while let Some((token, _)) = stylizer.pull(&mut out) {
+            assert!(token.is_none_or(|index: usize| out == clip[index]));
+            tokens.push(token);
+        }
+    }
+    assert_eq!(stylizer.pending(), 2);
+    stylizer.finish().unwrap();
+    while let Some((token, _)) = stylizer.pull(&mut out) {
+        tokens.push(token);
+    }
+    assert_eq!(tokens, [Some(0), Some(1), Some(2), Some(3), Some(4), None]);
+    // With a fresh start the tokens of frames that are still there are dropped.
+    for frame in &clip[..2] {
+        stylizer.push(frame, &controls, Some(9)).unwrap();
+    }
+    stylizer.restart();
+    assert_eq!(stylizer.pending(), 0);
+    assert!(stylizer.pull(&mut out).is_none());
 }
 
 #[test]
@@ -178,7 +221,7 @@ fn nothing_is_left_of_a_stream_that_was_left() {
     let (mut stylizer, _) = stylizer();
     // Two wait, and one was not fetched.
     for frame in &clip(4, 6) {
-        stylizer.push(frame, &controls(3)).unwrap();
+        stylizer.push(frame, &controls(3), ()).unwrap();
     }
     stylizer.restart();
     assert!(pull(&mut stylizer).is_empty());
@@ -220,7 +263,7 @@ fn a_cancelled_keyframe_leaves_those_that_waited_for_it() {
                 token.cancel();
             }
         })));
-        let answer = stylizer.push(&clip[4], &controls(4));
+        let answer = stylizer.push(&clip[4], &controls(4), ());
         assert!(matches!(answer, Err(Error::Cancelled)), "{answer:?}");
         let answer = stylizer.finish();
         assert!(matches!(answer, Err(Error::Cancelled)), "{answer:?}");
@@ -241,7 +284,7 @@ fn a_fade_to_the_original_goes_frame_by_frame() {
             strength: if index == 2 { 0.0 } else { 1.0 },
             ..controls(5)
         };
-        stylizer.push(frame, &controls).unwrap();
+        stylizer.push(frame, &controls, ()).unwrap();
     }
     let outs = pull(&mut stylizer);
     for (index, ((out, _), frame)) in outs.iter().zip(&clip).enumerate() {

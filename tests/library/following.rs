@@ -41,7 +41,7 @@ fn painted(clip: impl Iterator<Item = Frame>, controls: &Controls) -> Vec<Frame>
     let mut outs = Vec::new();
     let mut pull = |stylizer: &mut Stylizer| {
         let mut out = Frame::default();
-        while let Some(report) = stylizer.pull(&mut out) {
+        while let Some(((), report)) = stylizer.pull(&mut out) {
             assert_eq!(
                 report.restarted,
                 outs.is_empty(),
@@ -52,7 +52,7 @@ fn painted(clip: impl Iterator<Item = Frame>, controls: &Controls) -> Vec<Frame>
         }
     };
     for frame in clip {
-        stylizer.push(&frame, controls).unwrap();
+        stylizer.push(&frame, controls, ()).unwrap();
         pull(&mut stylizer);
     }
     stylizer.finish().unwrap();

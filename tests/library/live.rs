@@ -357,9 +357,14 @@ fn a_panic_of_the_painting_is_an_error_of_the_stream() {
     stylizer.set_observer(Some(Box::new(|_| panic!("the brush broke"))));
     for _ in 0..2 {
         let error = show_until_it_fails(&mut stylizer, &controls());
-        assert!(matches!(error, Error::Worker(_)), "{error}");
+        assert!(matches!(error, Error::Panicked(_)), "{error}");
         assert!(error.to_string().contains("the brush broke"), "{error}");
     }
+    stylizer.set_observer(None);
+    // What was begun before may still fail once.
+    let _ = stylizer.process(&scene(1), &mut Frame::default(), &controls());
+    let out = show_until(&mut stylizer, &scene(1), |_, report| report.keyframe);
+    assert!(is_painted(&out, &scene(1), &style()));
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn paint(stylizer: &mut Stylizer, frame: &Frame, controls: &Controls) -> (Frame,
 fn pull(stylizer: &mut Stylizer) -> Vec<(Frame, Report)> {
     let mut out = Frame::default();
     std::iter::from_fn(|| {
-        let report = stylizer.pull(&mut out)?;
+        let ((), report) = stylizer.pull(&mut out)?;
         Some((std::mem::take(&mut out), report))
     })
     .collect()
@@ -135,11 +135,11 @@ fn a_new_style_shows_in_the_next_frame() {
         keyframe_interval: 8,
         ..controls()
     };
-    stylizer.push(&scene(1), &controls).unwrap();
-    stylizer.push(&scene(1), &controls).unwrap();
+    stylizer.push(&scene(1), &controls, ()).unwrap();
+    stylizer.push(&scene(1), &controls, ()).unwrap();
     let noise = || scene::style(30, 30, Show::Noise(4));
     stylizer.set_style(noise());
-    stylizer.push(&scene(1), &controls).unwrap();
+    stylizer.push(&scene(1), &controls, ()).unwrap();
     let outs = pull(&mut stylizer);
     let reports: Vec<_> = outs.iter().map(|(_, report)| report.keyframe).collect();
     assert_eq!(
@@ -280,7 +280,7 @@ fn frames_between_keyframes_move_along_and_only_keyframes_take_steps() {
         for (row, wide) in frame.rgb_mut().chunks_exact_mut(SIZE.0 * 3).zip(rows) {
             row.copy_from_slice(&wide[2 * index * 3..][..SIZE.0 * 3]);
         }
-        stylizer.push(&frame, &controls).unwrap();
+        stylizer.push(&frame, &controls, ()).unwrap();
     }
     let outs = pull(&mut stylizer);
     for (_, report) in &outs {
@@ -334,7 +334,7 @@ fn the_figures_add_up() {
         ..controls()
     };
     for _ in 0..3 {
-        stylizer.push(&scene(1), &controls).unwrap();
+        stylizer.push(&scene(1), &controls, ()).unwrap();
     }
     let outs = pull(&mut stylizer);
     let iterations: usize = outs.iter().map(|(_, report)| report.iterations).sum();

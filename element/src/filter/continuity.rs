@@ -8,7 +8,7 @@ use gst::ClockTime;
 /// gaps than this are taken for such drops.
 const DROPPED: ClockTime = ClockTime::from_seconds(1);
 
-/// A machine that needs seconds per frame drops seconds: so many times a frame's cost still pass as a drop.
+/// Where a frame takes seconds to paint, drops last seconds: a gap of so many times a frame's cost still passes as a drop.
 const DROPPED_COSTS: u64 = 4;
 
 /// What is left of rounding when a new segment takes up where the old one ended.
@@ -28,17 +28,17 @@ impl Continuity {
         self.segment_changed = true;
     }
 
-    /// Frames go past without being painted: like a discontinuity, that matters if it lasts.
+    /// Frames pass without being painted. Like a discontinuity that ends the scene only if it lasts.
     pub fn interrupted(&mut self) {
         self.interrupted = true;
     }
 
-    /// Nothing before matters any more.
+    /// Forgets the frames before.
     pub fn forget(&mut self) {
         *self = Self::default();
     }
 
-    /// Whether the frame at `pts` goes on from the last one. `cost` is what a frame takes to paint.
+    /// Whether the frame at `pts` continues the stream of the last one. `cost` is the time that it takes to paint a frame.
     pub fn goes_on(&self, pts: Option<ClockTime>, discont: bool, cost: ClockTime) -> bool {
         let discont = discont || self.interrupted;
         let (Some(pts), Some(last_pts)) = (pts, self.last_pts) else {
@@ -101,7 +101,7 @@ mod tests {
         assert!(!continuity.goes_on(at(4000), true, CHEAP));
         assert!(
             continuity.goes_on(at(4000), true, ClockTime::from_seconds(1)),
-            "a slow machine drops seconds"
+            "slow painting drops seconds"
         );
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The one place where what went wrong gets GStreamer's codes.
+//! The one place where errors get GStreamer's codes.
 
 use gst::{LibraryError, ResourceError, StreamError};
 
@@ -27,7 +27,7 @@ enum Code {
 }
 
 impl Error {
-    /// `None` if nothing is wrong: somebody only wants to stop.
+    /// `None` if nothing is wrong: the computation was only cancelled.
     fn code(&self) -> Option<Code> {
         use stylizer::Error as E;
         Some(match self {
@@ -40,7 +40,7 @@ impl Error {
                 E::StyleUnreadable { .. } => Code::Resource(ResourceError::Read),
                 E::BackendUnavailable(_) => Code::Library(LibraryError::Init),
                 E::OutOfMemory { .. } => Code::Resource(ResourceError::NoSpaceLeft),
-                E::Diverged(_) | E::Worker(_) => Code::Library(LibraryError::Failed),
+                E::Diverged(_) | E::Panicked(_) | E::NoThread { .. } => Code::Library(LibraryError::Failed),
                 E::Gatys(error) => code_of_method(error),
             },
         })

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Who wants the running frame to stop.
+//! The reasons for which the running frame has to stop.
 
 use std::sync::Mutex;
 
 use super::lock;
 use neuralstyle::backend::CancelToken;
 
-/// Holds the cancel token down as long as anybody has a reason to. There are two reasons, and they overlap: a flush that
+/// Keeps the token cancelled as long as there is a reason to. There are two reasons, and they overlap: a flush that
 /// ends while the element is on its way down must not set the next frame going.
 #[derive(Default)]
 pub struct Interrupt {

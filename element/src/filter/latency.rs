@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a live pipeline has to know: how long a frame stays in here.
+//! How long a frame stays in the element, which a live pipeline has to know.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gst::ClockTime;
@@ -9,11 +10,45 @@ use gst::ClockTime;
 /// The share of a new, cheaper frame in the estimate: the past fades over some twenty frames.
 const FADE: f64 = 0.05;
 
-/// Room above the estimate in what is announced, so that ordinary variation fits.
-const ROOM: f64 = 1.25;
+/// The margin above the estimate in what is announced, so that ordinary variation fits.
+const MARGIN: f64 = 1.25;
 
 /// What is announced is rounded up to this.
 const GRAIN: ClockTime = ClockTime::from_mseconds(5);
+
+/// The latency that is announced to the pipeline, in parts that change at different times. Any thread may ask for it.
+#[derive(Debug, Default)]
+pub struct Latency {
+    /// Nanoseconds that it takes to paint a frame.
+    painting_ns: AtomicU64,
+    /// Nanoseconds by which frames are held back.
+    held_back_ns: AtomicU64,
+}
+
+impl Latency {
+    /// Makes it zero.
+    pub fn reset(&self) {
+        self.set_painting(ClockTime::ZERO);
+        self.set_held_back(ClockTime::ZERO);
+    }
+
+    /// Sets what it takes to paint a frame.
+    pub fn set_painting(&self, time: ClockTime) {
+        self.painting_ns.store(time.nseconds(), Ordering::Relaxed);
+    }
+
+    /// Sets by how much frames are held back, and returns whether that is new.
+    pub fn set_held_back(&self, time: ClockTime) -> bool {
+        self.held_back_ns.swap(time.nseconds(), Ordering::Relaxed) != time.nseconds()
+    }
+
+    /// Both together.
+    pub fn total(&self) -> ClockTime {
+        let [painting, held_back] = [&self.painting_ns, &self.held_back_ns]
+            .map(|time| ClockTime::from_nseconds(time.load(Ordering::Relaxed)));
+        painting.saturating_add(held_back)
+    }
+}
 
 /// The time that a frame takes, measured, and as it was last announced.
 #[derive(Debug, Default)]
@@ -37,7 +72,7 @@ impl ProcessingTime {
         self.estimate_ns = Some(estimate_ns);
         let announced_ns = self.announced.nseconds() as f64;
         let limit = limit.unwrap_or(ClockTime::MAX);
-        let wanted = rounded_up(estimate_ns * ROOM).min(limit);
+        let wanted = rounded_up(estimate_ns * MARGIN).min(limit);
         let too_little = estimate_ns.min(limit.nseconds() as f64) > announced_ns;
         let too_much = announced_ns > 2.0 * wanted.nseconds() as f64;
         (too_little || too_much).then(|| {

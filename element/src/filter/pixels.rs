@@ -157,7 +157,7 @@ impl Unreachable {
     }
 }
 
-/// Whether a buffer is long enough for the frames of `info`. A buffer with a layout of its own is left to whoever maps it.
+/// Whether a buffer is long enough for the frames of `info`. A buffer with a layout of its own is checked when it is mapped.
 pub fn fits(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<(), Unreachable> {
     if buffer.size() >= info.size() || buffer.meta::<gst_video::VideoMeta>().is_some() {
         return Ok(());

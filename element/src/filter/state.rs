@@ -2,7 +2,6 @@
 
 //! What the element holds from start to stop, for the streaming thread alone.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use gst::prelude::MulDiv;
@@ -18,61 +17,65 @@ use neuralstyle::gatys::Watch;
 use neuralstyle::stylizer::{self, Controls, Fallback, Frame, Mode, Options, Report, Stylizer};
 
 pub struct State {
-    stylizer: Stylizer,
-    /// Whether it depends on the pipeline, of which nothing is known before the first frame, if frames wait.
+    stylizer: Stylizer<Ticket>,
+    /// Whether it is still to be decided, with the first frame, if the pipeline is live.
     pub awaits_mode: bool,
     cancel: CancelToken,
     content: Frame,
     painting: Frame,
     /// Path of the style that the stylizer has.
     style: Option<String>,
-    /// What the caps say.
+    /// From the caps.
     info: Option<VideoInfo>,
-    /// What came in and was not sent on yet.
-    line: VecDeque<Waiting>,
+    /// Serialized events that came after the last frame, while frames were held back.
+    events: Vec<gst::Event>,
     /// Whether a frame was left out since the last one.
     pub dropped: bool,
-    /// Whether a discontinuity waits or waited in line, of which the base class thinks that it has yet to be marked.
-    pub marks: bool,
+    /// Whether a frame marked as a discontinuity was held back. The base class would mark the next buffer that it sends
+    /// instead, so from then on it sends none.
+    pub held_discont: bool,
     pub continuity: Continuity,
     processing_time: ProcessingTime,
-    /// For the last frame that came in.
+    /// What the last frame that came in took.
     took: Duration,
 }
 
-/// What waits for its turn.
-enum Waiting {
-    Frame(gst::Buffer),
-    Event(gst::Event),
+/// What travels with a frame through the stylizer.
+struct Ticket {
+    /// Events that came before the frame, and after the one before it.
+    events: Vec<gst::Event>,
+    buffer: gst::Buffer,
 }
 
-/// What can be sent on.
-pub enum Next {
+/// A frame that was painted.
+pub struct Painted {
+    /// To be sent on before it.
+    pub events: Vec<gst::Event>,
     /// The frame as it came in; its painting is there to be [written](State::write).
-    Frame(gst::Buffer, Report),
-    Event(gst::Event),
+    pub input: gst::Buffer,
+    pub report: Report,
 }
 
 impl State {
     pub fn new(options: &Options, cancel: CancelToken) -> Result<Self, stylizer::Error> {
         Ok(Self {
-            stylizer: Stylizer::new(options, cancel.clone())?,
+            stylizer: Stylizer::with_tokens(options, cancel.clone())?,
             awaits_mode: options.mode == Mode::Auto,
             cancel,
             content: Frame::default(),
             painting: Frame::default(),
             style: None,
             info: None,
-            line: VecDeque::new(),
+            events: Vec::new(),
             dropped: false,
-            marks: false,
+            held_discont: false,
             continuity: Continuity::default(),
             processing_time: ProcessingTime::default(),
             took: Duration::ZERO,
         })
     }
 
-    /// Why the CPU paints although a card was looked for, told once.
+    /// Why the CPU is used although a card was looked for; `Some` once.
     pub fn take_fallback(&mut self) -> Option<Fallback> {
         self.stylizer.take_fallback()
     }
@@ -85,12 +88,12 @@ impl State {
         })
     }
 
-    /// Has somebody told of every step.
-    pub fn watch(&mut self, watch: Watch) {
-        self.stylizer.set_observer(Some(watch));
+    /// Has `observer` called after every step.
+    pub fn observe_steps(&mut self, observer: Watch) {
+        self.stylizer.set_observer(Some(observer));
     }
 
-    /// Takes a frame. What is finished by it is [next](Self::next).
+    /// Takes a frame. What is finished by it can be [pulled](Self::pull).
     pub fn push(
         &mut self,
         styles: &StyleSource,
@@ -100,12 +103,17 @@ impl State {
         let begun = Instant::now();
         self.change_style(styles)?;
         pixels::read(&mapped(&buffer, self.info.as_ref())?, &mut self.content)?;
-        self.stylizer.push(&self.content, controls)?;
-        self.continuity.painted(buffer.pts(), buffer.duration());
-        if std::mem::take(&mut self.dropped) {
+        if self.dropped {
             buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
         }
-        self.line.push_back(Waiting::Frame(buffer));
+        let (pts, duration) = (buffer.pts(), buffer.duration());
+        // They stay here if the frame is lost.
+        let events = self.events.clone();
+        self.stylizer
+            .push(&self.content, controls, Ticket { events, buffer })?;
+        self.events.clear();
+        self.dropped = false;
+        self.continuity.painted(pts, duration);
         self.took = begun.elapsed();
         Ok(())
     }
@@ -115,31 +123,37 @@ impl State {
         Ok(self.stylizer.finish()?)
     }
 
-    /// Puts an event in line, behind the frames that came before it.
-    pub fn line_up(&mut self, event: gst::Event) {
-        self.line.push_back(Waiting::Event(event));
+    /// Keeps an event that came behind frames that are held back, to be sent on in its place.
+    pub fn keep_event(&mut self, event: gst::Event) {
+        self.events.push(event);
     }
 
-    /// How many frames and events wait.
-    pub fn waiting(&self) -> usize {
-        self.line.len()
+    /// Takes the events that came after the last frame.
+    pub fn take_events(&mut self) -> Vec<gst::Event> {
+        std::mem::take(&mut self.events)
     }
 
-    /// Takes what can be sent on next out of the line.
-    pub fn next(&mut self) -> Option<Next> {
-        match self.line.pop_front()? {
-            Waiting::Event(event) => Some(Next::Event(event)),
-            Waiting::Frame(buffer) => match self.stylizer.pull(&mut self.painting) {
-                Some(report) => Some(Next::Frame(buffer, report)),
-                None => {
-                    self.line.push_front(Waiting::Frame(buffer));
-                    None
-                }
-            },
-        }
+    /// How many frames were not sent on yet.
+    pub fn pending_frames(&self) -> usize {
+        self.stylizer.pending()
     }
 
-    /// Writes the painting of the frame that came out of the line last into a buffer like `input`.
+    /// Whether frames or events wait to be sent on.
+    pub fn is_empty(&self) -> bool {
+        self.pending_frames() == 0 && self.events.is_empty()
+    }
+
+    /// The next frame that is finished.
+    pub fn pull(&mut self) -> Option<Painted> {
+        let (Ticket { events, buffer }, report) = self.stylizer.pull(&mut self.painting)?;
+        Some(Painted {
+            events,
+            input: buffer,
+            report,
+        })
+    }
+
+    /// Writes the painting of the frame that was pulled last into a buffer like `input`.
     pub fn write(&self, input: &gst::BufferRef, output: &mut gst::BufferRef) -> Result<(), Error> {
         let info = self.info.as_ref();
         let original = mapped(input, info)?;
@@ -149,12 +163,13 @@ impl State {
         Ok(pixels::write(&self.painting, &original, &mut video)?)
     }
 
-    /// Has the frame that came last wait as a copy, so that upstream gets its memory back: it may have little of it.
-    pub fn settle(&mut self) {
-        if let Some(Waiting::Frame(buffer)) = self.line.back_mut()
+    /// Replaces the buffer of the frame that came last by a copy if the frame is held back, so that upstream gets its memory
+    /// back: it may have little of it.
+    pub fn copy_held(&mut self) {
+        if let Some(Ticket { buffer, .. }) = self.stylizer.newest_held()
             && let Ok(copy) = buffer.copy_deep()
         {
-            self.marks |= copy.flags().contains(gst::BufferFlags::DISCONT);
+            self.held_discont |= copy.flags().contains(gst::BufferFlags::DISCONT);
             *buffer = copy;
         }
     }
@@ -168,7 +183,7 @@ impl State {
         self.frame_time().unwrap_or_default().saturating_mul(frames)
     }
 
-    /// Takes over a new style if there is one. Only the first is waited for.
+    /// Gives a new style to the stylizer if there is one; waits only for the first.
     fn change_style(&mut self, styles: &StyleSource) -> Result<(), stylizer::Error> {
         let style = match self.style {
             Some(_) => styles.take(),
@@ -201,13 +216,13 @@ impl State {
             .map_or(Ok(()), |info| Ok(pixels::fits(buffer, info)?))
     }
 
-    /// The latency to announce, if the last one has become untrue. A fresh start takes longer than the frames that
-    /// follow, and no pipeline should be late for ever because of it. A frame that waits for others is not what counts.
+    /// The latency to announce, if the last one is no longer right. A fresh start does not count: it takes longer than the
+    /// frames that follow, and the pipeline should not be late for ever because of it. Nor does a frame that others follow.
     ///
-    /// Where no frame waits to be painted it is one frame at most. What takes longer cannot keep up anyway, and a sink that
-    /// waits longer than from frame to frame keeps the next ones waiting in a source that may have no room for them.
+    /// In live mode it is one frame at most. A painting that takes longer cannot keep up anyway, and a sink that waits for
+    /// more than a frame's time blocks a source that may have few buffers.
     pub fn measure(&mut self, report: &Report) -> Option<gst::ClockTime> {
-        if report.restarted || !self.line.is_empty() {
+        if report.restarted || !self.is_empty() {
             None
         } else {
             let limit = self.stylizer.is_live().then(|| self.frame_time()).flatten();
@@ -215,11 +230,11 @@ impl State {
         }
     }
 
-    /// From frame to frame, if the caps say it.
+    /// The time from frame to frame, if the caps say it.
     fn frame_time(&self) -> Option<gst::ClockTime> {
         let fps = self.info.as_ref()?.fps();
         let (frames, seconds) = (u64::try_from(fps.numer()).ok()?, u64::try_from(fps.denom()).ok()?);
-        // None a second means that their times are anybody's guess.
+        // A rate of 0 means that it is variable.
         (frames > 0).then(|| gst::ClockTime::SECOND.mul_div_floor(seconds, frames))?
     }
 
@@ -230,14 +245,14 @@ impl State {
             .goes_on(buffer.pts(), discont, self.processing_time.estimate())
     }
 
-    /// Forgets the last result, and what waits.
+    /// Forgets the last result, and discards frames and events that wait.
     pub fn restart(&mut self) {
         self.stylizer.restart();
         self.continuity.forget();
-        self.line.clear();
+        self.events.clear();
     }
 
-    /// The figures, as the application gets to see them.
+    /// The figures as a structure for the application.
     pub fn figures(&self) -> gst::Structure {
         super::figures::structure(self.stylizer.stats(), self.style.as_deref())
     }

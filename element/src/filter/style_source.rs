@@ -3,6 +3,7 @@
 //! Reads style pictures on a thread of its own, so that a stream that plays never waits for one.
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, Weak};
@@ -13,10 +14,10 @@ use super::lock;
 use neuralstyle::backend::CancelToken;
 use neuralstyle::stylizer::{Error, StylePicture};
 
-/// How often whoever waits for the first picture looks whether to stop waiting.
+/// How often a caller that waits for the first picture checks whether it was cancelled.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Called, on the thread that reads, with the reason why a later picture cannot be had.
+/// Called, on the thread that reads, with the reason why a later picture cannot be read.
 type Complaint = Box<dyn FnOnce(Error) + Send>;
 
 /// A style picture and where it comes from.
@@ -26,8 +27,8 @@ pub struct Style {
     pub picture: Arc<StylePicture>,
 }
 
-/// The style pictures of one run of the element, from start to stop. A picture that is being read when the last clone
-/// goes is for nobody.
+/// The style pictures of one run of the element, from start to stop. When the last clone is dropped, a picture that is
+/// being read is discarded.
 #[derive(Clone)]
 pub struct StyleSource {
     shared: Arc<Shared>,
@@ -35,18 +36,18 @@ pub struct StyleSource {
 
 #[derive(Default)]
 struct Shared {
-    desk: Mutex<Desk>,
+    state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Desk {
+struct State {
     requests: VecDeque<Request>,
-    /// Whether a thread is at work on the requests.
+    /// Whether a thread is reading.
     reading: bool,
-    /// The last picture that was read, until somebody takes it.
+    /// The last picture that was read, until it is taken.
     fresh: Option<Style>,
-    /// Why the first picture cannot be had, until somebody takes it.
+    /// Why the first picture cannot be read, until that is reported.
     failure: Option<Error>,
 }
 
@@ -63,73 +64,81 @@ impl StyleSource {
         let source = Self {
             shared: Arc::default(),
         };
-        source.shared.request(Request {
-            path: path.to_owned(),
-            complaint: None,
-        });
+        source.shared.request(
+            Request {
+                path: path.to_owned(),
+                complaint: None,
+            },
+            spawn_reader,
+        );
         Ok(source)
     }
 
-    /// Reads another picture. Until it is there the last one stays, and if it cannot be had that one stays for good.
+    /// Reads another picture. Until it is read, or if it cannot be, the last one stays; `complaint` is called in that case.
     pub fn request(&self, path: &str, complaint: impl FnOnce(Error) + Send + 'static) {
-        self.shared.request(Request {
-            path: path.to_owned(),
-            complaint: Some(Box::new(complaint)),
-        });
+        self.shared.request(
+            Request {
+                path: path.to_owned(),
+                complaint: Some(Box::new(complaint)),
+            },
+            spawn_reader,
+        );
     }
 
     /// The newest picture, if it is newer than what was taken last.
     pub fn take(&self) -> Option<Style> {
-        lock(&self.shared.desk).fresh.take()
+        lock(&self.shared.state).fresh.take()
     }
 
     /// The newest picture, waiting for the first one.
     pub fn wait(&self, cancel: &CancelToken) -> Result<Style, Error> {
-        let mut desk = lock(&self.shared.desk);
+        let mut state = lock(&self.shared.state);
         loop {
             if cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            if let Some(style) = desk.fresh.take() {
+            if let Some(style) = state.fresh.take() {
                 return Ok(style);
             }
-            if !desk.reading {
-                return Err(desk.failure.take().unwrap_or(Error::NoStyle));
+            if !state.reading {
+                return Err(state.failure.take().unwrap_or(Error::NoStyle));
             }
-            let waited = self.shared.changed.wait_timeout(desk, POLL);
-            desk = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            let waited = self.shared.changed.wait_timeout(state, POLL);
+            state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
     }
 }
 
 impl Shared {
-    fn request(self: &Arc<Self>, request: Request) {
-        let mut desk = lock(&self.desk);
-        // Of the pictures that nobody has begun to read only the newest is wanted, but the first one is always read:
-        // it is what stays if the newest is no picture.
-        desk.requests.retain(|waiting| waiting.complaint.is_none());
-        let path = request.path.clone();
-        desk.requests.push_back(request);
-        if !desk.reading {
-            desk.reading = true;
-            let shared = Arc::downgrade(self);
-            let thread = thread::Builder::new().name("neuralstyle-style".into());
-            if thread.spawn(move || read_all(&shared)).is_err() {
-                desk.reading = false;
-                desk.failure = Some(Error::StyleUnreadable {
-                    path: PathBuf::from(path),
-                    reason: "the system gives no thread to read it with".into(),
-                });
-            }
+    /// `spawn` starts the thread that reads.
+    fn request(self: &Arc<Self>, request: Request, spawn: fn(Weak<Self>) -> io::Result<()>) {
+        let mut state = lock(&self.state);
+        // Only the newest of the pictures that wait is still wanted. But the first one is always read: it is what stays if
+        // the newest is no picture.
+        state.requests.retain(|waiting| waiting.complaint.is_none());
+        state.requests.push_back(request);
+        if state.reading {
+            return;
+        }
+        let Err(error) = spawn(Arc::downgrade(self)) else {
+            state.reading = true;
+            return;
+        };
+        let unread = std::mem::take(&mut state.requests);
+        drop(state);
+        for request in unread {
+            let source = io::Error::new(error.kind(), error.to_string());
+            let purpose = "to read a style picture with";
+            self.deliver(request, Err(Error::NoThread { purpose, source }));
         }
     }
 
     /// The next request; after `None` the thread has to end.
     fn next(&self) -> Option<Request> {
-        let mut desk = lock(&self.desk);
-        let request = desk.requests.pop_front();
+        let mut state = lock(&self.state);
+        let request = state.requests.pop_front();
         if request.is_none() {
-            desk.reading = false;
+            state.reading = false;
             self.changed.notify_all();
         }
         request
@@ -142,16 +151,22 @@ impl Shared {
                     path: request.path,
                     picture: Arc::new(picture),
                 };
-                lock(&self.desk).fresh = Some(style);
+                lock(&self.state).fresh = Some(style);
             }
-            (Err(error), None) => lock(&self.desk).failure = Some(error),
+            (Err(error), None) => lock(&self.state).failure = Some(error),
             (Err(error), Some(complain)) => complain(error),
         }
         self.changed.notify_all();
     }
 }
 
-/// Works on the requests until there are none, or nobody waits for them any more.
+/// Starts a thread that works on the requests.
+fn spawn_reader(shared: Weak<Shared>) -> io::Result<()> {
+    let thread = thread::Builder::new().name("neuralstyle-style".into());
+    thread.spawn(move || read_all(&shared)).map(drop)
+}
+
+/// Works on the requests until there are none, or all clones of the source are dropped.
 fn read_all(shared: &Weak<Shared>) {
     while let Some(request) = shared.upgrade().and_then(|shared| shared.next()) {
         let picture = read(Path::new(&request.path));
@@ -236,6 +251,35 @@ mod tests {
             source.wait(&CancelToken::new()).unwrap().picture.frame().rgb()[0],
             9
         );
+    }
+
+    #[test]
+    fn who_gets_no_thread_to_read_with_is_told() {
+        let none = |_| Err(io::Error::from(io::ErrorKind::WouldBlock));
+        let folder = tempfile::tempdir().unwrap();
+        let source = StyleSource::start(&picture(folder.path(), "a.png", 7)).unwrap();
+        source.wait(&CancelToken::new()).unwrap();
+        // The reader may still be about to notice that there is nothing left to read.
+        while lock(&source.shared.state).reading {
+            thread::yield_now();
+        }
+
+        let (sender, complaints) = mpsc::channel();
+        let later = Request {
+            path: picture(folder.path(), "b.png", 9),
+            complaint: Some(Box::new(move |error| sender.send(error).unwrap())),
+        };
+        source.shared.request(later, none);
+        assert!(matches!(complaints.recv().unwrap(), Error::NoThread { .. }));
+        assert!(source.take().is_none());
+
+        let first = Request {
+            path: picture(folder.path(), "c.png", 9),
+            complaint: None,
+        };
+        source.shared.request(first, none);
+        let error = source.wait(&CancelToken::new()).unwrap_err();
+        assert!(matches!(error, Error::NoThread { .. }), "{error}");
     }
 
     #[test]

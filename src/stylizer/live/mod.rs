@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The driver in which no frame waits. A thread of its own paints the newest frame that it can get; whoever brings the
-//! frames moves what is shown along with them and takes in each painting when it is there.
+//! The driver in which no frame waits. A thread of its own paints the newest frame; the streaming thread moves the picture
+//! that is shown along with the frames, and mixes in each painting when it is finished.
 
-mod desk;
-mod shown;
+mod live_picture;
+mod mailbox;
 mod worker;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::easel::Easel;
-use super::outbox::Outbox;
+use super::queue::{OutputQueue, Pushed, Token};
+use super::session::Session;
 use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
 use crate::backend::{Backend, CancelToken, cpu::Cpu};
 use crate::gatys::Watch;
 use crate::motion::{Chain, CutDetector, Gray, Motion, Track};
-use desk::{Found, Keyframe};
-use shown::Shown;
+use live_picture::LivePicture;
+use mailbox::{Keyframe, Received};
 use worker::Worker;
 
-/// What the thread that brings the frames holds.
+/// What the streaming thread holds.
 pub struct Live {
     worker: Worker,
-    shown: Shown,
+    picture: LivePicture,
     cancel: CancelToken,
     working_size: usize,
     tracked_size: usize,
@@ -41,24 +41,25 @@ pub struct Live {
     now: Gray,
     /// Whether the next frame starts afresh.
     afresh: bool,
-    /// Of the newest frame, from 1.
+    /// The number of the newest frame, from 1.
     number: u64,
-    /// From the newest frame to the keyframe that is being painted or was painted last, and to the frame that waits to be.
-    begun: Option<Way>,
-    waiting: Option<Way>,
+    /// From the newest frame to the keyframe that is being painted or was painted last, and to the frame that was submitted.
+    begun: Option<MotionTo>,
+    submitted: Option<MotionTo>,
     stats: Stats,
 }
 
 /// The motion from the newest frame back to an older one.
-struct Way {
-    to: u64,
+struct MotionTo {
+    /// The number of the older frame.
+    frame: u64,
     motion: Chain,
 }
 
 impl Live {
-    /// `cancel` stops the frame that is being shown; `painting` is the token of the easel's backend, and of nobody else.
+    /// `cancel` stops the streaming thread; `painting` is the token of the session's backend, and of nothing else.
     pub fn new<B: Backend + 'static>(
-        easel: Easel<B>,
+        session: Session<B>,
         tracker: Box<dyn Track>,
         painting: CancelToken,
         cancel: CancelToken,
@@ -66,11 +67,11 @@ impl Live {
     ) -> Result<Self, Error> {
         let ops = Cpu::aside(cancel.clone())?;
         Ok(Self {
-            working_size: easel.working_size(),
-            tracked_size: easel.tracked_size(),
-            detail: easel.detail(),
-            worker: Worker::spawn(easel, painting)?,
-            shown: Shown::new(ops),
+            working_size: session.working_size(),
+            tracked_size: session.tracked_size(),
+            detail: session.detail(),
+            worker: Worker::spawn(session, painting)?,
+            picture: LivePicture::new(ops),
             cancel,
             style: None,
             size: (0, 0),
@@ -83,7 +84,7 @@ impl Live {
             afresh: true,
             number: 0,
             begun: None,
-            waiting: None,
+            submitted: None,
             stats,
         })
     }
@@ -99,7 +100,7 @@ impl Drive for Live {
     }
 
     fn set_style(&mut self, style: Arc<StylePicture>) {
-        // What was painted in another style is no place to go on from.
+        // A painting in another style is no warm start.
         self.style = Some(style);
         self.afresh = true;
     }
@@ -107,37 +108,51 @@ impl Drive for Live {
     fn restart(&mut self) {
         self.afresh = true;
         self.cuts.forget();
-        // The worker need not wait for the next frame to know.
-        self.worker.desk().clear();
+        // Stops the painting thread now, not only with the next frame.
+        self.worker.mailbox().begin_scene();
     }
 
     fn set_observer(&mut self, observer: Option<Watch>) {
-        self.worker.desk().set_observer(observer);
+        self.worker.mailbox().set_observer(observer);
     }
 
     fn take_observer(&mut self) -> Option<Watch> {
-        self.worker.desk().take_observer()
+        self.worker.mailbox().take_observer()
     }
 
-    fn push(&mut self, frame: &Frame, controls: &Controls, outbox: &mut Outbox) -> Result<(), Error> {
+    fn push(
+        &mut self,
+        frame: &Frame,
+        controls: &Controls,
+        token: &mut Token,
+        queue: &mut OutputQueue,
+    ) -> Result<(), Error> {
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let mut out = outbox.room(frame);
+        let mut out = queue.new_frame(frame);
         let answer = self.show(frame, &mut out, controls);
         if answer.is_err() {
-            // What is shown may belong to this frame or to the one before.
+            // The picture may already have moved to this frame, or not.
             self.afresh = true;
         }
-        outbox.put(out, answer?);
+        queue.push(out, std::mem::take(token), answer?);
         Ok(())
     }
 
-    fn finish(&mut self, _outbox: &mut Outbox) -> Result<(), Error> {
+    fn finish(&mut self, _queue: &mut OutputQueue) -> Result<(), Error> {
         Ok(())
     }
 
-    fn take_held(&mut self) -> Vec<(Frame, Controls)> {
+    fn held(&self) -> usize {
+        0
+    }
+
+    fn newest_held(&mut self) -> Option<&mut Token> {
+        None
+    }
+
+    fn take_held(&mut self) -> Vec<Pushed> {
         Vec::new()
     }
 
@@ -153,7 +168,10 @@ impl Live {
         out.resize(frame.width(), frame.height());
         self.number += 1;
         let is_new = self.prepare(frame)?;
-        let seen = self.shown.see(frame)?.resized(self.tracked.0, self.tracked.1);
+        let seen = self
+            .picture
+            .set_frame(frame)?
+            .resized(self.tracked.0, self.tracked.1);
         self.before = std::mem::replace(&mut self.now, seen);
         let is_cut = self.cuts.is_cut_of(frame, &self.now, controls.cut_threshold);
         let restarted = is_new || self.afresh || is_cut;
@@ -162,10 +180,10 @@ impl Live {
         } else {
             self.follow()?;
         }
-        let mut found = self.worker.desk().look();
-        let arrived = self.take_in(found.keyframe.take())?;
-        self.hand_over(found, frame, style, controls);
-        self.shown.compose(frame, controls.strength, self.detail, out)?;
+        let mut received = self.worker.mailbox().receive();
+        let arrived = self.mix_in(received.keyframe.take())?;
+        self.submit(received, frame, style, controls);
+        self.picture.compose(frame, controls.strength, self.detail, out)?;
         self.stats.frames += 1;
         self.stats.ms_per_frame = began.elapsed().as_secs_f64() * 1e3;
         Ok(Report {
@@ -184,43 +202,43 @@ impl Live {
         self.size = (0, 0);
         self.working = super::working_size(size, self.working_size);
         self.tracked = super::working_size(size, self.tracked_size);
-        self.shown.plan(self.working)?;
+        self.picture.plan(self.working)?;
         self.tracker.plan(self.tracked)?;
         (self.stats.working_width, self.stats.working_height) = self.working;
         self.size = size;
         Ok(true)
     }
 
-    /// A new scene: nothing of the old one is shown or painted any more. What is shown is the frame in the style's
-    /// colours until it is painted.
+    /// Begins a new scene: nothing of the old one is shown or painted any more. The frame is shown in the style's colours
+    /// until it is painted.
     fn begin(&mut self, style: &StylePicture, controls: &Controls) -> Result<(), Error> {
-        self.worker.desk().clear();
+        self.worker.mailbox().begin_scene();
         self.tracker.forget();
-        (self.begun, self.waiting) = (None, None);
-        self.shown.restart(style, controls.style_crop)?;
+        (self.begun, self.submitted) = (None, None);
+        self.picture.restart(style, controls.style_crop)?;
         self.afresh = false;
         Ok(())
     }
 
-    /// Moves everything along with the scene.
+    /// Moves the picture, and the motion to older frames, along to this frame.
     fn follow(&mut self) -> Result<(), Error> {
         let Motion { backward, trust, .. } = self.tracker.track(&self.before, &self.now)?;
-        self.shown.advance(backward, trust)?;
-        for way in [&mut self.begun, &mut self.waiting].into_iter().flatten() {
-            way.motion.advance(backward, trust);
+        self.picture.advance(backward, trust)?;
+        for to in [&mut self.begun, &mut self.submitted].into_iter().flatten() {
+            to.motion.advance(backward, trust);
         }
         Ok(())
     }
 
-    /// Takes a keyframe into what is shown; if it is finished, the number of its steps.
-    fn take_in(&mut self, keyframe: Option<Result<Keyframe, Error>>) -> Result<Option<usize>, Error> {
+    /// Mixes a keyframe into the picture. Returns the number of its steps if it is finished.
+    fn mix_in(&mut self, keyframe: Option<Result<Keyframe, Error>>) -> Result<Option<usize>, Error> {
         let Some(keyframe) = keyframe.transpose()? else {
             return Ok(None);
         };
-        let ways = [&self.begun, &self.waiting].into_iter().flatten();
-        if let Some(way) = ways.into_iter().find(|way| way.to == keyframe.number) {
+        let known = [&self.begun, &self.submitted].into_iter().flatten();
+        if let Some(to) = known.into_iter().find(|to| to.frame == keyframe.number) {
             let finished = keyframe.progress.is_some();
-            self.shown.absorb(&keyframe.picture, finished, &way.motion)?;
+            self.picture.mix_in(&keyframe.picture, finished, &to.motion)?;
         }
         let Some(progress) = keyframe.progress else {
             return Ok(None);
@@ -231,18 +249,26 @@ impl Live {
         self.stats.ms_per_step = progress.ms_per_step;
         self.stats.planned_bytes = progress.planned_bytes;
         self.stats.bytes_in_use =
-            progress.bytes_in_use + self.shown.bytes_in_use() + self.tracker.bytes_in_use();
+            progress.bytes_in_use + self.picture.bytes_in_use() + self.tracker.bytes_in_use();
         Ok(Some(progress.steps))
     }
 
-    /// Wishes for this frame to be painted next, if it is time for a keyframe.
-    fn hand_over(&mut self, found: Found, frame: &Frame, style: Arc<StylePicture>, controls: &Controls) {
-        let Found { mut job, begun, .. } = found;
-        // Nobody knew whether the frame that waited was being painted until now.
-        let spare = if self.waiting.as_ref().is_some_and(|way| Some(way.to) == begun) {
-            std::mem::replace(&mut self.begun, self.waiting.take())
+    /// Submits this frame to be painted next, if it is time for a keyframe.
+    fn submit(&mut self, received: Received, frame: &Frame, style: Arc<StylePicture>, controls: &Controls) {
+        let Received {
+            spare: mut job,
+            begun,
+            ..
+        } = received;
+        // Only now is it known whether the frame that was submitted last has been begun.
+        let spare = if self
+            .submitted
+            .as_ref()
+            .is_some_and(|motion| Some(motion.frame) == begun)
+        {
+            std::mem::replace(&mut self.begun, self.submitted.take())
         } else {
-            self.waiting.take()
+            self.submitted.take()
         };
         let interval = controls.keyframe_interval.max(1) as u64;
         if begun.is_some_and(|begun| self.number - begun < interval) {
@@ -252,15 +278,15 @@ impl Live {
         job.frame.copy_from(frame);
         job.controls = *controls;
         job.style = Some(style);
-        job.from = self.begun.as_ref().map(|way| way.to);
-        if let Some(way) = &self.begun {
-            job.motion.copy_from(&way.motion);
+        job.from = self.begun.as_ref().map(|to| to.frame);
+        if let Some(to) = &self.begun {
+            job.motion.copy_from(&to.motion);
         }
-        self.worker.desk().hand_over(job);
-        let mut motion = spare.map(|way| way.motion).unwrap_or_default();
+        self.worker.mailbox().submit(job);
+        let mut motion = spare.map(|to| to.motion).unwrap_or_default();
         motion.restart(self.tracked.0, self.tracked.1);
-        self.waiting = Some(Way {
-            to: self.number,
+        self.submitted = Some(MotionTo {
+            frame: self.number,
             motion,
         });
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The thread that paints keyframes.
+//! The thread that paints keyframes in live mode.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,137 +8,142 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::desk::{Desk, Job, Keyframe, Progress, Taken};
+use super::mailbox::{Job, Keyframe, Mailbox, Progress, Taken};
 use crate::backend::{Backend, CancelToken};
 use crate::gatys::{Carry, Onlooker, Watch};
 use crate::motion::Chain;
 use crate::stylizer::Error;
-use crate::stylizer::easel::Easel;
+use crate::stylizer::session::Session;
 
-/// A thread that paints what lies on its desk until it is dropped.
+/// Owns the painting thread, which takes jobs from its mailbox until this is dropped.
 pub struct Worker {
-    desk: Arc<Desk>,
+    mailbox: Arc<Mailbox>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Worker {
-    /// `cancel` is the token of the easel's backend, and of nobody else.
-    pub fn spawn<B: Backend + 'static>(easel: Easel<B>, cancel: CancelToken) -> Result<Self, Error> {
-        let desk = Arc::new(Desk::new(cancel));
-        let on_thread = desk.clone();
+    /// `cancel` is the token of the session's backend, and of nothing else.
+    pub fn spawn<B: Backend + 'static>(session: Session<B>, cancel: CancelToken) -> Result<Self, Error> {
+        let mailbox = Arc::new(Mailbox::new(cancel));
+        let on_thread = mailbox.clone();
         let thread = thread::Builder::new()
             .name("neuralstyle-live".into())
-            .spawn(move || work(easel, &on_thread))
-            .map_err(|error| Error::Worker(format!("it cannot be started: {error}")))?;
+            .spawn(move || work(session, &on_thread))
+            .map_err(|source| Error::NoThread {
+                purpose: "to paint with",
+                source,
+            })?;
         Ok(Self {
-            desk,
+            mailbox,
             thread: Some(thread),
         })
     }
 
-    pub fn desk(&self) -> &Desk {
-        &self.desk
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.desk.close();
+        self.mailbox.close();
         if let Some(thread) = self.thread.take() {
-            // It catches its own panics.
+            // It catches the panics of painting.
             let _ = thread.join();
         }
     }
 }
 
-fn work<B: Backend>(mut easel: Easel<B>, desk: &Desk) {
-    let paint_all = || {
-        let mut begun = None;
-        let mut progress = Progress::default();
-        let mut moved = Chain::default();
-        while let Some(mut taken) = desk.take() {
-            let Taken { job, observer, scene } = &mut taken;
-            let mut audience = Audience {
-                desk,
-                scene: *scene,
-                number: job.number,
-                next_look: Instant::now() + FIRST_LOOK,
-            };
-            let answer = paint(
-                &mut easel,
+fn work<B: Backend>(mut session: Session<B>, mailbox: &Mailbox) {
+    let mut begun = None;
+    let mut progress = Progress::default();
+    let mut moved = Chain::default();
+    while let Some(mut taken) = mailbox.take() {
+        let Taken { job, observer, scene } = &mut taken;
+        let mut previews = Previews {
+            mailbox,
+            scene: *scene,
+            number: job.number,
+            next: Instant::now() + FIRST_PREVIEW,
+        };
+        let painting = || {
+            paint(
+                &mut session,
                 job,
                 begun,
                 observer.as_mut(),
-                &mut audience,
+                &mut previews,
                 &mut moved,
                 &mut progress,
-            );
-            begun = answer.as_ref().ok().map(|keyframe| keyframe.number);
-            desk.deliver(taken, answer);
-        }
-    };
-    if let Err(reason) = catch_unwind(AssertUnwindSafe(paint_all)) {
-        desk.die(words(reason.as_ref()));
+            )
+        };
+        // The observer is foreign code, and a mistake in here should not end the stream either.
+        let answer = catch_unwind(AssertUnwindSafe(painting)).unwrap_or_else(|reason| {
+            // Whatever the panic has left half-done goes with the plan.
+            session.discard_plan();
+            Err(Error::Panicked(message(reason.as_ref()).to_owned()))
+        });
+        begun = answer.as_ref().ok().map(|keyframe| keyframe.number);
+        mailbox.deliver(taken, answer);
     }
 }
 
-/// How soon after the beginning of a scene its painting is shown, and how often until it is finished.
-const FIRST_LOOK: Duration = Duration::from_millis(200);
-const NEXT_LOOK: Duration = Duration::from_millis(150);
+/// How soon after the beginning of a scene a preview of its painting is shown, and how often until it is finished.
+const FIRST_PREVIEW: Duration = Duration::from_millis(200);
+const NEXT_PREVIEW: Duration = Duration::from_millis(150);
 
-/// Those who see what is shown.
-struct Audience<'a> {
-    desk: &'a Desk,
+/// Sends previews of a painting to the streaming thread.
+struct Previews<'a> {
+    mailbox: &'a Mailbox,
     scene: u64,
-    /// Of the frame.
+    /// The frame's number.
     number: u64,
-    next_look: Instant,
+    next: Instant,
 }
 
-impl Onlooker for Audience<'_> {
+impl Onlooker for Previews<'_> {
     fn wants_a_look(&mut self) -> bool {
-        Instant::now() >= self.next_look
+        Instant::now() >= self.next
     }
 
     fn see(&mut self, picture: Vec<f32>) {
-        self.next_look = Instant::now() + NEXT_LOOK;
+        self.next = Instant::now() + NEXT_PREVIEW;
         if picture.iter().all(|value| value.is_finite()) {
             let keyframe = Keyframe {
                 number: self.number,
                 picture,
                 progress: None,
             };
-            self.desk.preview(self.scene, keyframe);
+            self.mailbox.preview(self.scene, keyframe);
         }
     }
 }
 
-/// Paints a frame. `before` is the keyframe that is on the easel, `moved` is room.
+/// Paints a frame. `before` is the number of the keyframe that the session painted last, `moved` is scratch space.
 fn paint<B: Backend>(
-    easel: &mut Easel<B>,
+    session: &mut Session<B>,
     job: &Job,
     before: Option<u64>,
     observer: Option<&mut Watch>,
-    audience: &mut Audience,
+    previews: &mut Previews,
     moved: &mut Chain,
     progress: &mut Progress,
 ) -> Result<Keyframe, Error> {
     let size = (job.frame.width(), job.frame.height());
     let answer = (|| {
         let style = job.style.as_ref().ok_or(Error::NoStyle)?;
-        // Live there are none between: what is shown is put together on the CPU.
-        easel.prepare(size, style, job.controls.style_crop, false)?;
-        let began = Instant::now();
-        let steps_before = easel.painter().iterations();
-        // Where the keyframe before was not finished, there is nothing to go on from.
-        if job.from.is_some() && job.from == before && easel.painter().has_painted() {
-            let (width, height) = easel.working();
+        // The frames between keyframes are composed by the streaming thread.
+        session.prepare(size, style, job.controls.style_crop, false)?;
+        let steps_before = session.painter().iterations();
+        // If the keyframe before was not finished there is nothing to continue from.
+        if job.from.is_some() && job.from == before && session.painter().has_painted() {
+            let (width, height) = session.working();
             moved.stretch(&job.motion, width, height);
             let carry = Carry {
                 flow: [&moved.backward.u, &moved.backward.v],
                 trust: &moved.trust,
             };
-            easel.go_on(
+            session.go_on(
                 &job.frame,
                 carry,
                 &job.controls,
@@ -146,30 +151,28 @@ fn paint<B: Backend>(
                 observer,
             )?;
         } else {
-            easel.start(&job.frame, &job.controls, observer, Some(audience))?;
+            session.start(&job.frame, &job.controls, observer, Some(previews))?;
         }
-        let painter = easel.painter();
+        let painter = session.painter();
         let steps = (painter.iterations() - steps_before) as usize;
         progress.keyframes += 1;
         progress.iterations = painter.iterations();
         progress.steps = steps;
         progress.losses = painter.losses();
         progress.bytes_in_use = painter.backend().bytes_in_use();
-        progress.planned_bytes = easel.planned_bytes();
-        if steps > 0 {
-            progress.ms_per_step = began.elapsed().as_secs_f64() * 1e3 / steps as f64;
-        }
+        progress.planned_bytes = session.planned_bytes();
+        progress.ms_per_step = session.ms_per_step();
         Ok(Keyframe {
             number: job.number,
-            picture: easel.picture()?,
+            picture: session.picture()?,
             progress: Some(*progress),
         })
     })();
-    answer.map_err(|error| easel.with_advice(error, size))
+    answer.map_err(|error| session.with_advice(error, size))
 }
 
-/// What a panic said.
-fn words(reason: &(dyn Any + Send)) -> &str {
+/// The message of a panic.
+fn message(reason: &(dyn Any + Send)) -> &str {
     match (reason.downcast_ref::<&str>(), reason.downcast_ref::<String>()) {
         (Some(text), _) => text,
         (_, Some(text)) => text,

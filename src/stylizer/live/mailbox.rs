@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What lies between the thread that shows and the thread that paints. Each holds the lock for as long as it takes to put
-//! something down or to take it away, so that neither waits for the other's work.
+//! The hand-off between the streaming thread and the painting thread: the newest frame to be painted one way, the newest
+//! keyframe the other. Each thread holds the lock only while it puts something in or takes it out, so that neither waits for
+//! the other's work.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -10,13 +11,13 @@ use crate::gatys::{Losses, Watch};
 use crate::motion::Chain;
 use crate::stylizer::{Controls, Error, Frame, StylePicture};
 
-/// A frame to be painted.
+/// A frame to be painted, and what is needed for it.
 #[derive(Default)]
 pub struct Job {
     /// Numbers rise from frame to frame.
     pub number: u64,
     pub frame: Frame,
-    /// The keyframe that this one goes on from, and the motion, of any size, from this one back to it. `None`: it starts
+    /// The keyframe that this one continues from, and the motion, of any size, from this one back to it. `None`: it starts
     /// afresh.
     pub from: Option<u64>,
     pub motion: Chain,
@@ -24,7 +25,7 @@ pub struct Job {
     pub style: Option<Arc<StylePicture>>,
 }
 
-/// A painted keyframe.
+/// A painted keyframe, or a preview of one.
 pub struct Keyframe {
     pub number: u64,
     /// [3, H, W] at the working size.
@@ -33,12 +34,12 @@ pub struct Keyframe {
     pub progress: Option<Progress>,
 }
 
-/// Figures of the thread that paints.
+/// Figures of the painting thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
     pub keyframes: u64,
     pub iterations: u64,
-    /// Of the last keyframe.
+    /// Steps on the last keyframe.
     pub steps: usize,
     pub losses: Losses,
     pub ms_per_step: f64,
@@ -46,49 +47,46 @@ pub struct Progress {
     pub bytes_in_use: usize,
 }
 
-/// What the thread that shows finds on the desk.
-pub struct Found {
-    /// Frames that nobody has begun to paint are for nobody; their memory is.
-    pub job: Job,
-    /// The keyframe that was begun last, finished or not. `None` in a new scene.
+/// What the streaming thread takes out of the mailbox.
+pub struct Received {
+    /// A job whose memory can be used again: one that was never started, which is withdrawn by this, or a finished one.
+    pub spare: Job,
+    /// The number of the frame whose painting was begun last, finished or not. `None` in a new scene.
     pub begun: Option<u64>,
-    /// The newest finished keyframe that was not yet seen, or why there is none.
+    /// The newest keyframe that was not yet received, or why there is none.
     pub keyframe: Option<Result<Keyframe, Error>>,
 }
 
-/// The desk of one scene after the other.
-pub struct Desk {
+pub struct Mailbox {
     state: Mutex<State>,
     changed: Condvar,
-    /// Stops what is being painted.
+    /// Cancels what is being painted.
     cancel: CancelToken,
 }
 
 #[derive(Default)]
 struct State {
     job: Option<Job>,
-    /// Memory for the next job.
+    /// A finished job, whose memory the next one uses.
     spare: Option<Job>,
     begun: Option<u64>,
     keyframe: Option<Result<Keyframe, Error>>,
-    /// Rises whenever what is being painted becomes worthless.
+    /// Incremented whenever a new scene begins, which makes what is being painted worthless.
     scene: u64,
     closed: bool,
-    /// Why the painting thread has ended without being asked to.
-    dead: Option<String>,
     observer: Option<Watch>,
-    /// Whether the painting thread's observer has been replaced.
+    /// Whether the observer was replaced while the painting thread had it.
     observer_is_new: bool,
 }
 
-/// A job that the painting thread has taken, to be given back.
+/// A job that the painting thread has taken, to be given back by [`deliver`](Mailbox::deliver).
 pub struct Taken {
     pub job: Job,
     pub observer: Option<Watch>,
     pub scene: u64,
 }
 
-impl Desk {
+impl Mailbox {
     /// `cancel` is the token of the backend that paints.
     pub fn new(cancel: CancelToken) -> Self {
         Self {
@@ -98,45 +96,44 @@ impl Desk {
         }
     }
 
-    /// Nothing on the desk can be left half-changed, so a panic elsewhere need not spread.
+    /// The state is never left half-changed, so a panic elsewhere need not spread.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    // ---- the thread that shows ----
+    // ---- for the streaming thread ----
 
-    /// Takes what is there. Until the next [`hand_over`](Self::hand_over) nothing new is begun.
-    pub fn look(&self) -> Found {
+    /// Takes out what is there. Until the next [`submit`](Self::submit) the painting thread begins nothing new.
+    pub fn receive(&self) -> Received {
         let mut state = self.state();
         let job = state.job.take().or_else(|| state.spare.take());
-        let dead = state.dead.clone().map(|reason| Err(Error::Worker(reason)));
-        Found {
-            job: job.unwrap_or_default(),
+        Received {
+            spare: job.unwrap_or_default(),
             begun: state.begun,
-            keyframe: dead.or_else(|| state.keyframe.take()),
+            keyframe: state.keyframe.take(),
         }
     }
 
-    /// Wants this frame painted next.
-    pub fn hand_over(&self, job: Job) {
+    /// Has this frame painted next, instead of one that was not begun yet.
+    pub fn submit(&self, job: Job) {
         self.state().job = Some(job);
         self.changed.notify_all();
     }
 
-    /// What is being painted, and what was, belongs to a scene that is gone.
-    pub fn clear(&self) {
+    /// Begins a new scene: cancels what is being painted, and discards what was painted but not received.
+    pub fn begin_scene(&self) {
         let mut state = self.state();
         state.scene += 1;
         if let Some(job) = state.job.take() {
             state.spare = Some(job);
         }
         state.begun = None;
-        // Why there can be none is still to be told.
+        // An error is still to be reported.
         state.keyframe.take_if(|keyframe| keyframe.is_ok());
         self.cancel.cancel();
     }
 
-    /// The painting thread shall end.
+    /// Asks the painting thread to end.
     pub fn close(&self) {
         let mut state = self.state();
         state.closed = true;
@@ -150,14 +147,14 @@ impl Desk {
         state.observer_is_new = true;
     }
 
-    /// The observer, unless it is looking at a step.
+    /// The observer, unless the painting thread is calling it.
     pub fn take_observer(&self) -> Option<Watch> {
         self.state().observer.take()
     }
 
-    // ---- the thread that paints ----
+    // ---- for the painting thread ----
 
-    /// Waits for a frame; after `None` the thread has to end.
+    /// Waits for a job; after `None` the thread has to end.
     pub fn take(&self) -> Option<Taken> {
         let mut state = self.state();
         loop {
@@ -178,7 +175,7 @@ impl Desk {
         }
     }
 
-    /// Puts down a painting that is not finished, if its scene is still there.
+    /// Puts in a painting that is not finished, unless its scene is over.
     pub fn preview(&self, scene: u64, keyframe: Keyframe) {
         let mut state = self.state();
         if scene == state.scene {
@@ -186,7 +183,7 @@ impl Desk {
         }
     }
 
-    /// Puts down what became of a job. It goes unseen if its scene is gone.
+    /// Gives back a job with its result, which is discarded if its scene is over.
     pub fn deliver(&self, taken: Taken, answer: Result<Keyframe, Error>) {
         let mut state = self.state();
         state.spare = Some(taken.job);
@@ -201,11 +198,6 @@ impl Desk {
         if counts {
             state.keyframe = Some(answer);
         }
-    }
-
-    /// The painting thread has ended without being asked to, and says why.
-    pub fn die(&self, reason: &str) {
-        self.state().dead = Some(reason.to_owned());
     }
 }
 
@@ -228,62 +220,62 @@ mod tests {
         })
     }
 
-    fn number(found: &Found) -> Option<u64> {
-        let keyframe = found.keyframe.as_ref()?;
+    fn number(received: &Received) -> Option<u64> {
+        let keyframe = received.keyframe.as_ref()?;
         Some(keyframe.as_ref().ok()?.number)
     }
 
     #[test]
     fn only_the_newest_frame_is_painted_and_only_the_newest_keyframe_is_seen() {
-        let desk = Desk::new(CancelToken::new());
-        desk.hand_over(job(1));
-        let first = desk.take().unwrap();
-        desk.hand_over(job(2));
-        desk.hand_over(job(3));
-        desk.deliver(first, keyframe(1));
-        let second = desk.take().unwrap();
+        let mailbox = Mailbox::new(CancelToken::new());
+        mailbox.submit(job(1));
+        let first = mailbox.take().unwrap();
+        mailbox.submit(job(2));
+        mailbox.submit(job(3));
+        mailbox.deliver(first, keyframe(1));
+        let second = mailbox.take().unwrap();
         assert_eq!(second.job.number, 3);
-        desk.deliver(second, keyframe(3));
-        let found = desk.look();
-        assert_eq!((found.begun, number(&found)), (Some(3), Some(3)));
-        assert!(desk.look().keyframe.is_none(), "it is seen once");
+        mailbox.deliver(second, keyframe(3));
+        let received = mailbox.receive();
+        assert_eq!((received.begun, number(&received)), (Some(3), Some(3)));
+        assert!(mailbox.receive().keyframe.is_none(), "it is received once");
     }
 
     #[test]
     fn a_scene_that_is_gone_is_neither_finished_nor_shown() {
         let cancel = CancelToken::new();
-        let desk = Desk::new(cancel.clone());
-        desk.hand_over(job(1));
-        let old = desk.take().unwrap();
+        let mailbox = Mailbox::new(cancel.clone());
+        mailbox.submit(job(1));
+        let old = mailbox.take().unwrap();
         assert!(!cancel.is_cancelled());
-        desk.clear();
+        mailbox.begin_scene();
         assert!(cancel.is_cancelled());
-        assert_eq!(desk.look().begun, None);
-        desk.preview(old.scene, keyframe(1).unwrap());
-        desk.hand_over(job(2));
-        desk.deliver(old, keyframe(1));
-        assert!(desk.look().keyframe.is_none());
-        desk.hand_over(job(2));
-        assert_eq!(desk.take().unwrap().job.number, 2);
+        assert_eq!(mailbox.receive().begun, None);
+        mailbox.preview(old.scene, keyframe(1).unwrap());
+        mailbox.submit(job(2));
+        mailbox.deliver(old, keyframe(1));
+        assert!(mailbox.receive().keyframe.is_none());
+        mailbox.submit(job(2));
+        assert_eq!(mailbox.take().unwrap().job.number, 2);
         assert!(!cancel.is_cancelled(), "the new scene is painted");
     }
 
     #[test]
     fn a_failure_is_told_even_after_its_scene() {
-        let desk = Desk::new(CancelToken::new());
-        desk.hand_over(job(1));
-        let old = desk.take().unwrap();
-        desk.clear();
-        desk.deliver(old, Err(Error::NoStyle));
-        assert!(matches!(desk.look().keyframe, Some(Err(Error::NoStyle))));
+        let mailbox = Mailbox::new(CancelToken::new());
+        mailbox.submit(job(1));
+        let old = mailbox.take().unwrap();
+        mailbox.begin_scene();
+        mailbox.deliver(old, Err(Error::NoStyle));
+        assert!(matches!(mailbox.receive().keyframe, Some(Err(Error::NoStyle))));
     }
 
     #[test]
-    fn a_closed_desk_stays_cancelled_and_gives_no_work() {
+    fn a_closed_mailbox_stays_cancelled_and_gives_no_work() {
         let cancel = CancelToken::new();
-        let desk = Desk::new(cancel.clone());
-        desk.hand_over(job(1));
-        desk.close();
-        assert!(desk.take().is_none() && cancel.is_cancelled());
+        let mailbox = Mailbox::new(cancel.clone());
+        mailbox.submit(job(1));
+        mailbox.close();
+        assert!(mailbox.take().is_none() && cancel.is_cancelled());
     }
 }

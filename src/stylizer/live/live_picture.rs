@@ -7,9 +7,9 @@ use crate::gatys::{follow, matching, mix};
 use crate::motion::{Chain, Flow, Gray};
 use crate::stylizer::{Error, Frame, StylePicture};
 
-/// What is shown: a running average of the keyframes, moved along with the scene. Where there is none yet, or not any
-/// more, the frame in the style's colours.
-pub struct Shown {
+/// The picture that is shown in live mode: a running average of the keyframes, moved along with the scene. Where no keyframe
+/// covers it yet, or the motion cannot be trusted, the frame in the style's colours.
+pub struct LivePicture {
     ops: Cpu,
     /// Width and height at which it is kept.
     size: (usize, usize),
@@ -19,14 +19,14 @@ pub struct Shown {
     moved: Chain,
     /// [H, W], 0..1: how far what is shown was painted.
     painted: Vec<f32>,
-    /// [H, W]: a share to be uploaded.
+    /// [H, W]: scratch space for a share to be uploaded.
     share: Vec<f32>,
-    /// [3, H, W] of the frame.
+    /// [3, H, W]: scratch space for the frame.
     seen: Vec<f32>,
 }
 
 struct Planes {
-    /// [3, H, W] each: what is shown, the frame, and room for two more.
+    /// [3, H, W] each: the picture, the frame, and scratch space.
     picture: Tensor,
     content: Tensor,
     spare: Tensor,
@@ -40,17 +40,17 @@ struct Planes {
 
 /// What gives a frame the style's colours.
 struct Recolouring {
-    /// Of the frames of the scene, the newest most of all.
+    /// The colours of the scene's frames, in which newer frames count more.
     content: ColourStatistics,
     style: ColourStatistics,
 }
 
-/// The share by which a new keyframe moves what was painted before.
-const NEWS: f32 = 0.35;
-/// How far something counts as painted that is not finished: more of the next keyframe is taken in there.
-const UNFINISHED: f32 = 0.4;
+/// The share of a new keyframe where something painted is shown already.
+const NEW_SHARE: f32 = 0.35;
+/// How far a preview counts as painted: a larger share of the next keyframe is mixed in there.
+const PREVIEW_PAINTED: f32 = 0.4;
 
-impl Shown {
+impl LivePicture {
     pub fn new(ops: Cpu) -> Self {
         Self {
             ops,
@@ -88,8 +88,8 @@ impl Shown {
         Ok(())
     }
 
-    /// Takes the next frame; its brightness at the size that was planned for.
-    pub fn see(&mut self, frame: &Frame) -> Result<Gray, Error> {
+    /// Takes the next frame, and returns its luma at the size that was planned for.
+    pub fn set_frame(&mut self, frame: &Frame) -> Result<Gray, Error> {
         let (width, height) = self.size;
         let Self {
             ops,
@@ -124,7 +124,7 @@ impl Shown {
         Ok(())
     }
 
-    /// Moves what is shown along `flow`, which leads from the frame to the one before and may have been found at another
+    /// Moves the picture along `flow`, which leads from the frame to the one before and may have been found at another
     /// size, and fills in the frame in the style's colours where that cannot be trusted.
     pub fn advance(&mut self, flow: &Flow, trust: &[f32]) -> Result<(), Error> {
         let Self {
@@ -158,9 +158,9 @@ impl Shown {
         Ok(())
     }
 
-    /// Takes in a keyframe [3, H, W], to which `motion` of any size leads: a little of it where something painted is shown, all of
-    /// it elsewhere, and nothing where the motion cannot be trusted. `finished`: whether it is.
-    pub fn absorb(&mut self, keyframe: &[f32], finished: bool, motion: &Chain) -> Result<(), Error> {
+    /// Mixes in a keyframe [3, H, W], to which `motion` of any size leads: [`NEW_SHARE`] of it where something painted is
+    /// shown, all of it elsewhere, and nothing where the motion cannot be trusted. It is a preview unless `finished`.
+    pub fn mix_in(&mut self, keyframe: &[f32], finished: bool, motion: &Chain) -> Result<(), Error> {
         let Self {
             ops,
             on: Some(on),
@@ -177,9 +177,9 @@ impl Shown {
         moved.stretch(motion, size.0, size.1);
         upload_flow(ops, &moved.backward, &mut on.flow)?;
         ops.warp(&on.spare, &on.flow, Interpolation::CatmullRom, &mut on.other)?;
-        let limit = if finished { 1.0 } else { UNFINISHED };
+        let limit = if finished { 1.0 } else { PREVIEW_PAINTED };
         for ((kept, painted), trust) in share.iter_mut().zip(painted).zip(&moved.trust) {
-            *kept = 1.0 - trust * NEWS.max(1.0 - *painted);
+            *kept = 1.0 - trust * NEW_SHARE.max(1.0 - *painted);
             *painted += trust * (limit - *painted).max(0.0);
         }
         ops.upload(share, &mut on.share)?;
@@ -187,7 +187,7 @@ impl Shown {
         Ok(())
     }
 
-    /// Lays what is shown onto the frame by `strength`; where the frame is larger, its detail is followed as far as
+    /// Lays the picture onto the frame by `strength`; where the frame is larger, its detail is followed as far as
     /// `detail` says.
     pub fn compose(
         &mut self,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::style_picture::StylePicture;
 use super::{Controls, Error, Frame};
@@ -9,20 +10,21 @@ use crate::gatys::{
     self, Carry, Demand, Network, Onlooker, OptimizerKind, Painter, Recipe, Run, Watch, Weights,
 };
 
-/// A painter, and what any driver has to see to: the size, the style, rates, and numbers that go bad.
-pub struct Easel<B: Backend> {
+/// A painter with everything that both drivers need around it: plans for the size of the frames, the measured style, learning
+/// rates, and a second try when the numbers go bad.
+pub struct Session<B: Backend> {
     painter: Painter<B>,
     sizes: WorkingSizes,
-    /// What finding the motion takes of the painter's memory, for frames painted at a width and height.
+    /// Bytes of the painter's memory that looking for motion takes, for frames painted at a width and height.
     following_bytes: Box<dyn Fn((usize, usize)) -> usize + Send>,
-    /// What it has taken of that.
+    /// How many of those it has taken.
     following_taken: usize,
     is_live: bool,
     detail: f64,
     /// Longer side at which frames are painted.
     working_size: usize,
     default_style_weight: f64,
-    /// Of a fresh start and of the frames after it.
+    /// The learning rates of a fresh start and of the frames after it.
     rates: (f64, f64),
     /// Width and height of the frames for which there is a plan.
     planned: Option<(usize, usize)>,
@@ -31,6 +33,7 @@ pub struct Easel<B: Backend> {
     between: bool,
     /// The style that was measured at this size, and its crop.
     measured: Option<(Arc<StylePicture>, f64)>,
+    ms_per_step: f64,
 }
 
 /// Longer sides at which frames are painted, in pixels.
@@ -53,7 +56,7 @@ fn rates(optimizer: OptimizerKind) -> (f64, f64) {
     }
 }
 
-impl<B: Backend> Easel<B> {
+impl<B: Backend> Session<B> {
     pub fn new(
         ops: B,
         network: Network,
@@ -75,14 +78,15 @@ impl<B: Backend> Easel<B> {
             style: (0, 0),
             between: false,
             measured: None,
+            ms_per_step: 0.0,
         })
     }
 
-    /// Makes ready to paint beside a stream that does not wait. Whatever was planned is planned anew.
+    /// Prepares for painting in the background of a stream that does not wait, at another size and at a lower priority; what
+    /// was planned is planned anew.
     pub fn go_live(&mut self) -> Result<(), Error> {
         self.working_size = self.sizes.live;
-        self.painter.discard_plan();
-        self.planned = None;
+        self.discard_plan();
         self.is_live = true;
         Ok(self.painter.backend_mut().stand_back()?)
     }
@@ -96,7 +100,7 @@ impl<B: Backend> Easel<B> {
         self.working_size
     }
 
-    /// Longer side of the pictures in which motion is looked for, beside a stream that does not wait.
+    /// Live: longer side of the pictures in which motion is looked for.
     pub fn tracked_size(&self) -> usize {
         self.working_size.min(self.sizes.tracked)
     }
@@ -106,7 +110,7 @@ impl<B: Backend> Easel<B> {
         self.detail
     }
 
-    /// All that was planned takes of the machine's memory, with what finding the motion takes: see
+    /// Bytes that everything that was planned takes of the backend's memory, with what looking for motion takes: see
     /// [`Painter::planned_bytes`].
     pub fn planned_bytes(&self) -> usize {
         match self.painter.size() {
@@ -115,7 +119,7 @@ impl<B: Backend> Easel<B> {
         }
     }
 
-    /// Says how much of the machine's memory finding the motion has taken, in bytes.
+    /// Notes how many bytes of the backend's memory looking for motion has taken.
     pub fn set_following_taken(&mut self, bytes: usize) {
         self.following_taken = bytes;
     }
@@ -125,8 +129,8 @@ impl<B: Backend> Easel<B> {
         self.planned == Some(size)
     }
 
-    /// Plans for frames of `size`, with others between keyframes or not, and measures the style, if any of that is new;
-    /// whether the style was.
+    /// Plans for frames of `size`, with frames between keyframes if `between`, and measures the style, if any of that is new.
+    /// Returns whether the style was.
     pub fn prepare(
         &mut self,
         size: (usize, usize),
@@ -141,7 +145,7 @@ impl<B: Backend> Easel<B> {
             self.measured = None;
             let demand = self.demand(size, super::working_size(size, self.working_size));
             if self.is_live {
-                // Whoever brings the frames has planned for their motion before.
+                // The streaming thread has planned for the motion before.
                 self.following_taken = (self.following_bytes)(demand.size);
             }
             let others = (self.following_bytes)(demand.size).saturating_sub(self.following_taken);
@@ -162,13 +166,19 @@ impl<B: Backend> Easel<B> {
         Ok(true)
     }
 
+    /// Frees what was planned, and forgets what was painted.
+    pub fn discard_plan(&mut self) {
+        self.painter.discard_plan();
+        self.planned = None;
+        self.measured = None;
+    }
+
     /// Width and height at which frames are painted, once planned.
     pub fn working(&self) -> (usize, usize) {
         self.painter.size().unwrap_or_default()
     }
 
-    /// Starts afresh, with a smaller rate if the numbers go bad. `onlooker` sees the painting before it is
-    /// finished.
+    /// Starts afresh, with a smaller rate if the numbers go bad. `onlooker` sees the painting before it is finished.
     pub fn start(
         &mut self,
         frame: &Frame,
@@ -178,6 +188,7 @@ impl<B: Backend> Easel<B> {
     ) -> Result<(), Error> {
         let rate = controls.learning_rate.unwrap_or(self.rates.0);
         for rate in [rate, rate / 10.0] {
+            let (began, before) = (Instant::now(), self.painter.iterations());
             self.painter.start(
                 frame.view(),
                 Run {
@@ -191,12 +202,13 @@ impl<B: Backend> Easel<B> {
                     },
                 },
             )?;
+            self.measure(began, before);
             if self.painter.is_finite()? {
                 return Ok(());
             }
             self.painter.forget();
         }
-        Err(Error::Diverged(format!("{:?}", self.painter.losses())))
+        Err(Error::Diverged(self.painter.losses()))
     }
 
     /// Goes on from the last result, `iterations` steps, along the motion since; starts afresh if the numbers go bad.
@@ -215,12 +227,27 @@ impl<B: Backend> Easel<B> {
             watch: watch.as_deref_mut(),
             onlooker: None,
         };
+        let (began, before) = (Instant::now(), self.painter.iterations());
         self.painter.proceed(frame.view(), carry, run)?;
+        self.measure(began, before);
         if self.painter.is_finite()? {
             return Ok(());
         }
         self.painter.forget();
         self.start(frame, controls, watch, None)
+    }
+
+    /// Notes what the steps since `began` took, if there were any beyond `before`.
+    fn measure(&mut self, began: Instant, before: u64) {
+        let steps = self.painter.iterations() - before;
+        if steps > 0 {
+            self.ms_per_step = began.elapsed().as_secs_f64() * 1e3 / steps as f64;
+        }
+    }
+
+    /// Milliseconds per step of the last keyframe, see [`Stats::ms_per_step`](super::Stats::ms_per_step).
+    pub fn ms_per_step(&self) -> f64 {
+        self.ms_per_step
     }
 
     /// The result, [3, H, W] at the size at which frames are painted.
@@ -237,16 +264,15 @@ impl<B: Backend> Easel<B> {
         }
     }
 
-    /// Where memory was lacking for frames of `size`, the size at which they could be painted.
+    /// Adds to an error for lack of memory the working size at which frames of `size` could be painted; leaves others alone.
     pub fn with_advice(&mut self, error: Error, size: (usize, usize)) -> Error {
         let Error::Gatys(gatys::Error::Backend(backend::Error::OutOfMemory { bytes })) = error else {
             return error;
         };
         let (width, height) = super::working_size(size, self.working_size);
-        // Of no use any more, and in the way of whatever comes instead.
-        self.painter.discard_plan();
-        self.planned = None;
-        // The piece that was one too many, or all of it.
+        // The plan is of no use any more, and takes memory that the next one needs.
+        self.discard_plan();
+        // The one allocation that failed, or the whole plan.
         let needed = bytes.max(self.peak_bytes((width, height), size));
         let taken = self.painter.backend().planned_in_use() + self.following_taken;
         let free = self.painter.backend().available_bytes().unwrap_or(needed / 2);
@@ -265,21 +291,21 @@ impl<B: Backend> Easel<B> {
     /// The largest working size below `failed` at which frames of `size` fit into the bytes that are `taken` already and
     /// those that are `free`.
     fn fitting(&self, size: (usize, usize), failed: usize, taken: usize, free: usize) -> Option<usize> {
-        // A little is left for everybody else.
-        let room = taken + free - free / 20;
+        // Leaves 5 % to other programs.
+        let available = taken + free - free / 20;
         let most = failed * 9 / 10;
         let least = super::SMALLEST_WORKING_SIDE / ROUND;
         let mut sizes = (least..=most / ROUND).rev().map(|n| n * ROUND);
-        sizes.find(|&longer| self.peak_bytes(super::working_size(size, longer), size) <= room)
+        sizes.find(|&longer| self.peak_bytes(super::working_size(size, longer), size) <= available)
     }
 
-    /// The most that painting at a width and height takes at a time, for frames of `size`.
+    /// The most bytes that painting at a width and height takes at any time, for frames of `size`.
     fn peak_bytes(&self, working: (usize, usize), size: (usize, usize)) -> usize {
         let demand = self.demand(size, working);
         self.painter.peak_bytes(demand) + (self.following_bytes)(working)
     }
 
-    /// For frames of `size`, painted at the width and height `working`, in the style that was asked for last.
+    /// The demand of frames of `size`, painted at the width and height `working`, in the style that was asked for last.
     fn demand(&self, size: (usize, usize), working: (usize, usize)) -> Demand {
         let (width, height) = self.style;
         Demand {
