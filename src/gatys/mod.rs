@@ -36,7 +36,7 @@ pub use options::{
     UnknownName,
 };
 pub use painter::{Demand, Painter, mix};
-pub use run::{Onlooker, Recipe, Run, Watch};
+pub use run::{PreviewSink, Recipe, Run, StepObserver};
 
 /// Why a picture cannot be painted.
 #[derive(Debug, thiserror::Error)]

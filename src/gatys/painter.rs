@@ -256,18 +256,18 @@ impl<B: Backend> Painter<B> {
                 self.begin(scale, painted)?;
             } else {
                 self.step_up(scale + 1, scale)?;
-                if let (0, Some(onlooker)) = (scale, &mut run.onlooker) {
-                    onlooker.see(self.picture()?);
+                if let (0, Some(previews)) = (scale, &mut run.previews) {
+                    previews.show(self.picture()?);
                 }
             }
             let Self { ops, canvases, .. } = self;
             canvases[scale].optimizer.restart(ops)?;
             for index in 0..steps[scale] {
                 self.step(scale, (index, steps[scale]), (done, total), &mut run)?;
-                if let Some(onlooker) = &mut run.onlooker
-                    && onlooker.wants_a_look()
+                if let Some(previews) = &mut run.previews
+                    && previews.wants_preview()
                 {
-                    onlooker.see(self.glance(scale, frame)?);
+                    previews.show(self.preview(scale, frame)?);
                 }
             }
             self.read_losses(scale, steps[scale])?;
@@ -475,8 +475,8 @@ impl<B: Backend> Painter<B> {
         Ok(())
     }
 
-    /// The picture at full size, as far as it has come at `scale`. That of the full size makes room for it.
-    fn glance(&mut self, scale: usize, frame: PictureView) -> Result<Vec<f32>> {
+    /// The picture at full size, as far as it has come at `scale`. Overwrites the picture of the full size.
+    fn preview(&mut self, scale: usize, frame: PictureView) -> Result<Vec<f32>> {
         if scale > 0 {
             self.canvases[0].show(&mut self.ops, frame)?;
             self.step_up(scale, 0)?;
@@ -528,9 +528,9 @@ impl<B: Backend> Painter<B> {
         let rate = schedule::rate(run.rate, index, steps, recipe.rate_decay);
         canvas.step(ops, extractor, run.weights, rate)?;
         *iterations += 1;
-        if let Some(watch) = &mut run.watch {
+        if let Some(observer) = &mut run.observer {
             let (width, height) = canvas.size();
-            watch(&Step {
+            observer(&Step {
                 scale,
                 width,
                 height,

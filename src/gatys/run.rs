@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a painter is told.
+//! What a painter is asked for.
 
 use super::canvas::Step;
 use super::{Init, LayerWeights, Normalization, OptimizerSettings, PoolingChoice, Weights};
@@ -28,8 +28,8 @@ pub struct Recipe {
     pub seed: u32,
 }
 
-/// Somebody who wants to see every step.
-pub type Watch = Box<dyn FnMut(&Step) + Send>;
+/// Called after every step.
+pub type StepObserver = Box<dyn FnMut(&Step) + Send>;
 
 /// How far to go with a frame.
 pub struct Run<'a> {
@@ -38,17 +38,17 @@ pub struct Run<'a> {
     pub rate: f64,
     /// Full-size steps, or their equivalent in cost.
     pub iterations: usize,
-    /// Is told of every step; that costs a look at the machine's losses each time.
-    pub watch: Option<&'a mut Watch>,
-    /// Sees a fresh start before it is finished.
-    pub onlooker: Option<&'a mut dyn Onlooker>,
+    /// Called after every step, for which the losses are read back from the backend each time.
+    pub observer: Option<&'a mut StepObserver>,
+    /// Gets previews of a fresh start.
+    pub previews: Option<&'a mut dyn PreviewSink>,
 }
 
-/// Somebody who wants to see a painting before it is finished.
-pub trait Onlooker {
-    /// Whether it is time for a look. Asked after every step; when a painting comes to its full size, that is looked at
+/// Receives previews of a painting before it is finished.
+pub trait PreviewSink {
+    /// Whether it is time for a preview. Asked after every step; when a painting first comes to its full size, there is one
     /// without asking.
-    fn wants_a_look(&mut self) -> bool;
-    /// Gets what there is of the picture, [3, H, W] at the full size.
-    fn see(&mut self, picture: Vec<f32>);
+    fn wants_preview(&mut self) -> bool;
+    /// Takes a preview, [3, H, W] at the full size.
+    fn show(&mut self, picture: Vec<f32>);
 }

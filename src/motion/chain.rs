@@ -3,7 +3,7 @@
 use super::flow::{Flow, stretch};
 use super::place::Place;
 
-/// The motion of several steps as one: from the newest frame back to an older one, a frame at a time.
+/// The motion over several frames: from the newest frame back to an older one, extended a frame at a time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chain {
     /// From the newest frame to the older one.
@@ -58,7 +58,8 @@ impl Chain {
         );
     }
 
-    /// Takes a step: `flow` leads from a new frame to what was the newest, and may be trusted as far as `trust` says.
+    /// Extends it by one frame: `flow` leads from a new frame to the one that was the newest, and can be trusted as far as
+    /// `trust` says.
     ///
     /// F'(x) = f(x) + F(x + f(x)) and T'(x) = t(x) · T(x + f(x)).
     ///

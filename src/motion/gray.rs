@@ -3,7 +3,7 @@
 use crate::backend::resample::Taps;
 use crate::picture::{Picture, luma};
 
-/// The brightness of a picture, in steps of a byte: 0..255.
+/// The luma of a picture, on the scale of bytes: 0..255.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gray {
     pub width: usize,
@@ -64,8 +64,8 @@ impl Gray {
         )
     }
 
-    /// `mix` makes a row out of several of `from`: given the first of them and the weights of all. Columns are mixed before
-    /// rows because that goes along the rows, many pixels at a time.
+    /// Resamples from the size `from`. `mix(top, weights, out)` writes the weighted sum of the rows from `top` on into `out`.
+    /// Columns are resampled first, since that works along whole rows, many pixels at a time.
     fn resampled(
         from: (usize, usize),
         (width, height): (usize, usize),

@@ -3,8 +3,7 @@
 use super::gray::Gray;
 use crate::backend::flow::REACH;
 
-/// Pixels around a level that repeat its border: how far something may be looked for beyond it, and one more to look
-/// between them.
+/// Pixels around a level that repeat its border: as far as the search may reach beyond it, and one more to interpolate.
 pub const MARGIN: usize = REACH + 1;
 /// No side of a level is smaller, unless the picture itself is.
 pub(super) const SMALLEST_SIDE: usize = 12;
@@ -113,8 +112,8 @@ impl Level {
         }
     }
 
-    /// The variance of noise that is not the same from pixel to pixel (Immerkær 1996): of the differences of second
-    /// differences. Their median, because most of a picture is smoother than its edges.
+    /// The variance of noise that is independent from pixel to pixel (Immerkær 1996), from the differences of second
+    /// differences. Their median is used, because most of a picture is smoother than its edges.
     fn estimate_noise(&self) -> f32 {
         let mut responses = Vec::with_capacity(self.width * self.height / 4);
         for y in (0..self.height as isize).step_by(4) {

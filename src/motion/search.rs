@@ -48,13 +48,13 @@ impl Search {
                 let x = (column * STEP).min(width - SIDE);
                 let patch = Patch::new(from, x, y, way);
                 let centre = (y + SIDE / 2) * width + x + SIDE / 2;
-                let start = patch.kept_in(to, [flow.u[centre], flow.v[centre]]);
+                let start = patch.clamped(to, [flow.u[centre], flow.v[centre]]);
                 let mut best = patch.at(to, start, start);
                 let mut tried = [start; 4];
                 let mut consider = |index: usize, candidate: [f32; 2]| {
                     if tried[..index]
                         .iter()
-                        .all(|tried| apart(*tried, candidate) > SAME * SAME)
+                        .all(|tried| squared_distance(*tried, candidate) > SAME * SAME)
                     {
                         best = best.better(patch.at(to, candidate, start));
                     }
@@ -87,7 +87,8 @@ impl Search {
         }
     }
 
-    /// A pixel listens to its patches, to each the less the more it differs from what the patch found.
+    /// Adds the patch's flow to the sums of its pixels. It counts the less at a pixel, the more that differs from what the
+    /// patch found there.
     fn vote(&mut self, patch: &Patch, to: &Level, [u, v]: [f32; 2], width: usize) {
         let mut differences = [[0.0; SIDE]; SIDE];
         let sums = patch.compare(to, [u, v], |row, difference| differences[row] = *difference);
@@ -111,11 +112,11 @@ fn add(sums: &mut [f32], weights: &[f32; SIDE], value: f32) {
     }
 }
 
-/// A place of a patch, and how it looks there.
+/// A candidate for the flow of a patch, and how well it fits.
 #[derive(Clone, Copy)]
 struct Found {
     flow: [f32; 2],
-    /// What is minimised: the sum of squared differences, less what their mean explains, and the price of the way.
+    /// What is minimised: the sum of squared differences from their mean, and the penalty on the distance from the start.
     error: f32,
     /// Its derivatives, halved.
     slope: [f32; 2],
@@ -135,7 +136,7 @@ struct Sums {
     slope: [f32; 2],
 }
 
-/// A patch of 8 × 8 pixels. Its derivatives have mean zero, so that a difference that is the same everywhere moves
+/// A patch of 8 × 8 pixels. Its derivatives have mean zero, so that a constant difference in brightness moves
 /// nothing.
 struct Patch {
     x: usize,
@@ -145,7 +146,7 @@ struct Patch {
     dy: [[f32; SIDE]; SIDE],
     /// The inverse of the second derivatives of what is minimised: xx, xy, yy.
     inverse: [f32; 3],
-    /// The price of a pixel of way from the start, squared.
+    /// The penalty per squared pixel of distance from the start.
     way: f32,
 }
 
@@ -179,13 +180,15 @@ impl Patch {
         }
     }
 
-    /// How the patch looks moved by `flow`, at most so far that it lies in the margin, and what the way from `start` costs.
+    /// How well the patch fits where `flow` leads, which is clamped to the margin, with the penalty on the distance from
+    /// `start`.
     fn at(&self, to: &Level, flow: [f32; 2], start: [f32; 2]) -> Found {
-        let flow = self.kept_in(to, flow);
+        let flow = self.clamped(to, flow);
         let sums = self.compare(to, flow, |_, _| ());
         Found {
             flow,
-            error: sums.square - sums.difference * sums.difference / PIXELS + self.way * apart(flow, start),
+            error: sums.square - sums.difference * sums.difference / PIXELS
+                + self.way * squared_distance(flow, start),
             slope: [
                 sums.slope[0] + self.way * (flow[0] - start[0]),
                 sums.slope[1] + self.way * (flow[1] - start[1]),
@@ -193,14 +196,14 @@ impl Patch {
         }
     }
 
-    /// Gauss-Newton's steps from a start to where the patch fits best.
+    /// Gauss-Newton steps from a candidate to where the patch fits best.
     fn descend(&self, to: &Level, found: Found, start: [f32; 2]) -> [f32; 2] {
         let mut best = found;
         for _ in 0..STEPS {
             let ([a, b], [xx, xy, yy]) = (best.slope, self.inverse);
             let step = [xx * a + xy * b, xy * a + yy * b];
             let next = self.at(to, [best.flow[0] - step[0], best.flow[1] - step[1]], start);
-            // Written so that what is not a number ends the search too.
+            // Written so that NaN ends the search, too.
             if next.error.partial_cmp(&best.error) != Some(std::cmp::Ordering::Less) {
                 break;
             }
@@ -209,15 +212,15 @@ impl Patch {
                 break;
             }
         }
-        // What ran further than its own size has lost its way.
-        if apart(best.flow, found.flow) > PIXELS {
+        // A patch that moved by more than its own size is lost: its candidate is the better guess.
+        if squared_distance(best.flow, found.flow) > PIXELS {
             found.flow
         } else {
             best.flow
         }
     }
 
-    fn kept_in(&self, to: &Level, [u, v]: [f32; 2]) -> [f32; 2] {
+    fn clamped(&self, to: &Level, [u, v]: [f32; 2]) -> [f32; 2] {
         let keep = |at: usize, shift: f32, length: usize| {
             let reach = MARGIN as f32 - 1.0;
             let last = (length - SIDE) as f32 + reach;
@@ -281,7 +284,7 @@ fn sum(lanes: &[f32; SIDE]) -> f32 {
     (half[0] + half[2]) + (half[1] + half[3])
 }
 
-fn apart(a: [f32; 2], b: [f32; 2]) -> f32 {
+fn squared_distance(a: [f32; 2], b: [f32; 2]) -> f32 {
     let (x, y) = (a[0] - b[0], a[1] - b[1]);
     x * x + y * y
 }

@@ -26,7 +26,7 @@ pub use crate::picture::Picture as Frame;
 use crate::backend::cuda::{Cuda, Unavailable};
 use crate::backend::{Backend, CancelToken, Memory, cpu::Cpu, reference::Reference};
 use crate::gatys::{
-    Losses, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Recipe, Watch,
+    Losses, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Recipe, StepObserver,
 };
 use crate::motion::{self, Stepped, Track, Tracker};
 use offline::Offline;
@@ -105,8 +105,8 @@ trait Drive: Send {
     fn go_live(self: Box<Self>, painting: CancelToken, cancel: CancelToken) -> Result<Box<dyn Drive>, Error>;
     fn set_style(&mut self, style: Arc<StylePicture>);
     fn restart(&mut self);
-    fn set_observer(&mut self, observer: Option<Watch>);
-    fn take_observer(&mut self) -> Option<Watch>;
+    fn set_observer(&mut self, observer: Option<StepObserver>);
+    fn take_observer(&mut self) -> Option<StepObserver>;
     /// Takes a frame, and puts into `queue` what is finished by it. On an error `token` still is the frame's, so that the
     /// frame can be pushed into another driver.
     fn push(
@@ -279,7 +279,7 @@ impl Fallback {
 #[derive(Clone, Copy)]
 struct Defaults {
     network: NetworkChoice,
-    /// Fast enough to watch, large enough for strokes.
+    /// Fast enough to observer, large enough for strokes.
     working_sizes: WorkingSizes,
 }
 
@@ -465,9 +465,9 @@ mod tests {
 
         fn restart(&mut self) {}
 
-        fn set_observer(&mut self, _: Option<Watch>) {}
+        fn set_observer(&mut self, _: Option<StepObserver>) {}
 
-        fn take_observer(&mut self) -> Option<Watch> {
+        fn take_observer(&mut self) -> Option<StepObserver> {
             None
         }
 

@@ -10,7 +10,7 @@ use super::session::Session;
 use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
 use crate::backend::{Backend, CancelToken};
-use crate::gatys::{Carry, Watch};
+use crate::gatys::{Carry, StepObserver};
 use crate::motion::{CutDetector, Gray, Track};
 
 /// The driver in which each keyframe waits for its steps, and the frames between two keyframes for the second.
@@ -28,7 +28,7 @@ pub struct Offline<B: Backend> {
     /// Time spent in here since a frame was finished last.
     busy: Duration,
     stats: Stats,
-    observer: Option<Watch>,
+    observer: Option<StepObserver>,
 }
 
 impl<B: Backend> Offline<B> {
@@ -62,11 +62,11 @@ impl<B: Backend + 'static> Drive for Offline<B> {
         self.interval.begin();
     }
 
-    fn set_observer(&mut self, observer: Option<Watch>) {
+    fn set_observer(&mut self, observer: Option<StepObserver>) {
         self.observer = observer;
     }
 
-    fn take_observer(&mut self) -> Option<Watch> {
+    fn take_observer(&mut self) -> Option<StepObserver> {
         self.observer.take()
     }
 
@@ -155,7 +155,7 @@ impl<B: Backend> Offline<B> {
         let between = controls.keyframe_interval > 1;
         let is_new_style = self.session.prepare(size, &style, controls.style_crop, between)?;
         self.tracker.plan(self.session.working())?;
-        self.session.set_following_taken(self.tracker.bytes_in_use());
+        self.session.set_tracker_taken(self.tracker.bytes_in_use());
         // A new style shows at once.
         let keyframe = restarted || is_new_style || self.interval.is_over(controls.keyframe_interval);
         let observer = self.observer.as_mut();
@@ -264,7 +264,7 @@ impl<B: Backend> Offline<B> {
 
     fn free_tracker(&mut self) {
         self.tracker.discard_plan();
-        self.session.set_following_taken(self.tracker.bytes_in_use());
+        self.session.set_tracker_taken(self.tracker.bytes_in_use());
     }
 
     fn update_stats(&mut self) {

@@ -7,7 +7,7 @@ use super::style_picture::StylePicture;
 use super::{Controls, Error, Frame};
 use crate::backend::{self, Backend};
 use crate::gatys::{
-    self, Carry, Demand, Network, Onlooker, OptimizerKind, Painter, Recipe, Run, Watch, Weights,
+    self, Carry, Demand, Network, OptimizerKind, Painter, PreviewSink, Recipe, Run, StepObserver, Weights,
 };
 
 /// A painter with everything that both drivers need around it: plans for the size of the frames, the measured style, learning
@@ -16,9 +16,9 @@ pub struct Session<B: Backend> {
     painter: Painter<B>,
     sizes: WorkingSizes,
     /// Bytes of the painter's memory that looking for motion takes, for frames painted at a width and height.
-    following_bytes: Box<dyn Fn((usize, usize)) -> usize + Send>,
+    tracker_bytes: Box<dyn Fn((usize, usize)) -> usize + Send>,
     /// How many of those it has taken.
-    following_taken: usize,
+    tracker_taken: usize,
     is_live: bool,
     detail: f64,
     /// Longer side at which frames are painted.
@@ -62,7 +62,7 @@ impl<B: Backend> Session<B> {
         network: Network,
         recipe: Recipe,
         sizes: WorkingSizes,
-        following_bytes: Box<dyn Fn((usize, usize)) -> usize + Send>,
+        tracker_bytes: Box<dyn Fn((usize, usize)) -> usize + Send>,
     ) -> Result<Self, Error> {
         Ok(Self {
             detail: recipe.detail,
@@ -70,8 +70,8 @@ impl<B: Backend> Session<B> {
             rates: rates(recipe.optimizer.kind),
             painter: Painter::new(ops, network, recipe)?,
             sizes,
-            following_bytes,
-            following_taken: 0,
+            tracker_bytes,
+            tracker_taken: 0,
             is_live: false,
             working_size: sizes.offline,
             planned: None,
@@ -114,14 +114,14 @@ impl<B: Backend> Session<B> {
     /// [`Painter::planned_bytes`].
     pub fn planned_bytes(&self) -> usize {
         match self.painter.size() {
-            Some(working) => self.painter.planned_now() + (self.following_bytes)(working),
+            Some(working) => self.painter.planned_now() + (self.tracker_bytes)(working),
             None => 0,
         }
     }
 
     /// Notes how many bytes of the backend's memory looking for motion has taken.
-    pub fn set_following_taken(&mut self, bytes: usize) {
-        self.following_taken = bytes;
+    pub fn set_tracker_taken(&mut self, bytes: usize) {
+        self.tracker_taken = bytes;
     }
 
     /// Whether there is a plan for frames of `size`.
@@ -146,9 +146,9 @@ impl<B: Backend> Session<B> {
             let demand = self.demand(size, super::working_size(size, self.working_size));
             if self.is_live {
                 // The streaming thread has planned for the motion before.
-                self.following_taken = (self.following_bytes)(demand.size);
+                self.tracker_taken = (self.tracker_bytes)(demand.size);
             }
-            let others = (self.following_bytes)(demand.size).saturating_sub(self.following_taken);
+            let others = (self.tracker_bytes)(demand.size).saturating_sub(self.tracker_taken);
             self.painter.plan(demand, others)?;
             self.planned = Some(size);
         } else if between {
@@ -178,13 +178,13 @@ impl<B: Backend> Session<B> {
         self.painter.size().unwrap_or_default()
     }
 
-    /// Starts afresh, with a smaller rate if the numbers go bad. `onlooker` sees the painting before it is finished.
+    /// Starts afresh, with a smaller rate if the numbers go bad. `previews` sees the painting before it is finished.
     pub fn start(
         &mut self,
         frame: &Frame,
         controls: &Controls,
-        mut watch: Option<&mut Watch>,
-        mut onlooker: Option<&mut dyn Onlooker>,
+        mut observer: Option<&mut StepObserver>,
+        mut previews: Option<&mut dyn PreviewSink>,
     ) -> Result<(), Error> {
         let rate = controls.learning_rate.unwrap_or(self.rates.0);
         for rate in [rate, rate / 10.0] {
@@ -195,9 +195,9 @@ impl<B: Backend> Session<B> {
                     weights: self.weights(controls),
                     rate,
                     iterations: controls.first_iterations,
-                    watch: watch.as_deref_mut(),
-                    onlooker: match &mut onlooker {
-                        Some(onlooker) => Some(&mut **onlooker),
+                    observer: observer.as_deref_mut(),
+                    previews: match &mut previews {
+                        Some(previews) => Some(&mut **previews),
                         None => None,
                     },
                 },
@@ -218,14 +218,14 @@ impl<B: Backend> Session<B> {
         carry: Carry,
         controls: &Controls,
         iterations: usize,
-        mut watch: Option<&mut Watch>,
+        mut observer: Option<&mut StepObserver>,
     ) -> Result<(), Error> {
         let run = Run {
             weights: self.weights(controls),
             rate: controls.learning_rate.unwrap_or(self.rates.1),
             iterations,
-            watch: watch.as_deref_mut(),
-            onlooker: None,
+            observer: observer.as_deref_mut(),
+            previews: None,
         };
         let (began, before) = (Instant::now(), self.painter.iterations());
         self.painter.proceed(frame.view(), carry, run)?;
@@ -234,7 +234,7 @@ impl<B: Backend> Session<B> {
             return Ok(());
         }
         self.painter.forget();
-        self.start(frame, controls, watch, None)
+        self.start(frame, controls, observer, None)
     }
 
     /// Notes what the steps since `began` took, if there were any beyond `before`.
@@ -274,7 +274,7 @@ impl<B: Backend> Session<B> {
         self.discard_plan();
         // The one allocation that failed, or the whole plan.
         let needed = bytes.max(self.peak_bytes((width, height), size));
-        let taken = self.painter.backend().planned_in_use() + self.following_taken;
+        let taken = self.painter.backend().planned_in_use() + self.tracker_taken;
         let free = self.painter.backend().available_bytes().unwrap_or(needed / 2);
         let advice = match self.fitting(size, width.max(height), taken, free) {
             Some(longer) => format!("working-size={longer} would fit"),
@@ -302,7 +302,7 @@ impl<B: Backend> Session<B> {
     /// The most bytes that painting at a width and height takes at any time, for frames of `size`.
     fn peak_bytes(&self, working: (usize, usize), size: (usize, usize)) -> usize {
         let demand = self.demand(size, working);
-        self.painter.peak_bytes(demand) + (self.following_bytes)(working)
+        self.painter.peak_bytes(demand) + (self.tracker_bytes)(working)
     }
 
     /// The demand of frames of `size`, painted at the width and height `working`, in the style that was asked for last.

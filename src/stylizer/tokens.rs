@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::queue::Token;
 use super::{Controls, Core, Error, Fallback, Frame, Options, Report, Stats, StylePicture};
 use crate::backend::CancelToken;
-use crate::gatys::Watch;
+use crate::gatys::StepObserver;
 
 /// Paints a stream of frames: they are [pushed](Self::push) in and [pulled](Self::pull) out, in their order. With
 /// [`Controls::keyframe_interval`] N > 1 a frame between two keyframes waits for the second one, so that up to N − 1
@@ -136,7 +136,7 @@ impl<T: Send + 'static> Stylizer<T> {
     }
 
     /// Calls `observer` after every step; `None` stops that.
-    pub fn set_observer(&mut self, observer: Option<Watch>) {
+    pub fn set_observer(&mut self, observer: Option<StepObserver>) {
         self.core.driver.set_observer(observer);
     }
 

@@ -71,8 +71,8 @@ pub fn run<'a>() -> Run<'a> {
         },
         rate: 0.01,
         iterations: 2,
-        watch: None,
-        onlooker: None,
+        observer: None,
+        previews: None,
     }
 }
 

@@ -13,7 +13,7 @@ use super::latency::ProcessingTime;
 use super::pixels;
 use super::style_source::{Style, StyleSource};
 use neuralstyle::backend::CancelToken;
-use neuralstyle::gatys::Watch;
+use neuralstyle::gatys::StepObserver;
 use neuralstyle::stylizer::{self, Controls, Fallback, Frame, Mode, Options, Report, Stylizer};
 
 pub struct State {
@@ -89,7 +89,7 @@ impl State {
     }
 
     /// Has `observer` called after every step.
-    pub fn observe_steps(&mut self, observer: Watch) {
+    pub fn observe_steps(&mut self, observer: StepObserver) {
         self.stylizer.set_observer(Some(observer));
     }
 

@@ -6,7 +6,7 @@ use super::Painter;
 use crate::backend::budget::Budget;
 use crate::backend::{Backend, ColourStatistics, Memory, ScratchUse, Shape};
 use crate::gatys::canvas::{Plan, with_margin};
-use crate::gatys::{Losses, Onlooker, Recipe, Result, Run, Weights, schedule};
+use crate::gatys::{Losses, PreviewSink, Recipe, Result, Run, Weights, schedule};
 use crate::picture::Picture;
 
 /// What a painter is to be ready for. Sizes are widths and heights in pixels.
@@ -145,25 +145,25 @@ pub fn scaled_to_area(width: usize, height: usize, size: (usize, usize)) -> (usi
     (side(width), side(height))
 }
 
-fn one_step(onlooker: Option<&mut dyn Onlooker>) -> Run<'_> {
+fn one_step(previews: Option<&mut dyn PreviewSink>) -> Run<'_> {
     Run {
         weights: Weights::default(),
         rate: 0.0,
         iterations: 1,
-        watch: None,
-        onlooker,
+        observer: None,
+        previews,
     }
 }
 
 /// Asks for everything that there is to see.
 struct Always;
 
-impl Onlooker for Always {
-    fn wants_a_look(&mut self) -> bool {
+impl PreviewSink for Always {
+    fn wants_preview(&mut self) -> bool {
         true
     }
 
-    fn see(&mut self, _picture: Vec<f32>) {}
+    fn show(&mut self, _picture: Vec<f32>) {}
 }
 
 #[cfg(test)]

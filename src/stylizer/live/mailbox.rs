@@ -7,7 +7,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::backend::CancelToken;
-use crate::gatys::{Losses, Watch};
+use crate::gatys::{Losses, StepObserver};
 use crate::motion::Chain;
 use crate::stylizer::{Controls, Error, Frame, StylePicture};
 
@@ -74,7 +74,7 @@ struct State {
     /// Incremented whenever a new scene begins, which makes what is being painted worthless.
     scene: u64,
     closed: bool,
-    observer: Option<Watch>,
+    observer: Option<StepObserver>,
     /// Whether the observer was replaced while the painting thread had it.
     observer_is_new: bool,
 }
@@ -82,7 +82,7 @@ struct State {
 /// A job that the painting thread has taken, to be given back by [`deliver`](Mailbox::deliver).
 pub struct Taken {
     pub job: Job,
-    pub observer: Option<Watch>,
+    pub observer: Option<StepObserver>,
     pub scene: u64,
 }
 
@@ -141,14 +141,14 @@ impl Mailbox {
         self.changed.notify_all();
     }
 
-    pub fn set_observer(&self, observer: Option<Watch>) {
+    pub fn set_observer(&self, observer: Option<StepObserver>) {
         let mut state = self.state();
         state.observer = observer;
         state.observer_is_new = true;
     }
 
     /// The observer, unless the painting thread is calling it.
-    pub fn take_observer(&self) -> Option<Watch> {
+    pub fn take_observer(&self) -> Option<StepObserver> {
         self.state().observer.take()
     }
 

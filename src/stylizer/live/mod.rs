@@ -15,7 +15,7 @@ use super::session::Session;
 use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
 use crate::backend::{Backend, CancelToken, cpu::Cpu};
-use crate::gatys::Watch;
+use crate::gatys::StepObserver;
 use crate::motion::{Chain, CutDetector, Gray, Motion, Track};
 use live_picture::LivePicture;
 use mailbox::{Keyframe, Received};
@@ -112,11 +112,11 @@ impl Drive for Live {
         self.worker.mailbox().begin_scene();
     }
 
-    fn set_observer(&mut self, observer: Option<Watch>) {
+    fn set_observer(&mut self, observer: Option<StepObserver>) {
         self.worker.mailbox().set_observer(observer);
     }
 
-    fn take_observer(&mut self) -> Option<Watch> {
+    fn take_observer(&mut self) -> Option<StepObserver> {
         self.worker.mailbox().take_observer()
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::mailbox::{Job, Keyframe, Mailbox, Progress, Taken};
 use crate::backend::{Backend, CancelToken};
-use crate::gatys::{Carry, Onlooker, Watch};
+use crate::gatys::{Carry, PreviewSink, StepObserver};
 use crate::motion::Chain;
 use crate::stylizer::Error;
 use crate::stylizer::session::Session;
@@ -101,12 +101,12 @@ struct Previews<'a> {
     next: Instant,
 }
 
-impl Onlooker for Previews<'_> {
-    fn wants_a_look(&mut self) -> bool {
+impl PreviewSink for Previews<'_> {
+    fn wants_preview(&mut self) -> bool {
         Instant::now() >= self.next
     }
 
-    fn see(&mut self, picture: Vec<f32>) {
+    fn show(&mut self, picture: Vec<f32>) {
         self.next = Instant::now() + NEXT_PREVIEW;
         if picture.iter().all(|value| value.is_finite()) {
             let keyframe = Keyframe {
@@ -124,7 +124,7 @@ fn paint<B: Backend>(
     session: &mut Session<B>,
     job: &Job,
     before: Option<u64>,
-    observer: Option<&mut Watch>,
+    observer: Option<&mut StepObserver>,
     previews: &mut Previews,
     moved: &mut Chain,
     progress: &mut Progress,
