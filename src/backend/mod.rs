@@ -23,6 +23,7 @@ mod network;
 mod optimizer;
 mod pictures;
 pub mod reference;
+pub mod registry;
 pub mod resample;
 mod shape;
 

@@ -2,6 +2,7 @@
 
 //! A stream of frames painted one after the other. Knows nothing of where frames come from.
 
+mod backends;
 mod error;
 mod interval;
 mod live;
@@ -23,15 +24,9 @@ pub use tokens::Stylizer;
 /// A picture of the stream.
 pub use crate::picture::Picture as Frame;
 
-use crate::backend::cuda::{Cuda, Unavailable};
-use crate::backend::{Backend, CancelToken, Memory, cpu::Cpu, reference::Reference};
-use crate::gatys::{
-    Losses, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Recipe, StepObserver,
-};
-use crate::motion::{self, Stepped, Track, Tracker};
-use offline::Offline;
+use crate::backend::CancelToken;
+use crate::gatys::{Losses, Normalization, OptimizerKind, OptimizerSettings, Recipe, StepObserver};
 use queue::{OutputQueue, Pushed, Token};
-use session::{Session, WorkingSizes};
 
 /// A [`Stylizer`] whose tokens have no type: a driver on the backend that was chosen, and what to do when that fails.
 struct Core {
@@ -131,32 +126,7 @@ impl Core {
     fn new(options: &Options, cancel: CancelToken) -> Result<Self, Error> {
         refuse_what_is_missing(options)?;
         let painting = cancel.child();
-        let (driver, fallback) = match options.backend {
-            BackendChoice::Auto => match Cuda::new(options.cuda_device_id, painting.clone()) {
-                Ok(cuda) => match cuda_driver(options, cuda, &cancel) {
-                    Err(error) if error.is_of_the_backend() => {
-                        (cpu_driver(options, &painting)?, Some(Fallback::of(&error)))
-                    }
-                    answer => (answer?, None),
-                },
-                Err(unavailable) => {
-                    let fallback = Fallback {
-                        reason: unavailable.to_string(),
-                        surprising: unavailable.concerns_a_card(),
-                    };
-                    (cpu_driver(options, &painting)?, Some(fallback))
-                }
-            },
-            BackendChoice::Cpu => (cpu_driver(options, &painting)?, None),
-            BackendChoice::Cuda => {
-                let cuda = Cuda::new(options.cuda_device_id, painting.clone()).map_err(no_cuda)?;
-                (cuda_driver(options, cuda, &cancel)?, None)
-            }
-            BackendChoice::Reference => {
-                let reference = Reference::new(painting.clone());
-                (driver(options, reference, on_the_cpu(), ON_THE_CPU)?, None)
-            }
-        };
+        let (driver, fallback) = backends::open(options, &painting, &cancel)?;
         let core = Self {
             replaceable: options.backend == BackendChoice::Auto && fallback.is_none(),
             driver,
@@ -216,7 +186,7 @@ impl Core {
     /// Has the CPU take over.
     fn replace(&mut self, error: &Error) -> Result<(), Error> {
         let painting = self.cancel.child();
-        let mut cpu = cpu_driver(&self.options, &painting)?;
+        let mut cpu = backends::on_the_cpu(&self.options, &painting)?;
         if self.is_live {
             cpu = cpu.go_live(painting.clone(), self.cancel.clone())?;
         }
@@ -273,111 +243,6 @@ impl Fallback {
             surprising: true,
         }
     }
-}
-
-/// What is chosen on a kind of backend where the user does not choose.
-#[derive(Clone, Copy)]
-struct Defaults {
-    network: NetworkChoice,
-    /// Fast enough to observer, large enough for strokes.
-    working_sizes: WorkingSizes,
-}
-
-const ON_THE_CPU: Defaults = Defaults {
-    network: NetworkChoice::Slim,
-    working_sizes: WorkingSizes {
-        offline: 256,
-        live: 192,
-        // What is shown must move thirty times a second or more, on one core that has other things to do.
-        tracked: 128,
-    },
-};
-
-const ON_A_CARD: Defaults = Defaults {
-    network: NetworkChoice::Vgg16,
-    working_sizes: WorkingSizes {
-        offline: 512,
-        // What is shown is moved and laid onto the frame on the CPU; its motion is found on the card.
-        live: 320,
-        tracked: usize::MAX,
-    },
-};
-
-fn cpu_driver(options: &Options, cancel: &CancelToken) -> Result<Box<dyn Drive>, Error> {
-    let cpu = Cpu::new(options.threads, cancel.clone())
-        .map_err(|error| Error::BackendUnavailable(format!("backend=cpu: {error}")))?;
-    driver(options, cpu, on_the_cpu(), ON_THE_CPU)
-}
-
-/// `cancel` stops everything, not only what is being painted.
-fn cuda_driver(options: &Options, cuda: Cuda, cancel: &CancelToken) -> Result<Box<dyn Drive>, Error> {
-    let beside = cuda.beside(cancel.clone())?;
-    let sizes = beside.sizes();
-    let following = Following {
-        tracker: Box::new(Stepped::new(beside)),
-        bytes: Box::new(move |size| motion::planned_bytes(sizes.clone(), size)),
-    };
-    driver(options, cuda, following, ON_A_CARD)
-}
-
-fn no_cuda(unavailable: Unavailable) -> Error {
-    Error::BackendUnavailable(format!(
-        "backend=cuda: {unavailable}; use backend=cpu or backend=auto"
-    ))
-}
-
-/// What finds the motion of a stream, and how much of the painting backend's memory that takes.
-struct Following {
-    tracker: Box<dyn Track>,
-    /// For pictures of a width and height.
-    bytes: Box<dyn Fn((usize, usize)) -> usize + Send>,
-}
-
-/// The CPU's memory for it is not the painter's.
-fn on_the_cpu() -> Following {
-    Following {
-        tracker: Box::new(Tracker::new()),
-        bytes: Box::new(|_| 0),
-    }
-}
-
-/// Opens the network and drives `ops` with it.
-fn driver<B: Backend + 'static>(
-    options: &Options,
-    ops: B,
-    following: Following,
-    defaults: Defaults,
-) -> Result<Box<dyn Drive>, Error> {
-    let choice = match options.network {
-        _ if options.weights.is_some() => NetworkChoice::File,
-        NetworkChoice::Auto => defaults.network,
-        chosen => chosen,
-    };
-    if choice == NetworkChoice::File && options.weights.is_none() {
-        return Err(setting(
-            "network",
-            "file",
-            "set `weights` to the path of a VGG-16 or VGG-19",
-        ));
-    }
-    let network = Network::open(choice, options.weights.as_deref())?;
-    let working_sizes = match options.working_size {
-        0 => defaults.working_sizes,
-        chosen => WorkingSizes {
-            offline: chosen,
-            live: chosen,
-            ..defaults.working_sizes
-        },
-    };
-    let stats = Stats {
-        backend: ops.name().to_owned(),
-        device: ops.device(),
-        network: network.name().to_owned(),
-        ..Stats::default()
-    };
-    let Following { tracker, bytes } = following;
-    let session = Session::new(ops, network, recipe(options), working_sizes, bytes)?;
-    Ok(Box::new(Offline::new(session, tracker, stats)))
 }
 
 /// The margin of a coarse-to-fine start: what the zeros beyond the frame's edge visibly disturb.
@@ -440,6 +305,7 @@ fn setting(property: &'static str, value: &str, reason: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gatys::NetworkChoice;
 
     #[test]
     fn a_working_picture_keeps_the_frames_shape_and_is_never_tiny() {
