@@ -13,8 +13,7 @@ impl Control for Cpu {
     }
 
     fn stand_back(&mut self) -> Result<()> {
-        self.workers = self.workers.standing_back()?;
-        Ok(())
+        self.set_workers(self.workers.standing_back()?)
     }
 
     /// The whole step is one piece of work for the threads, so that none has to be woken for each operation.

@@ -87,6 +87,13 @@ impl Cpu {
         })
     }
 
+    /// Works with other threads from now on, each with scratch space of its own.
+    fn set_workers(&mut self, workers: Workers) -> Result<()> {
+        self.convolving.set_threads(workers.threads(), &self.in_use)?;
+        self.workers = workers;
+        Ok(())
+    }
+
     /// The answer of an operation that looks at the flag while it runs.
     fn finished(&self) -> Result<()> {
         if self.cancel.is_cancelled() {
@@ -94,5 +101,42 @@ impl Cpu {
         } else {
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::prelude::*;
+    use crate::backend::{FilterData, Shape};
+
+    /// A container may be given more cores between the first frame and the beginning of a live stream.
+    #[test]
+    fn threads_that_come_later_have_scratch_space_too() {
+        let mut cpu = Cpu::new(1, CancelToken::new()).unwrap();
+        let (shape, outputs) = (Shape::new(3, 60, 80), 24);
+        let data = FilterData {
+            outputs,
+            inputs: 3,
+            weights: (0..outputs * 27).map(|i| (i % 7) as f32 - 3.0).collect(),
+            bias: vec![0.5; outputs],
+        };
+        let filter = cpu.filter(&data).unwrap();
+        let mut from = cpu.tensor(shape).unwrap();
+        let pixels: Vec<f32> = (0..shape.elements()).map(|i| (i % 11) as f32).collect();
+        cpu.upload(&pixels, &mut from).unwrap();
+        let whole = shape.with_channels(outputs);
+        let mut found = Vec::new();
+        for threads in [1, 3] {
+            cpu.set_workers(Workers::new(threads).unwrap()).unwrap();
+            let (mut to, mut mask) = (cpu.tensor(whole).unwrap(), cpu.mask(whole).unwrap());
+            for _ in 0..20 {
+                cpu.conv_relu(&from, &filter, &mut to, &mut mask).unwrap();
+            }
+            let mut values = vec![0.0; whole.elements()];
+            cpu.download(&to, &mut values).unwrap();
+            found.push(values);
+        }
+        assert!(found[0] == found[1]);
     }
 }

@@ -79,6 +79,28 @@ impl Scratch {
         })
     }
 
+    /// Has space for each of so many threads, as large as the others have.
+    pub fn set_threads(
+        &mut self,
+        threads: usize,
+        total: &std::sync::Arc<std::sync::atomic::AtomicUsize>,
+    ) -> Result<()> {
+        let lengths = match self.threads.first_mut() {
+            Some(space) => space
+                .get_mut()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .each_ref()
+                .map(|buffer| buffer.len()),
+            None => [0; 3],
+        };
+        self.threads.truncate(threads);
+        while self.threads.len() < threads {
+            let [tiles, weights, sums] = lengths.map(|length| Buffer::zeros(length, total));
+            self.threads.push(Mutex::new([tiles?, weights?, sums?]));
+        }
+        Ok(())
+    }
+
     /// Makes room for convolutions with this filter, of pictures of any size.
     pub fn reserve(&mut self, filter: &Filter) -> Result<()> {
         let directions = [Direction::Forward, Direction::Backward].into_iter();
