@@ -14,6 +14,7 @@ pub mod cancel;
 mod control;
 pub mod cpu;
 pub mod cuda;
+mod filter_cache;
 pub mod flow;
 mod losses;
 #[allow(unsafe_code)]

@@ -2,6 +2,7 @@
 
 //! What painting takes of a card's memory is known beforehand, and where that is too much the user is told what would fit.
 
+use neuralstyle::backend::cuda::Cuda;
 use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{CancelToken, FilterData};
 use neuralstyle::gatys::NetworkChoice;
@@ -163,4 +164,39 @@ fn two_elements_have_one_set_of_weights() {
     drop(second);
     assert_eq!(other.bytes_in_use(), before[1]);
     assert!(without_one < live && gpu.count("live") < without_one);
+}
+
+#[test]
+fn two_threads_that_want_the_same_weights_load_them_once() {
+    let Some(gpu) = SoftGpu::take() else { return };
+    let (Some(mut one), Some(mut other)) = (start::cuda(CancelToken::new()), start::cuda(CancelToken::new()))
+    else {
+        return;
+    };
+    let data = |weight| FilterData {
+        outputs: 40,
+        inputs: 64,
+        weights: vec![weight; 40 * 64 * 9],
+        bias: vec![0.0; 40],
+    };
+    gpu.faults("");
+    let alone = one.filter(&data(0.25)).unwrap();
+    let allocations = gpu.count("alloc");
+    assert!(allocations > 0);
+    let both = std::sync::Barrier::new(2);
+    for round in 1_u8..=8 {
+        let data = data(0.25 + f32::from(round));
+        gpu.faults("");
+        let load = |ops: &mut Cuda| {
+            both.wait();
+            ops.filter(&data).unwrap()
+        };
+        let filters = std::thread::scope(|scope| {
+            let [first, second] = [&mut one, &mut other].map(|ops| scope.spawn(|| load(ops)));
+            [first.join().unwrap(), second.join().unwrap()]
+        });
+        assert_eq!(gpu.count("alloc"), allocations, "round {round}");
+        drop(filters);
+    }
+    drop(alone);
 }

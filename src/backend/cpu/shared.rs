@@ -1,106 +1,53 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The weights of convolutions, laid out and transformed once for all backends of a process: several elements with the same
-//! network share them for as long as one of them lives.
+//! The weights of convolutions, laid out and transformed once for all backends of a process.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, Weak};
+use std::sync::{Arc, LazyLock};
 
 use super::buffer::Held;
 use super::conv;
 use super::simd::Level;
+use crate::backend::filter_cache::FilterCache;
 use crate::backend::{FilterData, Result};
 
 /// The weights of a convolution, which others may share.
 pub struct Filter {
-    of: Arc<conv::Filter>,
+    of: Arc<Shared>,
     /// Counted as in use by each who shares them.
     _held: Held,
+}
+
+struct Shared {
+    filter: conv::Filter,
+    bytes: usize,
 }
 
 impl std::ops::Deref for Filter {
     type Target = conv::Filter;
 
     fn deref(&self) -> &conv::Filter {
-        &self.of
+        &self.of.filter
     }
 }
 
-/// What a filter was made of and for. The weights stand for themselves by a hash with a random key: that two sets meet in all 64
-/// bits happens by chance once in 10¹⁹ pairs, and nobody can make it happen.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
-    outputs: usize,
-    inputs: usize,
-    level: Level,
-    content: u64,
-}
-
-struct Known {
-    hashes: RandomState,
-    filters: Mutex<HashMap<Key, (Weak<conv::Filter>, usize)>>,
-}
-
-static KNOWN: LazyLock<Known> = LazyLock::new(|| Known {
-    hashes: RandomState::new(),
-    filters: Mutex::default(),
-});
+/// Kernels of different levels want weights of different layouts.
+static KNOWN: LazyLock<FilterCache<Level, Shared>> = LazyLock::new(FilterCache::default);
 
 impl Filter {
     /// Those that are there, or new ones made in the pool of the calling thread. They are counted in `total`.
     pub fn new(data: &FilterData, level: Level, total: &Arc<AtomicUsize>) -> Result<Self> {
-        let (weights, bias): (&[u8], &[u8]) = (
-            bytemuck::cast_slice(&data.weights),
-            bytemuck::cast_slice(&data.bias),
-        );
-        let key = Key {
-            outputs: data.outputs,
-            inputs: data.inputs,
-            level,
-            content: KNOWN.hashes.hash_one((weights, bias)),
-        };
-        let (of, bytes) = match known(&key) {
-            Some(found) => found,
-            None => {
-                let bytes = Arc::new(AtomicUsize::new(0));
-                let made = Arc::new(conv::Filter::new(data, level, &bytes)?);
-                keep(key, made, bytes.load(Ordering::Relaxed))
-            }
-        };
+        let of = KNOWN.get(data, level, || {
+            let bytes = Arc::new(AtomicUsize::new(0));
+            let filter = conv::Filter::new(data, level, &bytes)?;
+            let bytes = bytes.load(Ordering::Relaxed);
+            Ok(Shared { filter, bytes })
+        })?;
         Ok(Self {
+            _held: Held::new(total, of.bytes),
             of,
-            _held: Held::new(total, bytes),
         })
     }
-}
-
-fn known(key: &Key) -> Option<(Arc<conv::Filter>, usize)> {
-    let filters = KNOWN
-        .filters
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    let (filter, bytes) = filters.get(key)?;
-    Some((filter.upgrade()?, *bytes))
-}
-
-/// Makes `made` known, unless somebody else was faster; then theirs is used. Forgets those that nobody has any more.
-fn keep(key: Key, made: Arc<conv::Filter>, bytes: usize) -> (Arc<conv::Filter>, usize) {
-    let mut filters = KNOWN
-        .filters
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
-    filters.retain(|_, (filter, _)| filter.strong_count() > 0);
-    let (known, _) = filters
-        .entry(key)
-        .or_insert_with(|| (Arc::downgrade(&made), bytes));
-    // What was retained a moment ago may be gone by now.
-    let theirs = known.upgrade();
-    if theirs.is_none() {
-        *known = Arc::downgrade(&made);
-    }
-    (theirs.unwrap_or(made), bytes)
 }
 
 #[cfg(test)]

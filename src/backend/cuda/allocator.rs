@@ -38,6 +38,11 @@ impl Allocator {
         self.in_use.load(Ordering::Relaxed)
     }
 
+    /// Tells the devices in use apart.
+    pub fn device_address(&self) -> usize {
+        Arc::as_ptr(&self.device).addr()
+    }
+
     /// The same, but what is taken here is not counted.
     pub fn uncounted(&self) -> Self {
         Self {

@@ -6,17 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use cudarc::driver::{CudaContext, DriverError};
 
 use super::error::{Unavailable, is_lost, words};
-use super::filter::Known;
 use super::kernels::Kernels;
 use super::probe::{Card, fenced};
 use crate::backend::{Error, Result};
 
-/// A card in use: its context with kernels and weights in it, which all elements of a process share.
+/// A card in use: its context with kernels in it, which all elements of a process share.
 pub struct Device {
     pub card: Card,
     pub context: Arc<CudaContext>,
     pub kernels: Kernels,
-    pub filters: Known,
     /// Set when nothing more can be done with the context.
     lost: AtomicBool,
 }
@@ -60,7 +58,6 @@ impl Device {
             card: card.clone(),
             context,
             kernels,
-            filters: Known::default(),
             lost: AtomicBool::new(false),
         })
     }

@@ -3,14 +3,14 @@
 //! The weights of a convolution as the tensor cores take them. All elements of a process that paint with the same network on
 //! one card share them, for as long as one of them lives.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use half::f16;
 
 use super::allocator::{Allocator, Buffer, Held};
 use super::layout::{CHUNK, lanes};
+use crate::backend::filter_cache::FilterCache;
 use crate::backend::{FilterData, Result};
 
 /// Numbers for each output of a picture's pack: four channels at nine taps, and room to the next 16.
@@ -31,6 +31,7 @@ impl std::ops::Deref for Filter {
     }
 }
 
+/// Both packs and the bias of a convolution.
 pub struct Weights {
     pub outputs: usize,
     pub inputs: usize,
@@ -47,40 +48,8 @@ pub struct Weights {
     room: Mutex<Option<Buffer>>,
 }
 
-/// What weights were made of. They stand for themselves by a hash with a random key: that two sets meet in all 64 bits happens
-/// by chance once in 10¹⁹ pairs, and nobody can make it happen.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
-    outputs: usize,
-    inputs: usize,
-    content: u64,
-}
-
-/// The weights that a card has.
-#[derive(Default)]
-pub struct Known {
-    hashes: RandomState,
-    weights: Mutex<HashMap<Key, Weak<Weights>>>,
-}
-
-impl Known {
-    fn key(&self, data: &FilterData) -> Key {
-        let (weights, bias): (&[u8], &[u8]) = (
-            bytemuck::cast_slice(&data.weights),
-            bytemuck::cast_slice(&data.bias),
-        );
-        Key {
-            outputs: data.outputs,
-            inputs: data.inputs,
-            content: self.hashes.hash_one((weights, bias)),
-        }
-    }
-
-    fn weights(&self) -> MutexGuard<'_, HashMap<Key, Weak<Weights>>> {
-        // What a panicking thread may have left is a map all the same.
-        self.weights.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+/// The weights that the cards have, by card: the address of a device that lives, as it does while there are weights on it.
+static KNOWN: LazyLock<FilterCache<usize, Weights>> = LazyLock::new(FilterCache::default);
 
 /// The weights on the way forward.
 pub enum Forward {
@@ -94,26 +63,16 @@ impl Filter {
     /// Weights that the card has already, or new ones; `send` takes bytes to the card, into memory that it is told of. They
     /// are counted in `memory`.
     pub fn new(
-        known: &Known,
         data: &FilterData,
         picture: bool,
         memory: &Allocator,
         send: impl Fn(&[u8], &Allocator) -> Result<Buffer>,
     ) -> Result<Self> {
-        let key = known.key(data);
-        let found = known.weights().get(&key).and_then(Weak::upgrade);
-        let of = match found {
-            Some(found) => found,
-            None => {
-                // Not counted where they are made, since whoever makes them may go before the others.
-                let uncounted = memory.uncounted();
-                let made = Arc::new(Weights::new(data, picture, |bytes| send(bytes, &uncounted))?);
-                let mut weights = known.weights();
-                weights.retain(|_, weights| weights.strong_count() > 0);
-                weights.insert(key, Arc::downgrade(&made));
-                made
-            }
-        };
+        let of = KNOWN.get(data, memory.device_address(), || {
+            // Not counted where they are made, since whoever makes them may go before the others.
+            let uncounted = memory.uncounted();
+            Weights::new(data, picture, |bytes| send(bytes, &uncounted))
+        })?;
         Ok(Self {
             _held: memory.hold(bytes(of.outputs, of.inputs, picture)),
             of,

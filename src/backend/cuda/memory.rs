@@ -125,7 +125,7 @@ impl Memory for Cuda {
         self.poll()?;
         let picture = !Layout::of(Shape::new(data.inputs, 1, 1)).blocked;
         let send = |bytes: &[u8], memory: &Allocator| self.transfers.send(bytes, memory, &self.stream);
-        Filter::new(&self.device.filters, data, picture, &self.memory, send)
+        Filter::new(data, picture, &self.memory, send)
     }
 
     fn upload(&mut self, data: &[f32], tensor: &mut Tensor) -> Result<()> {
