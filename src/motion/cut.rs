@@ -8,11 +8,11 @@ use crate::picture::Picture;
 const CELLS: usize = 16;
 /// Bins of a colour channel in the histogram.
 const BINS: usize = 8;
-/// A mean change of the thumbnail's colours that says as much as a histogram with nothing in common.
+/// The mean change of the thumbnail's colours that counts as much as histograms with nothing in common.
 const FULL_CHANGE: f64 = 0.25;
 /// Longer side of the picture in which motion is looked for, in pixels.
 const SMALL: usize = 96;
-/// The share of a frame's structure that the frame before may fail to explain.
+/// The largest share of a frame's structure that the frame before may leave unexplained within a scene.
 const UNEXPLAINED: f64 = 0.4;
 
 /// Tells whether a frame belongs to another scene than the one before.
@@ -20,7 +20,8 @@ const UNEXPLAINED: f64 = 0.4;
 /// The measure is the geometric mean of two, each in 0..1: how little the colour histograms overlap, and how much the
 /// colours of a 16 × 16 thumbnail have changed. A pan changes the thumbnail but not the histogram, and an object
 /// that changes its colour little of the thumbnail; a cut changes both. So do a flash and a fast fade, but they leave what
-/// the frame shows in its place: a change of colours is no cut if the frame before, moved and brought to the same light, explains this one.
+/// the frame shows in its place:
+/// a change of colours is no cut if the frame before, moved and brought to the same light, explains this one.
 #[derive(Debug, Default)]
 pub struct CutDetector {
     before: Option<Signature>,
@@ -55,8 +56,8 @@ impl CutDetector {
     }
 }
 
-/// Whether motion and light do not explain how `now` came from `before`. Two pictures without structure have nothing but
-/// their colours.
+/// Whether motion and light do not explain how `now` came from `before`. Pictures without structure can only be compared by
+/// their colours, so that the answer is yes.
 fn is_another_scene(tracker: &mut Tracker, before: &Gray, now: &Gray) -> bool {
     if (before.width, before.height) != (now.width, now.height) {
         return true;
@@ -113,7 +114,7 @@ impl Signature {
         let mut histogram = vec![0.0; BINS * BINS * BINS];
         let mut thumbnail = vec![0.0; CELLS * CELLS * 3];
         let mut counts = vec![0.0f32; CELLS * CELLS];
-        // A few thousand pixels tell as much as millions.
+        // A few thousand pixels are enough.
         let stride = (width.max(height) / 128).max(1);
         for y in (0..height).step_by(stride) {
             for x in (0..width).step_by(stride) {

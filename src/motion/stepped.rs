@@ -22,11 +22,11 @@ pub struct Stepped<B: FlowSteps> {
     motion: Motion,
     /// Scratch space for uploads and downloads.
     values: Vec<f32>,
-    /// Whether `motion` says something about the frames to come.
+    /// Whether `motion` is a start for the next search.
     has_tracked: bool,
 }
 
-/// How often the patches of each size are looked for, the second time among what their neighbours have found.
+/// Rounds of the search for patches of each size; from the second on, patches try what their neighbours have found.
 const SEARCHES: usize = 2;
 
 impl<B: FlowSteps> Stepped<B> {
@@ -184,7 +184,7 @@ struct Tensors<T> {
     sums: T,
 }
 
-/// Shapes of two pictures of `size` and of what they are halved to, the largest first.
+/// The shapes of the two pictures at each size, from `size` down by halves.
 fn sizes((width, height): (usize, usize)) -> Vec<Shape> {
     let mut sizes = vec![Shape::new(2, height, width)];
     loop {
@@ -303,7 +303,7 @@ fn find<B: FlowSteps>(
     ops.resemblance(pictures, flow, &tensors.consistency, &mut tensors.trust)
 }
 
-/// Replaces `flow` by what the patches say, of pictures halved `halvings` times.
+/// Replaces `flow` by the flow of the patches, for pictures that were halved `halvings` times.
 fn search<B: FlowSteps>(
     ops: &mut B,
     pictures: &B::Tensor,

@@ -16,7 +16,7 @@ pub struct Tracker {
     before: Pyramid,
     now: Pyramid,
     search: Search,
-    /// A refinement and a flow for each size.
+    /// Scratch space for each size.
     refine: Vec<Refine>,
     flows: Vec<Flow>,
     motion: Motion,
@@ -24,7 +24,7 @@ pub struct Tracker {
     consistency: Vec<f32>,
     /// Scratch space for differences of pictures.
     apart: Vec<f32>,
-    /// Whether `motion` says something about the frames to come.
+    /// Whether `motion` is a start for the next search.
     has_tracked: bool,
 }
 

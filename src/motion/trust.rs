@@ -8,8 +8,8 @@ use super::gray::Gray;
 use super::place::Place;
 use crate::backend::flow::{ALIKE, CELL, CELL_NOISE, EDGE, UNLIKE};
 
-/// For each pixel of `flow`, 0 if `back`, the flow the other way, does not lead back from where it leads, if that is
-/// out of the frame, or where `flow` changes sharply; 1 where both agree; between them on the way there.
+/// For each pixel of `flow`: 0 where `back`, the flow in the other direction, does not lead back, where `flow` leads out of
+/// the frame, and where it changes sharply; 1 where both agree; values in between where they nearly do.
 pub fn consistency(flow: &Flow, back: &Flow, trust: &mut Vec<f32>) {
     let (width, height) = (flow.width, flow.height);
     trust.clear();
@@ -21,7 +21,7 @@ pub fn consistency(flow: &Flow, back: &Flow, trust: &mut Vec<f32>) {
             let at = y * width + x;
             let (u, v) = (flow.u[at], flow.v[at]);
             let (there_x, there_y) = (x as f32 + u, y as f32 + v);
-            // Half a pixel beyond the border is seen by the border's pixels.
+            // The border's pixels extend half a pixel beyond their centres.
             let inside =
                 there_x >= -0.5 && there_x <= right + 0.5 && there_y >= -0.5 && there_y <= bottom + 0.5;
             if !inside {
@@ -44,7 +44,7 @@ pub fn consistency(flow: &Flow, back: &Flow, trust: &mut Vec<f32>) {
                 across * across + down * down
             };
             let edge = (slope(&flow.u) + slope(&flow.v)) / (0.01 * length + EDGE);
-            // From 1 to 0 on the second half of the way to Ruder's limits, so that a mask does not flicker itself.
+            // Falls from 1 at half of Ruder's limits to 0 at the limits, so that the mask itself does not flicker.
             trust[at] = (2.0 - 2.0 * lost.max(edge)).clamp(0.0, 1.0);
         }
     }
@@ -70,7 +70,7 @@ pub fn resemblance(
             let (inside_x, inside_y) = (there_x.clamp(0.0, right), there_y.clamp(0.0, bottom));
             let there = Place::new(inside_x, inside_y, width, height).of(&before.pixels);
             let beyond = (there_x - inside_x).abs().max((there_y - inside_y).abs()) > 0.5;
-            // Beyond the border there is nothing to be alike.
+            // Beyond the border there is nothing to compare with.
             apart[at] = (now.pixels[at] - there).abs() + if beyond { 255.0 } else { 0.0 };
         }
     }
@@ -119,7 +119,7 @@ pub fn unexplained(now: &Gray, before: &Gray, flow: &Flow) -> Option<f64> {
     (all > 0.0).then(|| left_over / all)
 }
 
-/// Sums over a cell of two pictures.
+/// Sums over one cell of two pictures a and b.
 #[derive(Default)]
 struct Moments {
     count: f64,

@@ -19,9 +19,9 @@ pub struct Interval {
 /// A frame between two keyframes.
 pub struct Held {
     pub pushed: Pushed,
-    /// What was shown when it came.
+    /// Its painting if no keyframe follows: the keyframe before, moved along.
     shown: Vec<f32>,
-    /// How far the keyframe before is seen in it.
+    /// [H, W], 0..1: where the keyframe before shows what this frame shows.
     trust: Vec<f32>,
     /// The motion to the next frame and, once that is known, to the keyframe after; and how far it can be trusted.
     onward: (Flow, Vec<f32>),
@@ -46,13 +46,13 @@ impl Held {
 }
 
 impl Interval {
-    /// Begins with a keyframe, where nothing is held any more.
+    /// Begins a new interval at a keyframe; discards what is held.
     pub fn begin(&mut self) {
         self.held.clear();
         self.ends = false;
     }
 
-    /// Whether the next frame is to be a keyframe, with so many frames from keyframe to keyframe.
+    /// Whether the next frame has to be a keyframe, if there are `frames` from keyframe to keyframe.
     pub fn is_over(&self, frames: usize) -> bool {
         self.ends || self.held.len() + 1 >= frames
     }

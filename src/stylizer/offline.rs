@@ -19,13 +19,13 @@ pub struct Offline<B: Backend> {
     style: Option<Arc<StylePicture>>,
     cuts: CutDetector,
     tracker: Box<dyn Track>,
-    /// The frame before, at the size at which it was painted.
+    /// The luma of the frame before, at the working size.
     before: Option<Gray>,
     /// The frames since the last keyframe.
     interval: Interval,
-    /// Whether the next frame starts afresh although there is a result to go on from.
+    /// Whether the next frame starts afresh although there is a result to continue from.
     afresh: bool,
-    /// Time spent in here since a frame was finished last.
+    /// The time spent on frames since one was finished last.
     busy: Duration,
     stats: Stats,
     observer: Option<StepObserver>,

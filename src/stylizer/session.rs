@@ -28,10 +28,10 @@ pub struct Session<B: Backend> {
     rates: (f64, f64),
     /// Width and height of the frames for which there is a plan.
     planned: Option<(usize, usize)>,
-    /// Width and height of the style's picture that was asked for last, and whether frames between keyframes were.
+    /// What the plan is for: width and height of the cropped style picture, and whether there are frames between keyframes.
     style: (usize, usize),
     between: bool,
-    /// The style that was measured at this size, and its crop.
+    /// The style that was measured with this plan, and its crop.
     measured: Option<(Arc<StylePicture>, f64)>,
     ms_per_step: f64,
 }
@@ -41,14 +41,14 @@ pub struct Session<B: Backend> {
 pub struct WorkingSizes {
     pub offline: usize,
     pub live: usize,
-    /// Live, motion is looked for in pictures that are no larger.
+    /// Live: the most at which motion is looked for.
     pub tracked: usize,
 }
 
-/// Sizes that are proposed are multiples of this.
+/// Working sizes that are proposed where memory lacks are multiples of this.
 const ROUND: usize = 8;
 /// The rate of a fresh start, and of the frames after it, unless the user chooses one for both. SGD's are for
-/// relative terms, whose gradient has a length that hardly depends on the size.
+/// the relative normalization, with which the length of the gradient hardly depends on the size.
 fn rates(optimizer: OptimizerKind) -> (f64, f64) {
     match optimizer {
         OptimizerKind::Adam => (0.03, 0.0045),
@@ -105,13 +105,13 @@ impl<B: Backend> Session<B> {
         self.working_size.min(self.sizes.tracked)
     }
 
-    /// The share of a frame's own detail that its painting gets back.
+    /// How far the painting follows the frame's detail, as [`Options::detail`](super::Options::detail).
     pub fn detail(&self) -> f64 {
         self.detail
     }
 
     /// Bytes that everything that was planned takes of the backend's memory, with what looking for motion takes: see
-    /// [`Painter::planned_bytes`].
+    /// [`Painter::planned_now`].
     pub fn planned_bytes(&self) -> usize {
         match self.painter.size() {
             Some(working) => self.painter.planned_now() + (self.tracker_bytes)(working),
@@ -152,7 +152,7 @@ impl<B: Backend> Session<B> {
             self.painter.plan(demand, others)?;
             self.planned = Some(size);
         } else if between {
-            // It stays so for as long as the plan does.
+            // Until there is another plan.
             self.between = true;
             self.painter.plan_between()?;
         }
@@ -211,7 +211,8 @@ impl<B: Backend> Session<B> {
         Err(Error::Diverged(self.painter.losses()))
     }
 
-    /// Goes on from the last result, `iterations` steps, along the motion since; starts afresh if the numbers go bad.
+    /// Moves the last result along the motion since and takes `iterations` steps from there; starts afresh if the numbers go
+    /// bad.
     pub fn go_on(
         &mut self,
         frame: &Frame,

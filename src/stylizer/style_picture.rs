@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The picture whose style is wanted, read from a file that may be anything.
+//! The style picture, read from a file that is untrusted input.
 
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -19,11 +19,11 @@ const LONGEST_SIDE_PX: u32 = 2048;
 /// Memory that decoding a picture may take: about 170 megapixels of RGB. A picture that claims more is refused.
 const DECODED_BYTES: u64 = 512 << 20;
 
-/// What transparent parts are laid on: white, as the page that a cut-out or a drawing was made for. Any choice colours
-/// the style there; this one is what most viewers show, so it is what the user saw when choosing the picture.
+/// The background of transparent parts: white, which is what most viewers show, and so what the user saw when choosing the
+/// picture.
 const PAGE: u8 = 255;
 
-/// A style picture: upright, opaque, of a size that can be worked with.
+/// A style picture: upright, opaque, of a limited size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StylePicture {
     frame: Frame,

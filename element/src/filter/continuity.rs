@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Does this frame follow the one that was painted last, so that its result is a start for this one's?
+//! Whether a frame follows the one that was painted last, so that the result can be continued from.
 
 use gst::ClockTime;
 
@@ -11,7 +11,7 @@ const DROPPED: ClockTime = ClockTime::from_seconds(1);
 /// Where a frame takes seconds to paint, drops last seconds: a gap of so many times a frame's cost still passes as a drop.
 const DROPPED_COSTS: u64 = 4;
 
-/// What is left of rounding when a new segment takes up where the old one ended.
+/// The gap that rounding may leave where a new segment continues the old one.
 const ROUNDING: ClockTime = ClockTime::from_mseconds(5);
 
 #[derive(Default)]
@@ -42,7 +42,7 @@ impl Continuity {
     pub fn goes_on(&self, pts: Option<ClockTime>, discont: bool, cost: ClockTime) -> bool {
         let discont = discont || self.interrupted;
         let (Some(pts), Some(last_pts)) = (pts, self.last_pts) else {
-            // Without times there is only the flag to go by.
+            // Without times only the flag can tell.
             return !(discont || self.segment_changed);
         };
         let gap = |from: ClockTime| if pts > from { pts - from } else { from - pts };

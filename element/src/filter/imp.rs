@@ -44,7 +44,7 @@ pub struct NeuralStyle {
 }
 
 impl NeuralStyle {
-    /// Makes what is needed from start to stop.
+    /// Opens what is needed from start to stop.
     fn begin(&self, settings: &Settings) -> Result<(State, StyleSource), Error> {
         let options = settings.for_stylizer()?;
         let style = settings.style.as_deref().ok_or(stylizer::Error::NoStyle)?;
@@ -263,7 +263,7 @@ impl BaseTransformImpl for NeuralStyle {
                 *lock(&self.sent) = None;
             }
             E::Caps(caps) if self.are_known(caps.caps()) => (),
-            // What follows has nothing to do with the frames before it. Whatever keeps these from going on, the event does.
+            // What follows does not belong to the frames before it. If these cannot be sent on, the event still is.
             E::StreamStart(_)
             | E::Caps(_)
             | E::Segment(_)
@@ -273,7 +273,7 @@ impl BaseTransformImpl for NeuralStyle {
             | E::Eos(_) => {
                 let _ = self.drain();
             }
-            // What holds for the whole stream may overtake a frame.
+            // Sticky events hold for the whole stream and may overtake a frame.
             _ if event.is_serialized() && !event.is_sticky() => {
                 return match self.keep_event(event) {
                     Some(event) => self.parent_sink_event(event),
@@ -301,8 +301,7 @@ impl BaseTransformImpl for NeuralStyle {
         _meta: gst::MetaRef<'a, gst::Meta>,
         _input: &'a gst::BufferRef,
     ) -> bool {
-        // Painting changes neither size nor place, so whatever is said of the frame stays true. Metas about memory
-        // do not come here.
+        // Painting changes neither size nor place, so all metas stay true. The base class does not ask about metas of memory.
         true
     }
 

@@ -20,15 +20,15 @@
  * from READY to PAUSED: a value that is set later is kept for the next start. A new style is read in the background;
  * until it is there, or if it cannot be read, which is posted as a warning, the last one stays.
  *
- * In a live pipeline no frame waits: a thread of its own paints the newest frame that it can get, and what is shown moves
- * along with the scene until the next painting is there. After a cut, and until the first painting, that is the frame in
- * the style's colours. Elsewhere each frame waits until it is painted. #GstNeuralStyle:mode chooses otherwise. What a
- * frame needs in here is reported as latency.
+ * In a live pipeline no frame waits: a thread of its own paints the newest frame, and the last painting is moved along with
+ * the scene until the next one is finished. After a cut, and until the first painting, the frame is shown in the style's
+ * colours. In other pipelines each frame waits until it is painted. #GstNeuralStyle:mode overrides that. The time that a
+ * frame spends in the element is reported as latency.
  *
  * With a #GstNeuralStyle:keyframe-interval N above 1 a frame between two keyframes waits for the second one, except in
  * live mode: up to N - 1 frames are held back, copied, and come out together with the keyframe. The end of the stream,
- * new caps, a cut and whatever else ends what belongs together let them go, a flush discards them. That delay, too, is
- * reported as latency.
+ * new caps, a cut or any other break in the stream release them; a flush discards them. That delay, too, is reported as
+ * latency.
  *
  * With #GstNeuralStyle:post-messages the element posts an element message `neuralstyle` per keyframe. Its fields, and
  * those of #GstNeuralStyle:stats, are `frames`, `keyframes`, `iterations` (#guint64, since the start), `content-loss`,

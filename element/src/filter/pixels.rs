@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Between GStreamer's packed RGB and the stylizer's: rows with padding, any order of the colours, a fourth byte.
+//! Conversion between GStreamer's packed RGB formats, with padded rows, any order of the colours and a fourth byte, and the
+//! stylizer's.
 
 use gst_video::{VideoFormat, VideoFrameExt, VideoFrameRef};
 
@@ -121,8 +122,8 @@ fn write_rows(layout: Layout, frame: &Frame, original: Rows<&[u8]>, rows: Rows<&
     for ((row, original), rgb) in rows.data.chunks_mut(rows.stride).zip(originals).zip(painted) {
         let (row, beyond) = row.split_at_mut(row_bytes);
         (layout.pack)(rgb, &original[..row_bytes], row);
-        // The same picture shall be the same bytes, also where rows are rounded up. More than that may be somebody
-        // else's picture, of which this one is a part.
+        // Clears what rounds a row up, so that equal pictures are equal bytes. A longer rest is not padding: this picture may
+        // be a part of a larger one.
         if beyond.len() < ROW_GRAIN {
             beyond.fill(0);
         }

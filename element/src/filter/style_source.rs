@@ -17,7 +17,7 @@ use neuralstyle::stylizer::{Error, StylePicture};
 /// How often a caller that waits for the first picture checks whether it was cancelled.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Called, on the thread that reads, with the reason why a later picture cannot be read.
+/// Called with the reason why a later picture cannot be read; as a rule on the thread that reads.
 type Complaint = Box<dyn FnOnce(Error) + Send>;
 
 /// A style picture and where it comes from.
@@ -58,7 +58,7 @@ struct Request {
 }
 
 impl StyleSource {
-    /// Begins to read the first picture; whether there is one at all is known at once.
+    /// Begins to read the first picture. An error says at once that there is none; whether it can be decoded turns out later.
     pub fn start(path: &str) -> Result<Self, Error> {
         StylePicture::probe(Path::new(path))?;
         let source = Self {

@@ -17,7 +17,7 @@ pub struct LivePicture {
     recolouring: Option<Recolouring>,
     /// The motion at the size of the picture.
     moved: Chain,
-    /// [H, W], 0..1: how far what is shown was painted.
+    /// [H, W], 0..1: how far the picture is covered by keyframes.
     painted: Vec<f32>,
     /// [H, W]: scratch space for a share to be uploaded.
     share: Vec<f32>,
@@ -31,14 +31,14 @@ struct Planes {
     content: Tensor,
     spare: Tensor,
     other: Tensor,
-    /// [2, H, W].
+    /// The motion of the last step: [2, H, W].
     flow: Tensor,
-    /// [1, H, W] each.
+    /// Scratch space, and [`LivePicture::painted`] on the backend: [1, H, W] each.
     share: Tensor,
     painted: Tensor,
 }
 
-/// What gives a frame the style's colours.
+/// The colours from which and to which a frame is recoloured.
 struct Recolouring {
     /// The colours of the scene's frames, in which newer frames count more.
     content: ColourStatistics,

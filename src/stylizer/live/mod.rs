@@ -36,7 +36,7 @@ pub struct Live {
     tracked: (usize, usize),
     cuts: CutDetector,
     tracker: Box<dyn Track>,
-    /// The frame before and the frame now, as the tracker sees them.
+    /// The luma of the frame before and of the frame now, at the size at which motion is looked for.
     before: Gray,
     now: Gray,
     /// Whether the next frame starts afresh.
@@ -193,7 +193,7 @@ impl Live {
         })
     }
 
-    /// Plans for the frame's size; whether it is new.
+    /// Plans for the frame's size. Returns whether it is new.
     fn prepare(&mut self, frame: &Frame) -> Result<bool, Error> {
         let size = (frame.width(), frame.height());
         if self.size == size {

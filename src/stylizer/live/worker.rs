@@ -77,9 +77,9 @@ fn work<B: Backend>(mut session: Session<B>, mailbox: &Mailbox) {
                 &mut progress,
             )
         };
-        // The observer is foreign code, and a mistake in here should not end the stream either.
+        // The observer is the caller's code; and a bug in the painter should not end the stream either.
         let answer = catch_unwind(AssertUnwindSafe(painting)).unwrap_or_else(|reason| {
-            // Whatever the panic has left half-done goes with the plan.
+            // The tensors may be half-written, so that nothing can be continued from them.
             session.discard_plan();
             Err(Error::Panicked(message(reason.as_ref()).to_owned()))
         });
