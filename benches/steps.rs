@@ -15,8 +15,8 @@ use neuralstyle::backend::{Shape, cpu::Cpu};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
 use neuralstyle::gatys::objective::{Objective, StyleTarget};
 use neuralstyle::gatys::{
-    Network, NetworkChoice, Normalization, Optimizer, OptimizerKind, OptimizerSettings, Result, Stage,
-    Weights,
+    LossWeights, Network, NetworkChoice, Normalization, Optimizer, OptimizerKind, OptimizerSettings, Result,
+    Stage,
 };
 
 fn main() -> Result<()> {
@@ -61,7 +61,7 @@ fn steps(
     objective.set_content(cpu, &extractor, &x)?;
     let target = StyleTarget::measure(cpu, &extractor, &style, &x)?;
     objective.set_style(cpu, &target)?;
-    let weights = Weights {
+    let weights = LossWeights {
         content: 1.0,
         style: network.defaults().style_weight,
         tv: 0.0,

@@ -23,7 +23,7 @@ use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{Backend, CancelToken, Capture, Shape};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
 use neuralstyle::gatys::objective::{Objective, StyleTarget};
-use neuralstyle::gatys::{Network, NetworkChoice, Normalization, Weights};
+use neuralstyle::gatys::{LossWeights, Network, NetworkChoice, Normalization};
 use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Options, Stylizer};
 use values::{choice, count};
 
@@ -139,7 +139,7 @@ fn measure<B: Backend>(mut ops: B, network: &Network) -> Result<(f64, Vec<f32>),
     objective.set_style(&mut ops, &target)?;
     ops.upload(&waves(shape, 2.0), &mut picture)?;
     objective.set_content(&mut ops, &extractor, &picture)?;
-    let weights = Weights {
+    let weights = LossWeights {
         content: 1.0,
         style: defaults.style_weight,
         tv: 0.1,

@@ -7,36 +7,29 @@
 //! [`Backend`](crate::backend::Backend); an [`Objective`](objective) is J(G) and its gradient; a [`Painter`] runs the
 //! optimiser from coarse to fine.
 
-mod between;
-mod canvas;
-mod carry;
-mod colour;
-mod continuation;
-pub mod extractor;
+mod measure;
 mod network;
-mod noise;
-pub mod objective;
-mod optimizer;
 mod options;
+mod paint;
 mod painter;
 mod run;
-mod schedule;
-pub mod weights;
+mod video;
 
-pub use between::Sides;
-pub use canvas::{Canvas, Step};
-pub use carry::Carry;
-pub use colour::{follow, matching};
-pub use network::{Defaults, Network, Stage};
-pub use objective::{Losses, Weights};
-pub use optimizer::{Optimizer, OptimizerSettings};
+pub use measure::{features, objective};
+pub use network::{Defaults, Network, Stage, extractor, weights};
+pub use objective::{LossWeights, Losses};
 pub(crate) use options::names;
 pub use options::{
     Init, LayerWeights, LayerWeightsError, NetworkChoice, Normalization, OptimizerKind, PoolingChoice,
     UnknownName,
 };
+pub use paint::colour::{follow, matching};
+pub use paint::optimizer::{Optimizer, OptimizerSettings};
+pub use paint::scale::{ScaleState, Step};
 pub use painter::{Demand, Painter, mix};
 pub use run::{PreviewSink, Recipe, Run, StepObserver};
+pub use video::between::Sides;
+pub use video::displacement::Displacement;
 
 /// Why a picture cannot be painted.
 #[derive(Debug, thiserror::Error)]

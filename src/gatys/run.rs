@@ -2,8 +2,8 @@
 
 //! What a painter is asked for.
 
-use super::canvas::Step;
-use super::{Init, LayerWeights, Normalization, OptimizerSettings, PoolingChoice, Weights};
+use super::paint::scale::Step;
+use super::{Init, LayerWeights, LossWeights, Normalization, OptimizerSettings, PoolingChoice};
 
 /// How a picture is painted; what holds for a whole stream.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub type StepObserver = Box<dyn FnMut(&Step) + Send>;
 
 /// How far to go with a frame.
 pub struct Run<'a> {
-    pub weights: Weights,
+    pub weights: LossWeights,
     /// On the 0..1 scale of pixel values.
     pub rate: f64,
     /// Full-size steps, or their equivalent in cost.

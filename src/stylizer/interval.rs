@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::queue::Pushed;
-use crate::gatys::{Carry, Sides};
+use crate::gatys::{Displacement, Sides};
 use crate::motion::{Chain, Flow, Gray, Motion};
 
 /// The frames since the last keyframe, which wait for the next one.
@@ -33,7 +33,7 @@ impl Held {
     /// What it is composed from.
     pub fn sides(&self) -> Sides<'_> {
         let (flow, trust) = &self.onward;
-        let onward = Carry {
+        let onward = Displacement {
             flow: [&flow.u, &flow.v],
             trust,
         };

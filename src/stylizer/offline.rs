@@ -10,7 +10,7 @@ use super::session::Session;
 use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
 use crate::backend::{Backend, CancelToken};
-use crate::gatys::{Carry, StepObserver};
+use crate::gatys::{Displacement, StepObserver};
 use crate::motion::{CutDetector, Gray, Track};
 
 /// The driver in which each keyframe waits for its steps, and the frames between two keyframes for the second.
@@ -164,7 +164,7 @@ impl<B: Backend> Offline<B> {
         match self.before.take() {
             Some(before) if !restarted => {
                 let motion = self.tracker.track(&before, &now)?;
-                let carry = Carry {
+                let carry = Displacement {
                     flow: [&motion.backward.u, &motion.backward.v],
                     trust: &motion.trust,
                 };

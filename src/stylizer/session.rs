@@ -7,7 +7,8 @@ use super::style_picture::StylePicture;
 use super::{Controls, Error, Frame};
 use crate::backend::{self, Backend};
 use crate::gatys::{
-    self, Carry, Demand, Network, OptimizerKind, Painter, PreviewSink, Recipe, Run, StepObserver, Weights,
+    self, Demand, Displacement, LossWeights, Network, OptimizerKind, Painter, PreviewSink, Recipe, Run,
+    StepObserver,
 };
 
 /// A painter with everything that both drivers need around it: plans for the size of the frames, the measured style, learning
@@ -216,7 +217,7 @@ impl<B: Backend> Session<B> {
     pub fn go_on(
         &mut self,
         frame: &Frame,
-        carry: Carry,
+        carry: Displacement,
         controls: &Controls,
         iterations: usize,
         mut observer: Option<&mut StepObserver>,
@@ -256,8 +257,8 @@ impl<B: Backend> Session<B> {
         Ok(self.painter.picture()?)
     }
 
-    fn weights(&self, controls: &Controls) -> Weights {
-        Weights {
+    fn weights(&self, controls: &Controls) -> LossWeights {
+        LossWeights {
             content: controls.content_weight,
             style: controls.style_weight.unwrap_or(self.default_style_weight),
             tv: controls.tv_weight,

@@ -7,7 +7,7 @@ use neuralstyle::backend::{Backend, Capture, Pooling, Shape};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
 use neuralstyle::gatys::objective::{Objective, StyleTarget};
 use neuralstyle::gatys::{
-    Losses, Network, Normalization, Optimizer, OptimizerKind, OptimizerSettings, Weights,
+    LossWeights, Losses, Network, Normalization, Optimizer, OptimizerKind, OptimizerSettings,
 };
 
 use crate::scene::Random;
@@ -27,7 +27,7 @@ pub struct Terms<'a> {
     pub network: &'a Network,
     pub pooling: Pooling,
     pub normalization: Normalization,
-    pub weights: Weights,
+    pub weights: LossWeights,
     pub content: &'a [f32],
     pub style: &'a [f32],
     /// Of all pictures.
@@ -120,7 +120,7 @@ impl<B: Backend> Stepping<B> {
         }
     }
 
-    pub fn step(&mut self, weights: Weights) {
+    pub fn step(&mut self, weights: LossWeights) {
         let Self {
             setup,
             optimizer,
@@ -148,16 +148,16 @@ impl<B: Backend> Stepping<B> {
 }
 
 /// The weights of a J with all its terms, none of which drowns the others.
-pub fn balanced(normalization: Normalization) -> Weights {
+pub fn balanced(normalization: Normalization) -> LossWeights {
     match normalization {
-        Normalization::Relative => Weights {
+        Normalization::Relative => LossWeights {
             content: 1.0,
             style: 10.0,
             tv: 0.5,
             temporal: 2.0,
         },
         // Content is a sum here, and the style's factor is small.
-        Normalization::Gatys => Weights {
+        Normalization::Gatys => LossWeights {
             content: 1e-4,
             style: 1.0,
             tv: 1e-3,

@@ -4,7 +4,9 @@
 
 use neuralstyle::backend::CancelToken;
 use neuralstyle::backend::cuda::Cuda;
-use neuralstyle::gatys::{Carry, Demand, Init, Network, NetworkChoice, OptimizerKind, Painter, Run, Weights};
+use neuralstyle::gatys::{
+    Demand, Displacement, Init, LossWeights, Network, NetworkChoice, OptimizerKind, Painter, Run,
+};
 use neuralstyle::motion::{Gray, Stepped};
 
 use crate::planning::{recipe, run};
@@ -58,7 +60,7 @@ fn faint<'a>() -> Run<'a> {
         iterations: 1,
         ..run()
     };
-    let Weights {
+    let LossWeights {
         content, style, tv, ..
     } = &mut run.weights;
     for weight in [content, style, tv] {
@@ -98,7 +100,7 @@ fn none_goes_unnoticed_while_frames_are_painted() {
         painter.start(frame.view(), faint())
     });
     let (zeros, ones) = ([0.0; 64], [1.0; 64]);
-    let carry = Carry {
+    let carry = Displacement {
         flow: [&zeros, &zeros],
         trust: &ones,
     };

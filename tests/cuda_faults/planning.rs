@@ -6,8 +6,8 @@
 use neuralstyle::backend::CancelToken;
 use neuralstyle::backend::prelude::*;
 use neuralstyle::gatys::{
-    Carry, Demand, Init, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, Painter,
-    PoolingChoice, Recipe, Run, Sides, Weights,
+    Demand, Displacement, Init, LossWeights, Network, NetworkChoice, Normalization, OptimizerKind,
+    OptimizerSettings, Painter, PoolingChoice, Recipe, Run, Sides,
 };
 use neuralstyle::motion;
 use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Mode, Options, Stylizer};
@@ -63,7 +63,7 @@ const VGG19: [usize; 5] = [2, 2, 4, 4, 1];
 
 pub fn run<'a>() -> Run<'a> {
     Run {
-        weights: Weights {
+        weights: LossWeights {
             content: 1.0,
             style: 10.0,
             tv: 0.1,
@@ -119,7 +119,7 @@ fn compare(gpu: &SoftGpu, network: Network, recipe: Recipe, demand: Demand) {
     painter.start(frame.view(), run()).unwrap();
     let (pixels, mut out) = (demand.size.0 * demand.size.1, frame.clone());
     let (zeros, ones) = (vec![0.0; pixels], vec![1.0; pixels]);
-    let carry = Carry {
+    let carry = Displacement {
         flow: [&zeros, &zeros],
         trust: &ones,
     };

@@ -5,7 +5,8 @@
 
 use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{CancelToken, Shape, cpu::Cpu};
-use neuralstyle::gatys::extractor::{Extractor, Features, nodes};
+use neuralstyle::gatys::extractor::{Extractor, nodes};
+use neuralstyle::gatys::features::Features;
 use neuralstyle::gatys::{Network, NetworkChoice};
 use neuralstyle::stylizer::Frame;
 

@@ -5,8 +5,9 @@
 use super::Painter;
 use crate::backend::budget::Budget;
 use crate::backend::{Backend, ColourStatistics, Memory, ScratchUse, Shape};
-use crate::gatys::canvas::{Plan, with_margin};
-use crate::gatys::{Losses, PreviewSink, Recipe, Result, Run, Weights, schedule};
+use crate::gatys::paint::scale::{ScaleSettings, with_margin};
+use crate::gatys::paint::schedule;
+use crate::gatys::{LossWeights, Losses, PreviewSink, Recipe, Result, Run};
 use crate::picture::Picture;
 
 /// What a painter is to be ready for. Sizes are widths and heights in pixels.
@@ -77,7 +78,7 @@ impl<B: Backend> Painter<B> {
             content_layers: self.content_layers.clone(),
             style_layers: self.style_layers.clone(),
             planned: None,
-            canvases: Vec::new(),
+            states: Vec::new(),
             style_colours: ColourStatistics::default(),
             continuation: None,
             between: None,
@@ -117,15 +118,15 @@ impl<B: Backend> Painter<B> {
 }
 
 /// The plan of one scale of a recipe.
-pub fn canvas_plan<'a>(
+pub fn scale_settings<'a>(
     recipe: &Recipe,
     content: &'a [(usize, f64)],
     style: &'a [(usize, f64)],
     demand: Demand,
     scale: usize,
-) -> Plan<'a> {
+) -> ScaleSettings<'a> {
     let size = schedule::size_at(demand.size, scale);
-    Plan {
+    ScaleSettings {
         size,
         border: recipe.border,
         frame: demand.frame,
@@ -147,7 +148,7 @@ pub fn scaled_to_area(width: usize, height: usize, size: (usize, usize)) -> (usi
 
 fn one_step(previews: Option<&mut dyn PreviewSink>) -> Run<'_> {
     Run {
-        weights: Weights::default(),
+        weights: LossWeights::default(),
         rate: 0.0,
         iterations: 1,
         observer: None,
@@ -208,7 +209,7 @@ mod tests {
                 between: scales == 3,
             };
             painter.plan(demand((16, 16)), 0).unwrap();
-            // Weights and scratch space.
+            // LossWeights and scratch space.
             let constant = painter.backend().bytes_in_use() - painter.planned_now();
             painter.plan(demand((200, 120)), 0).unwrap();
             let planned = painter.planned_bytes(demand((200, 120)));

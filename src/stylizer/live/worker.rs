@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::mailbox::{Job, Keyframe, Mailbox, Progress, Taken};
 use crate::backend::{Backend, CancelToken};
-use crate::gatys::{Carry, PreviewSink, StepObserver};
+use crate::gatys::{Displacement, PreviewSink, StepObserver};
 use crate::motion::Chain;
 use crate::stylizer::Error;
 use crate::stylizer::session::Session;
@@ -139,7 +139,7 @@ fn paint<B: Backend>(
         if job.from.is_some() && job.from == before && session.painter().has_painted() {
             let (width, height) = session.working();
             moved.stretch(&job.motion, width, height);
-            let carry = Carry {
+            let carry = Displacement {
                 flow: [&moved.backward.u, &moved.backward.v],
                 trust: &moved.trust,
             };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use neuralstyle::backend::{Backend, FilterData, Pooling, Shape};
-use neuralstyle::gatys::extractor::{Extractor, Features};
+use neuralstyle::gatys::extractor::Extractor;
+use neuralstyle::gatys::features::Features;
 
 use crate::scene::{self, Layer};
 

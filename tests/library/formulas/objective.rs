@@ -11,7 +11,7 @@
 use neuralstyle::backend::{Backend, Pooling, Scalar, Shape, Slot};
 use neuralstyle::gatys::extractor::Extractor;
 use neuralstyle::gatys::objective::{Objective, StyleTarget};
-use neuralstyle::gatys::{Losses, Network, Normalization, Weights};
+use neuralstyle::gatys::{LossWeights, Losses, Network, Normalization};
 
 use crate::scene::{self, Layer};
 
@@ -23,7 +23,7 @@ const STYLE: [f32; 6] = [1.0, 0.0, 0.0, 0.5, 0.0, 0.0];
 /// Layer relu1_1, and λ = 1.
 const LAYER: [(usize, f64); 1] = [(1, 1.0)];
 
-const NOTHING: Weights = Weights {
+const NOTHING: LossWeights = LossWeights {
     content: 0.0,
     style: 0.0,
     tv: 0.0,
@@ -55,7 +55,7 @@ fn tensor<B: Backend>(ops: &mut B, shape: Shape, values: &[f32]) -> B::Tensor {
 fn evaluate<B: Backend>(
     ops: &mut B,
     normalization: Normalization,
-    weights: Weights,
+    weights: LossWeights,
     (style_shape, style): (Shape, &[f32]),
 ) -> (Losses, Vec<f32>) {
     let network = two_units();
@@ -111,7 +111,7 @@ pub fn gram_matrix<B: Backend>(ops: &mut B) {
 /// a(G) − a(C) = ½ 0 / −½ 1, whose squares sum to 1.5; half of that. The way back is the difference itself, times 2
 /// for G.
 pub fn content<B: Backend>(ops: &mut B) {
-    let weights = Weights {
+    let weights = LossWeights {
         content: 3.0,
         ..NOTHING
     };
@@ -126,7 +126,7 @@ const STYLE_SQUARES: f64 = 1.191_406_25;
 
 /// (2 n_H n_W n_C)² = (2 · 1 · 2 · 2)² = 64. With D the difference, ∂J/∂a = 4/64 D a = 1/16 (7/16 49/64 / 7/8 7/16).
 pub fn style<B: Backend>(ops: &mut B) {
-    let weights = Weights {
+    let weights = LossWeights {
         style: 2.0,
         ..NOTHING
     };
@@ -143,7 +143,7 @@ pub fn style<B: Backend>(ops: &mut B) {
 /// pixel of R = 1, G = ½ has the Gram matrix of ones, on the footing of two pixels all twos: then D = −15/16 −5/4 /
 /// −5/4 −¾, whose squares sum to 225/256 + 25/8 + 9/16 = 4.56640625.
 pub fn style_of_another_size<B: Backend>(ops: &mut B) {
-    let weights = Weights {
+    let weights = LossWeights {
         style: 1.0,
         ..NOTHING
     };
@@ -183,7 +183,7 @@ pub fn total_variation<B: Backend>(ops: &mut B) {
     assert_eq!(pulls, [-8.0, 2.0, 10.0, -4.0]);
 
     // In J: the painted row's steps are −¾ in R and ¼ in G.
-    let weights = Weights { tv: 4.0, ..NOTHING };
+    let weights = LossWeights { tv: 4.0, ..NOTHING };
     let (losses, gradient) = evaluate(ops, Normalization::Gatys, weights, (PICTURE, &STYLE));
     assert_near(losses.tv, 0.625);
     assert_near(losses.total, 2.5);
@@ -192,7 +192,7 @@ pub fn total_variation<B: Backend>(ops: &mut B) {
 
 /// G − G′ = ½ −¼ / −¼ 0 / −½ −½: ½ (¼ + 1/16 + ¼) of the first pixel and ¼ (1/16 + 0 + ¼) of the second.
 pub fn temporal<B: Backend>(ops: &mut B) {
-    let weights = Weights {
+    let weights = LossWeights {
         temporal: 2.0,
         ..NOTHING
     };
@@ -204,7 +204,7 @@ pub fn temporal<B: Backend>(ops: &mut B) {
 
 /// ‖a(C)‖² = ¼ + 1/16 + 1, ‖G(S)‖² = 2, and 3 P = 6 for what is summed over pixels.
 pub fn relative_terms<B: Backend>(ops: &mut B) {
-    let weights = Weights {
+    let weights = LossWeights {
         content: 1.0,
         ..NOTHING
     };
@@ -228,7 +228,7 @@ pub fn relative_terms<B: Backend>(ops: &mut B) {
 
 /// J = α J_content + β J_style + tv-weight · TV + temporal-weight · J_temporal, and so is its gradient.
 pub fn weighted_sum<B: Backend>(ops: &mut B) {
-    let weights = Weights {
+    let weights = LossWeights {
         content: 2.0,
         style: 32.0,
         tv: 0.5,

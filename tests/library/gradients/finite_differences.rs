@@ -16,7 +16,7 @@
 
 use neuralstyle::backend::reference::Reference;
 use neuralstyle::backend::{CancelToken, Pooling, Shape};
-use neuralstyle::gatys::{Network, NetworkChoice, Normalization, Weights};
+use neuralstyle::gatys::{LossWeights, Network, NetworkChoice, Normalization};
 
 use crate::scene::{self, Random, Show};
 use crate::setup::{Setup, Terms, balanced};
@@ -73,7 +73,7 @@ fn check(network: &Network, (width, height): (usize, usize)) {
     let style = scene::planes(&scene::frame(width, height, Show::Shapes(2)));
     let mut random = Random(3);
     let picture: Vec<f32> = content.iter().map(|c| c + 0.2 * random.signed()).collect();
-    let none = Weights {
+    let none = LossWeights {
         content: 0.0,
         style: 0.0,
         tv: 0.0,
@@ -84,16 +84,16 @@ fn check(network: &Network, (width, height): (usize, usize)) {
             // Each term by itself, since a wrong small one would hide behind the others; and all together.
             let all = balanced(normalization);
             let weights = [
-                Weights {
+                LossWeights {
                     content: all.content,
                     ..none
                 },
-                Weights {
+                LossWeights {
                     style: all.style,
                     ..none
                 },
-                Weights { tv: all.tv, ..none },
-                Weights {
+                LossWeights { tv: all.tv, ..none },
+                LossWeights {
                     temporal: all.temporal,
                     ..none
                 },

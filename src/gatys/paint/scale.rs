@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use super::extractor::Extractor;
-use super::objective::Objective;
-use super::optimizer::Optimizer;
-use super::{Losses, Normalization, OptimizerSettings, Result, Weights};
 use crate::backend::{Backend, Capture, Shape};
+use crate::gatys::measure::objective::Objective;
+use crate::gatys::network::extractor::Extractor;
+use crate::gatys::paint::optimizer::Optimizer;
+use crate::gatys::{LossWeights, Losses, Normalization, OptimizerSettings, Result};
 use crate::picture::PictureView;
 
 /// Everything at one size: the picture that is painted, the content that it shows, the objective and the optimiser.
 /// Planned once; a step allocates nothing.
-pub struct Canvas<B: Backend> {
+pub struct ScaleState<B: Backend> {
     /// Width and height of the inside.
     size: (usize, usize),
     border: usize,
-    pub(super) picture: B::Tensor,
-    pub(super) content: B::Tensor,
-    pub(super) spare: B::Tensor,
-    pub(super) objective: Objective<B>,
-    pub(super) optimizer: Optimizer<B>,
+    pub(in crate::gatys) picture: B::Tensor,
+    pub(in crate::gatys) content: B::Tensor,
+    pub(in crate::gatys) spare: B::Tensor,
+    pub(in crate::gatys) objective: Objective<B>,
+    pub(in crate::gatys) optimizer: Optimizer<B>,
     step: Capture,
 }
 
@@ -35,8 +35,8 @@ pub struct Step {
     pub losses: Losses,
 }
 
-/// What to plan a canvas for.
-pub struct Plan<'a> {
+/// What to plan a state for.
+pub struct ScaleSettings<'a> {
     /// Width and height of the inside, without the margin.
     pub size: (usize, usize),
     pub border: usize,
@@ -57,7 +57,7 @@ pub fn with_margin((width, height): (usize, usize), border: usize) -> Shape {
     Shape::new(3, height + 2 * border, width + 2 * border)
 }
 
-impl Plan<'_> {
+impl ScaleSettings<'_> {
     /// Of the picture, with its margin.
     fn shape(&self) -> Shape {
         with_margin(self.size, self.border)
@@ -70,12 +70,12 @@ impl Plan<'_> {
     }
 }
 
-impl<B: Backend> Canvas<B> {
-    pub fn new(ops: &mut B, extractor: &Extractor<B>, plan: &Plan) -> Result<Self> {
-        let shape = plan.shape();
+impl<B: Backend> ScaleState<B> {
+    pub fn new(ops: &mut B, extractor: &Extractor<B>, settings: &ScaleSettings) -> Result<Self> {
+        let shape = settings.shape();
         Ok(Self {
-            size: plan.size,
-            border: plan.border,
+            size: settings.size,
+            border: settings.border,
             picture: ops.tensor(shape)?,
             content: ops.tensor(shape)?,
             spare: ops.tensor(shape)?,
@@ -83,12 +83,12 @@ impl<B: Backend> Canvas<B> {
                 ops,
                 extractor,
                 shape,
-                plan.content,
-                plan.style,
-                plan.normalization,
-                Some(plan.style_shape()),
+                settings.content,
+                settings.style,
+                settings.normalization,
+                Some(settings.style_shape()),
             )?,
-            optimizer: Optimizer::new(ops, shape, plan.optimizer)?,
+            optimizer: Optimizer::new(ops, shape, settings.optimizer)?,
             step: ops.new_capture()?,
         })
     }
@@ -110,7 +110,13 @@ impl<B: Backend> Canvas<B> {
     }
 
     /// One step: forward, losses, backward, optimiser.
-    pub fn step(&mut self, ops: &mut B, extractor: &Extractor<B>, weights: Weights, rate: f64) -> Result<()> {
+    pub fn step(
+        &mut self,
+        ops: &mut B,
+        extractor: &Extractor<B>,
+        weights: LossWeights,
+        rate: f64,
+    ) -> Result<()> {
         self.objective.set_weights(ops, weights)?;
         self.optimizer.prepare(ops, rate)?;
         let Self {

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use super::between::{Between, Sides};
-use super::canvas::{Canvas, Step};
-use super::carry::Carry;
-use super::colour::matching;
-use super::continuation::Continuation;
-use super::extractor::{Extractor, nodes};
-use super::noise::noise;
-use super::schedule;
-use super::{Init, Losses, Network, PoolingChoice, Recipe, Result, Run};
 use crate::backend::{self, Backend, ColourStatistics, Export, Mix, Pooling, Shape, Slot};
+use crate::gatys::network::extractor::{Extractor, nodes};
+use crate::gatys::paint::colour::matching;
+use crate::gatys::paint::noise::noise;
+use crate::gatys::paint::scale::{ScaleState, Step};
+use crate::gatys::paint::schedule;
+use crate::gatys::video::between::{Between, Sides};
+use crate::gatys::video::continuation::Continuation;
+use crate::gatys::video::displacement::Displacement;
+use crate::gatys::{Init, Losses, Network, PoolingChoice, Recipe, Result, Run};
 use crate::picture::{Picture, PictureView};
 
 mod requirement;
 
 pub use requirement::Demand;
-use requirement::{Planned, canvas_plan, scaled_to_area};
+use requirement::{Planned, scale_settings, scaled_to_area};
 
 /// How far the frame's detail is followed at `detail` = 1. At half of it an edge becomes as much steeper as the picture
 /// around follows the frame: no more contrast than was painted.
@@ -32,7 +32,7 @@ pub struct Painter<B: Backend> {
     style_layers: Vec<(usize, f64)>,
     planned: Option<Planned>,
     /// The full size first. Empty before `plan`.
-    canvases: Vec<Canvas<B>>,
+    states: Vec<ScaleState<B>>,
     style_colours: ColourStatistics,
     /// Of the full size; `None` before `plan`.
     continuation: Option<Continuation<B>>,
@@ -79,7 +79,7 @@ impl<B: Backend> Painter<B> {
             content_layers,
             style_layers,
             planned: None,
-            canvases: Vec::new(),
+            states: Vec::new(),
             style_colours: ColourStatistics::default(),
             continuation: None,
             between: None,
@@ -131,7 +131,7 @@ impl<B: Backend> Painter<B> {
             false => None,
         };
         // Half a plan is none: until all of it is there, `size` says nothing.
-        let mut canvases = Vec::with_capacity(self.scales(demand.size));
+        let mut states = Vec::with_capacity(self.scales(demand.size));
         for scale in 0..self.scales(demand.size) {
             let Self {
                 ops,
@@ -141,10 +141,10 @@ impl<B: Backend> Painter<B> {
                 style_layers,
                 ..
             } = self;
-            let plan = canvas_plan(recipe, content_layers, style_layers, demand, scale);
-            canvases.push(Canvas::new(ops, extractor, &plan)?);
+            let plan = scale_settings(recipe, content_layers, style_layers, demand, scale);
+            states.push(ScaleState::new(ops, extractor, &plan)?);
         }
-        self.canvases = canvases;
+        self.states = states;
         self.continuation = Some(continuation);
         self.between = between;
         Ok(())
@@ -152,7 +152,7 @@ impl<B: Backend> Painter<B> {
 
     /// Gives back what was planned, and what was painted with it.
     pub fn discard_plan(&mut self) {
-        self.canvases.clear();
+        self.states.clear();
         self.continuation = None;
         self.between = None;
         self.planned = None;
@@ -179,7 +179,7 @@ impl<B: Backend> Painter<B> {
 
     /// Width and height at which frames are painted.
     pub fn size(&self) -> Option<(usize, usize)> {
-        self.canvases.first().map(Canvas::size)
+        self.states.first().map(ScaleState::size)
     }
 
     /// Takes a picture as the style, scaled to the area of what is painted. What was painted stays and is moved
@@ -203,8 +203,8 @@ impl<B: Backend> Painter<B> {
     }
 
     fn measure_style(&mut self, style: PictureView) -> Result<()> {
-        for scale in 0..self.canvases.len() {
-            let (width, height) = scaled_to_area(style.width(), style.height(), self.canvases[scale].size());
+        for scale in 0..self.states.len() {
+            let (width, height) = scaled_to_area(style.width(), style.height(), self.states[scale].size());
             let mut picture = self.ops.tensor(Shape::new(3, height, width))?;
             self.ops.import(style, 0, &mut picture)?;
             if scale == 0 {
@@ -214,10 +214,10 @@ impl<B: Backend> Painter<B> {
                 ops,
                 extractor,
                 style_layers,
-                canvases,
+                states,
                 ..
             } = self;
-            let objective = &mut canvases[scale].objective;
+            let objective = &mut states[scale].objective;
             let target = objective.measure_style(ops, extractor, style_layers, &picture)?;
             objective.set_style(ops, &target)?;
         }
@@ -236,23 +236,23 @@ impl<B: Backend> Painter<B> {
 
     /// Starts afresh with `frame`, from coarse to fine.
     pub fn start(&mut self, frame: PictureView, mut run: Run) -> Result<()> {
-        let steps = schedule::steps(run.iterations, self.canvases.len());
+        let steps = schedule::steps(run.iterations, self.states.len());
         let total = steps.iter().sum();
         let mut done = 0;
         // A fresh start owes nothing to the picture before.
         run.weights.temporal = 0.0;
         // If this does not come to its end there is no picture to go on from, neither the old one nor a new one.
         let painted = std::mem::take(&mut self.painted);
-        for scale in (0..self.canvases.len()).rev() {
+        for scale in (0..self.states.len()).rev() {
             let Self {
                 ops,
                 extractor,
-                canvases,
+                states,
                 ..
             } = self;
-            canvases[scale].show(ops, frame)?;
-            canvases[scale].measure_content(ops, extractor)?;
-            if scale + 1 == self.canvases.len() {
+            states[scale].show(ops, frame)?;
+            states[scale].measure_content(ops, extractor)?;
+            if scale + 1 == self.states.len() {
                 self.begin(scale, painted)?;
             } else {
                 self.step_up(scale + 1, scale)?;
@@ -260,8 +260,8 @@ impl<B: Backend> Painter<B> {
                     previews.show(self.picture()?);
                 }
             }
-            let Self { ops, canvases, .. } = self;
-            canvases[scale].optimizer.restart(ops)?;
+            let Self { ops, states, .. } = self;
+            states[scale].optimizer.restart(ops)?;
             for index in 0..steps[scale] {
                 self.step(scale, (index, steps[scale]), (done, total), &mut run)?;
                 if let Some(previews) = &mut run.previews
@@ -273,19 +273,19 @@ impl<B: Backend> Painter<B> {
             self.read_losses(scale, steps[scale])?;
             done += steps[scale];
         }
-        if let (Some(continuation), Some(canvas)) = (&mut self.continuation, self.canvases.first_mut()) {
-            continuation.begin(&mut self.ops, canvas)?;
+        if let (Some(continuation), Some(state)) = (&mut self.continuation, self.states.first_mut()) {
+            continuation.begin(&mut self.ops, state)?;
         }
         self.painted = true;
         Ok(())
     }
 
     /// Goes on from the last result with the next frame, along its motion.
-    pub fn proceed(&mut self, frame: PictureView, carry: Carry, run: Run) -> Result<()> {
+    pub fn proceed(&mut self, frame: PictureView, displacement: Displacement, run: Run) -> Result<()> {
         let Some(continuation) = &mut self.continuation else {
             return Ok(());
         };
-        continuation.lay_out(carry);
+        continuation.lay_out(displacement);
         self.advance(frame, run)
     }
 
@@ -294,28 +294,28 @@ impl<B: Backend> Painter<B> {
         let Self {
             ops,
             extractor,
-            canvases,
+            states,
             style_colours,
             continuation,
             ..
         } = self;
-        let (Some(canvas), Some(continuation)) = (canvases.first_mut(), continuation.as_mut()) else {
+        let (Some(state), Some(continuation)) = (states.first_mut(), continuation.as_mut()) else {
             return Ok(());
         };
         // The content and the picture change at different times; if this ends between them they do not belong together.
         self.painted = false;
-        canvas.show(ops, frame)?;
-        continuation.advance(ops, canvas, style_colours)?;
+        state.show(ops, frame)?;
+        continuation.advance(ops, state, style_colours)?;
         let steps = run.iterations;
         if steps > 0 {
-            canvas.measure_content(ops, extractor)?;
+            state.measure_content(ops, extractor)?;
         }
         for index in 0..steps {
             self.step(0, (index, steps), (0, steps), &mut run)?;
         }
         self.read_losses(0, steps)?;
-        if let (Some(continuation), Some(canvas)) = (&mut self.continuation, self.canvases.first_mut()) {
-            continuation.settle(&mut self.ops, canvas)?;
+        if let (Some(continuation), Some(state)) = (&mut self.continuation, self.states.first_mut()) {
+            continuation.correct_drift(&mut self.ops, state)?;
         }
         self.painted = true;
         Ok(())
@@ -326,19 +326,19 @@ impl<B: Backend> Painter<B> {
     pub fn compose(&mut self, frame: PictureView, strength: f64, out: &mut Picture) -> Result<()> {
         let Self {
             ops,
-            canvases,
+            states,
             continuation,
             recipe,
             ..
         } = self;
-        let (Some(canvas), Some(continuation)) = (canvases.first(), continuation.as_ref()) else {
+        let (Some(state), Some(continuation)) = (states.first(), continuation.as_ref()) else {
             return Ok(());
         };
-        let mix = mix(strength, recipe.detail, canvas.size(), frame.size());
+        let mix = mix(strength, recipe.detail, state.size(), frame.size());
         ops.export(
             Export {
                 picture: continuation.shown(),
-                content: &canvas.content,
+                content: &state.content,
                 border: recipe.border,
                 mix,
                 frame,
@@ -370,12 +370,12 @@ impl<B: Backend> Painter<B> {
     ) -> Result<()> {
         // As a rule it was planned for with the keyframe before.
         self.plan_between()?;
-        let (Some(canvas), Some(continuation), Some(between)) =
-            (self.canvases.first(), &self.continuation, &mut self.between)
+        let (Some(state), Some(continuation), Some(between)) =
+            (self.states.first(), &self.continuation, &mut self.between)
         else {
             return Ok(());
         };
-        let mix = mix(strength, self.recipe.detail, canvas.size(), frame.size());
+        let mix = mix(strength, self.recipe.detail, state.size(), frame.size());
         let after = continuation.shown();
         between.compose(&mut self.ops, frame, sides, after, mix, out)
     }
@@ -383,18 +383,15 @@ impl<B: Backend> Painter<B> {
     /// The result, [3, H, W] at the size at which it was painted; empty if there is none.
     pub fn picture(&mut self) -> Result<Vec<f32>> {
         let Self {
-            ops,
-            canvases,
-            recipe,
-            ..
+            ops, states, recipe, ..
         } = self;
-        let Some(canvas) = canvases.first() else {
+        let Some(state) = states.first() else {
             return Ok(Vec::new());
         };
-        let shape = ops.shape(&canvas.picture);
+        let shape = ops.shape(&state.picture);
         let mut all = vec![0.0; shape.elements()];
-        ops.download(&canvas.picture, &mut all)?;
-        let (border, (width, height)) = (recipe.border, canvas.size());
+        ops.download(&state.picture, &mut all)?;
+        let (border, (width, height)) = (recipe.border, state.size());
         let mut inside = Vec::with_capacity(3 * width * height);
         for plane in all.chunks_exact(shape.pixels()) {
             for row in plane.chunks_exact(shape.width).skip(border).take(height) {
@@ -408,15 +405,15 @@ impl<B: Backend> Painter<B> {
     pub fn is_finite(&mut self) -> Result<bool> {
         let Self {
             ops,
-            canvases,
+            states,
             probe,
             losses,
             ..
         } = self;
-        let Some(canvas) = canvases.first() else {
+        let Some(state) = states.first() else {
             return Ok(true);
         };
-        ops.squared_norm(&canvas.picture, Slot { of: probe, at: 0 })?;
+        ops.squared_norm(&state.picture, Slot { of: probe, at: 0 })?;
         let mut sum = [0.0];
         ops.download(probe, &mut sum)?;
         Ok(sum[0].is_finite() && losses.are_finite())
@@ -440,36 +437,36 @@ impl<B: Backend> Painter<B> {
         &mut self.ops
     }
 
-    /// Puts the recipe's beginning onto a canvas whose content is set. `painted` says whether there is a result.
+    /// Puts the recipe's beginning onto a state whose content is set. `painted` says whether there is a result.
     fn begin(&mut self, scale: usize, painted: bool) -> Result<()> {
         let Self {
             ops,
-            canvases,
+            states,
             recipe,
             style_colours,
             ..
         } = self;
-        let (finer, canvas) = match canvases.split_at_mut(scale) {
-            (finer, [canvas, ..]) => (finer, canvas),
+        let (finer, state) = match states.split_at_mut(scale) {
+            (finer, [state, ..]) => (finer, state),
             _ => return Ok(()),
         };
-        let content_colours = ops.colour_statistics(&canvas.content)?;
+        let content_colours = ops.colour_statistics(&state.content)?;
         let recolouring = matching(&content_colours, style_colours);
         match recipe.init {
-            Init::Content => ops.copy(&canvas.content, &mut canvas.picture)?,
+            Init::Content => ops.copy(&state.content, &mut state.picture)?,
             Init::Noise => {
-                let values = noise(recipe.seed, ops.shape(&canvas.picture).elements());
-                ops.upload(&values, &mut canvas.picture)?;
+                let values = noise(recipe.seed, ops.shape(&state.picture).elements());
+                ops.upload(&values, &mut state.picture)?;
             }
             Init::Previous if painted => {
                 // At one scale the result already lies where it begins.
                 if let Some(full) = finer.first() {
-                    ops.resize(&full.picture, recipe.border, &mut canvas.picture)?;
-                    ops.mirror_border(&mut canvas.picture, recipe.border)?;
+                    ops.resize(&full.picture, recipe.border, &mut state.picture)?;
+                    ops.mirror_border(&mut state.picture, recipe.border)?;
                 }
             }
             Init::Matched | Init::Previous => {
-                ops.colour_map(&canvas.content, &recolouring, &mut canvas.picture)?
+                ops.colour_map(&state.content, &recolouring, &mut state.picture)?
             }
         }
         Ok(())
@@ -478,37 +475,34 @@ impl<B: Backend> Painter<B> {
     /// The picture at full size, as far as it has come at `scale`. Overwrites the picture of the full size.
     fn preview(&mut self, scale: usize, frame: PictureView) -> Result<Vec<f32>> {
         if scale > 0 {
-            self.canvases[0].show(&mut self.ops, frame)?;
+            self.states[0].show(&mut self.ops, frame)?;
             self.step_up(scale, 0)?;
         }
         self.picture()
     }
 
-    /// Brings the result of the scale `from` onto the canvas of a finer one, with the detail of the content that the
+    /// Brings the result of the scale `from` onto the state of a finer one, with the detail of the content that the
     /// coarser one could not hold.
     fn step_up(&mut self, from: usize, to: usize) -> Result<()> {
         let Self {
-            ops,
-            canvases,
-            recipe,
-            ..
+            ops, states, recipe, ..
         } = self;
-        let Ok([canvas, coarser]) = canvases.get_disjoint_mut([to, from]) else {
+        let Ok([state, coarser]) = states.get_disjoint_mut([to, from]) else {
             return Ok(());
         };
         let border = recipe.border;
-        ops.resize(&coarser.picture, border, &mut canvas.picture)?;
+        ops.resize(&coarser.picture, border, &mut state.picture)?;
         if recipe.init != Init::Noise {
             let detail = recipe.detail as f32;
-            ops.resize(&coarser.content, border, &mut canvas.spare)?;
-            ops.axpy(detail, &canvas.content, &mut canvas.picture)?;
-            ops.axpy(-detail, &canvas.spare, &mut canvas.picture)?;
+            ops.resize(&coarser.content, border, &mut state.spare)?;
+            ops.axpy(detail, &state.content, &mut state.picture)?;
+            ops.axpy(-detail, &state.spare, &mut state.picture)?;
         }
-        ops.mirror_border(&mut canvas.picture, border)?;
+        ops.mirror_border(&mut state.picture, border)?;
         Ok(())
     }
 
-    /// Step `index` of `steps` on one canvas, in a run that began with `done` of `of` steps.
+    /// Step `index` of `steps` on one state, in a run that began with `done` of `of` steps.
     fn step(
         &mut self,
         scale: usize,
@@ -519,33 +513,33 @@ impl<B: Backend> Painter<B> {
         let Self {
             ops,
             extractor,
-            canvases,
+            states,
             recipe,
             iterations,
             ..
         } = self;
-        let canvas = &mut canvases[scale];
+        let state = &mut states[scale];
         let rate = schedule::rate(run.rate, index, steps, recipe.rate_decay);
-        canvas.step(ops, extractor, run.weights, rate)?;
+        state.step(ops, extractor, run.weights, rate)?;
         *iterations += 1;
         if let Some(observer) = &mut run.observer {
-            let (width, height) = canvas.size();
+            let (width, height) = state.size();
             observer(&Step {
                 scale,
                 width,
                 height,
                 done: done + index + 1,
                 of,
-                losses: canvas.objective.losses(ops)?,
+                losses: state.objective.losses(ops)?,
             });
         }
         Ok(())
     }
 
-    /// Remembers the losses of the last of `steps` steps on a canvas, if there was one.
+    /// Remembers the losses of the last of `steps` steps on a state, if there was one.
     fn read_losses(&mut self, scale: usize, steps: usize) -> Result<()> {
         if steps > 0 {
-            self.losses = self.canvases[scale].objective.losses(&mut self.ops)?;
+            self.losses = self.states[scale].objective.losses(&mut self.ops)?;
         }
         Ok(())
     }

@@ -2,11 +2,11 @@
 
 //! What a painting carries over from one frame to the next.
 
-use super::Result;
-use super::canvas::Canvas;
-use super::carry::{Carry, Maps};
-use super::colour::{follow, matching};
 use crate::backend::{Backend, ColourMap, ColourStatistics, Interpolation, Shape, Slot};
+use crate::gatys::Result;
+use crate::gatys::paint::colour::{follow, matching};
+use crate::gatys::paint::scale::ScaleState;
+use crate::gatys::video::displacement::{Displacement, DisplacementMaps};
 use crate::picture::LUMA;
 
 /// How much of what is not settled yet stays so for another frame: some four frames after a place came into view its
@@ -36,7 +36,7 @@ const GREY: ColourMap = ColourMap {
 /// Moves a painting along with what it shows.
 pub struct Continuation<B: Backend> {
     border: usize,
-    /// Of the canvas, with its margin.
+    /// Of the state, with its margin.
     shape: Shape,
     /// [2, H, W].
     flow: B::Tensor,
@@ -63,7 +63,7 @@ pub struct Continuation<B: Backend> {
     light: Light,
     /// Colours of the content, of the last frames.
     content: ColourStatistics,
-    maps: Maps,
+    maps: DisplacementMaps,
 }
 
 fn low_shape(shape: Shape) -> Shape {
@@ -94,7 +94,7 @@ impl<B: Backend> Continuation<B> {
             beginning: Beginning::default(),
             light: Light::default(),
             content: ColourStatistics::default(),
-            maps: Maps::default(),
+            maps: DisplacementMaps::default(),
         })
     }
 
@@ -104,14 +104,14 @@ impl<B: Backend> Continuation<B> {
     }
 
     /// Takes a picture that owes nothing to one before.
-    pub fn begin(&mut self, ops: &mut B, canvas: &mut Canvas<B>) -> Result<()> {
-        ops.copy(&canvas.picture, &mut self.shown)?;
+    pub fn begin(&mut self, ops: &mut B, state: &mut ScaleState<B>) -> Result<()> {
+        ops.copy(&state.picture, &mut self.shown)?;
         ops.fill(1.0, &mut self.settled)?;
-        let painting = self.colours(ops, &canvas.picture)?;
-        let content = self.colours(ops, &canvas.content)?;
+        let painting = self.colours(ops, &state.picture)?;
+        let content = self.colours(ops, &state.content)?;
         self.beginning = Beginning {
             above: luma(&painting) - luma(&content),
-            fine: self.fine_detail(ops, canvas)?,
+            fine: self.fine_detail(ops, state)?,
             content_variance: variance(&content),
         };
         self.light = Light::new(luma(&content));
@@ -120,13 +120,18 @@ impl<B: Backend> Continuation<B> {
     }
 
     /// Takes the motion for the next [`advance`](Self::advance).
-    pub fn lay_out(&mut self, carry: Carry) {
-        self.maps.lay_out(carry, self.shape, self.border);
+    pub fn lay_out(&mut self, displacement: Displacement) {
+        self.maps.lay_out(displacement, self.shape, self.border);
     }
 
-    /// Moves the canvas's picture, and what its optimiser knows, to where the new content is. What came into view is
+    /// Moves the state's picture, and what its optimiser knows, to where the new content is. What came into view is
     /// laid out in the colours of the `style`, with the strokes of the surroundings.
-    pub fn advance(&mut self, ops: &mut B, canvas: &mut Canvas<B>, style: &ColourStatistics) -> Result<()> {
+    pub fn advance(
+        &mut self,
+        ops: &mut B,
+        state: &mut ScaleState<B>,
+        style: &ColourStatistics,
+    ) -> Result<()> {
         ops.upload(&self.maps.flow, &mut self.flow)?;
         ops.upload(&self.maps.trust, &mut self.trust)?;
         ops.upload(&self.maps.share, &mut self.share)?;
@@ -136,20 +141,20 @@ impl<B: Backend> Continuation<B> {
         std::mem::swap(&mut self.shown, &mut self.moved);
 
         // moved + (1 − trust) · low-pass of (recoloured content − moved)
-        ops.warp(&canvas.picture, &self.flow, sharp, &mut self.moved)?;
+        ops.warp(&state.picture, &self.flow, sharp, &mut self.moved)?;
         ops.colour_map(
-            &canvas.content,
+            &state.content,
             &matching(&self.content, style),
-            &mut canvas.picture,
+            &mut state.picture,
         )?;
-        ops.axpy(-1.0, &self.moved, &mut canvas.picture)?;
-        ops.resize(&canvas.picture, 0, &mut self.low)?;
-        ops.resize(&self.low, 0, &mut canvas.picture)?;
-        ops.axpy(1.0, &self.moved, &mut canvas.picture)?;
-        ops.blend(&canvas.picture, &self.trust, &mut self.moved)?;
+        ops.axpy(-1.0, &self.moved, &mut state.picture)?;
+        ops.resize(&state.picture, 0, &mut self.low)?;
+        ops.resize(&self.low, 0, &mut state.picture)?;
+        ops.axpy(1.0, &self.moved, &mut state.picture)?;
+        ops.blend(&state.picture, &self.trust, &mut self.moved)?;
         // The optimiser's step knows the picture by its place in memory, so it is not exchanged.
-        ops.copy(&self.moved, &mut canvas.picture)?;
-        ops.mirror_border(&mut canvas.picture, self.border)?;
+        ops.copy(&self.moved, &mut state.picture)?;
+        ops.mirror_border(&mut state.picture, self.border)?;
 
         // trust · (1 − left · (1 − settled before))
         ops.warp(
@@ -161,16 +166,16 @@ impl<B: Backend> Continuation<B> {
         ops.fill(1.0 - UNSETTLED_LEFT, &mut self.settled)?;
         ops.axpy(UNSETTLED_LEFT, &self.plane, &mut self.settled)?;
         ops.blend(&self.nothing, &self.trust, &mut self.settled)?;
-        if let Some(second) = canvas.optimizer.second_moment() {
+        if let Some(second) = state.optimizer.second_moment() {
             ops.warp(second, &self.flow, Interpolation::Bilinear, &mut self.moved)?;
             ops.copy(&self.moved, second)?;
             ops.axpy(MOMENT_KEPT - 1.0, second, &mut self.moved)?;
             ops.blend(&self.moved, &self.settled, second)?;
         }
-        let (anchor, anchor_weight) = canvas.objective.anchor();
-        ops.copy(&canvas.picture, anchor)?;
+        let (anchor, anchor_weight) = state.objective.anchor();
+        ops.copy(&state.picture, anchor)?;
         ops.copy(&self.trust, anchor_weight)?;
-        canvas.optimizer.halt(ops)
+        state.optimizer.reset_velocity(ops)
     }
 
     /// The colours of the inside of a picture. The margin mirrors it, so that what is near the edge would count twice.
@@ -189,14 +194,14 @@ impl<B: Backend> Continuation<B> {
         Ok(ColourStatistics { mean, covariance })
     }
 
-    /// Leaves minus the finest detail of the canvas's picture in its spare place, as far as it is grey, and the rest in
+    /// Leaves minus the finest detail of the state's picture in its spare place, as far as it is grey, and the rest in
     /// `moved`. Says how much there is of each.
-    fn fine_detail(&mut self, ops: &mut B, canvas: &mut Canvas<B>) -> Result<[f64; 2]> {
-        ops.blur(&canvas.picture, &mut self.moved)?;
-        ops.axpy(-1.0, &canvas.picture, &mut self.moved)?;
-        ops.colour_map(&self.moved, &GREY, &mut canvas.spare)?;
-        ops.axpy(-1.0, &canvas.spare, &mut self.moved)?;
-        for (at, part) in [&canvas.spare, &self.moved].into_iter().enumerate() {
+    fn fine_detail(&mut self, ops: &mut B, state: &mut ScaleState<B>) -> Result<[f64; 2]> {
+        ops.blur(&state.picture, &mut self.moved)?;
+        ops.axpy(-1.0, &state.picture, &mut self.moved)?;
+        ops.colour_map(&self.moved, &GREY, &mut state.spare)?;
+        ops.axpy(-1.0, &state.spare, &mut self.moved)?;
+        for (at, part) in [&state.spare, &self.moved].into_iter().enumerate() {
             ops.squared_norm(
                 part,
                 Slot {
@@ -212,25 +217,25 @@ impl<B: Backend> Continuation<B> {
 
     /// Takes what the optimiser made of the picture since [`advance`](Self::advance): undoes what hundreds of frames would
     /// add up, and lets it into what is shown.
-    pub fn settle(&mut self, ops: &mut B, canvas: &mut Canvas<B>) -> Result<()> {
+    pub fn correct_drift(&mut self, ops: &mut B, state: &mut ScaleState<B>) -> Result<()> {
         // Resampling takes from the finest detail, the style loss may add to it for ever.
-        let content = self.colours(ops, &canvas.content)?;
-        let fine = self.fine_detail(ops, canvas)?;
+        let content = self.colours(ops, &state.content)?;
+        let fine = self.fine_detail(ops, state)?;
         let [grey, colour] = self.beginning.gains(fine, variance(&content));
-        ops.axpy(-grey as f32, &canvas.spare, &mut canvas.picture)?;
-        ops.axpy(-colour as f32, &self.moved, &mut canvas.picture)?;
+        ops.axpy(-grey as f32, &state.spare, &mut state.picture)?;
+        ops.axpy(-colour as f32, &self.moved, &mut state.picture)?;
         // Steps that never end darken the picture; only the input's own light may, and not by flickering. The colours are the
         // style's affair.
-        let painting = self.colours(ops, &canvas.picture)?;
+        let painting = self.colours(ops, &state.picture)?;
         let light = self.light.follow(luma(&content)) + self.beginning.above - luma(&painting);
         let shift = ColourMap {
             offset: [light; 3],
             ..ColourMap::IDENTITY
         };
         follow(&mut self.content, &content);
-        ops.colour_map(&canvas.picture, &shift, &mut self.moved)?;
-        ops.copy(&self.moved, &mut canvas.picture)?;
-        Ok(ops.blend(&canvas.picture, &self.share, &mut self.shown)?)
+        ops.colour_map(&state.picture, &shift, &mut self.moved)?;
+        ops.copy(&self.moved, &mut state.picture)?;
+        Ok(ops.blend(&state.picture, &self.share, &mut self.shown)?)
     }
 }
 

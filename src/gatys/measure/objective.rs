@@ -13,13 +13,14 @@
 //!
 //! where the Gram matrix G(S) of a style picture of another size is multiplied by the ratio of the pixels.
 
-use super::extractor::{Extractor, Features, Passage};
-use super::{Normalization, Result};
 use crate::backend::{self, Backend, Scalar, Shape, Slot};
+use crate::gatys::measure::features::{Features, Passage};
+use crate::gatys::network::extractor::Extractor;
+use crate::gatys::{Normalization, Result};
 
 /// The weights of the terms of J.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Weights {
+pub struct LossWeights {
     /// α.
     pub content: f64,
     /// β.
@@ -81,12 +82,12 @@ impl StyleTarget {
         picture: &B::Tensor,
     ) -> Result<Self> {
         let passage = style_passage(extractor, ops.shape(picture), layers);
-        let mut rooms = passage.rooms(ops)?;
-        Self::measure_in(&mut rooms, &passage, ops, extractor, layers, picture)
+        let mut buffers = passage.buffers(ops)?;
+        Self::measure_in(&mut buffers, &passage, ops, extractor, layers, picture)
     }
 
     fn measure_in<B: Backend>(
-        rooms: &mut [B::Tensor; 2],
+        buffers: &mut [B::Tensor; 2],
         passage: &Passage,
         ops: &mut B,
         extractor: &Extractor<B>,
@@ -95,7 +96,7 @@ impl StyleTarget {
     ) -> Result<Self> {
         let mut grams = vec![Vec::new(); layers.len()];
         // Each matrix is taken as its activations come by, so that none of them has to be kept.
-        passage.pass(ops, extractor, picture, rooms, |ops, node, activations| {
+        passage.pass(ops, extractor, picture, buffers, |ops, node, activations| {
             for (grams, _) in grams.iter_mut().zip(layers).filter(|(_, layer)| layer.0 == node) {
                 let shape = ops.shape(activations);
                 let mut gram = ops.tensor(Shape::square(shape.channels))?;
@@ -133,7 +134,7 @@ pub struct Objective<B: Backend> {
     knob_values: Vec<f32>,
     /// Raw sums in the same order.
     sums: B::Tensor,
-    weights: Weights,
+    weights: LossWeights,
 }
 
 impl<B: Backend> Objective<B> {
@@ -183,7 +184,7 @@ impl<B: Backend> Objective<B> {
             knobs: ops.tensor(Shape::vector(knobs))?,
             knob_values: vec![0.0; knobs],
             sums: ops.tensor(Shape::vector(knobs))?,
-            weights: Weights::default(),
+            weights: LossWeights::default(),
             features,
             content: content_terms,
             style: style_terms,
@@ -200,11 +201,11 @@ impl<B: Backend> Objective<B> {
         picture: &B::Tensor,
     ) -> Result<StyleTarget> {
         let passage = style_passage(extractor, ops.shape(picture), layers);
-        if !self.features.has_room_for(ops, &passage) {
+        if !self.features.has_buffers_for(ops, &passage) {
             return StyleTarget::measure(ops, extractor, layers, picture);
         }
-        let rooms = self.features.rooms();
-        StyleTarget::measure_in(rooms, &passage, ops, extractor, layers, picture)
+        let buffers = self.features.buffers();
+        StyleTarget::measure_in(buffers, &passage, ops, extractor, layers, picture)
     }
 
     /// Takes the activations of `picture` as the content.
@@ -253,7 +254,7 @@ impl<B: Backend> Objective<B> {
     }
 
     /// Makes the next evaluations use these weights.
-    pub fn set_weights(&mut self, ops: &mut B, weights: Weights) -> Result<()> {
+    pub fn set_weights(&mut self, ops: &mut B, weights: LossWeights) -> Result<()> {
         self.weights = weights;
         let per_pixel = self.per_pixel_norm();
         let content = self
@@ -382,7 +383,7 @@ impl<B: Backend> Objective<B> {
         let (content, style) = (content.sum(), style.sum());
         let per_pixel = self.per_pixel_norm();
         let (tv, temporal) = (per_pixel * rest[0], 0.5 * per_pixel * rest[1]);
-        let Weights {
+        let LossWeights {
             content: alpha,
             style: beta,
             tv: tv_weight,

@@ -2,21 +2,21 @@
 
 //! Frames between two keyframes: what was painted before, moved along, and what was painted after, moved back.
 
-use super::Result;
-use super::carry::{Carry, Maps};
 use crate::backend::{Backend, Export, Interpolation, Mix, Shape};
+use crate::gatys::Result;
+use crate::gatys::video::displacement::{Displacement, DisplacementMaps};
 use crate::picture::{Picture, PictureView};
 
 /// What a frame between two keyframes is put together from, at the size at which they are painted.
 #[derive(Clone, Copy, Debug)]
 pub struct Sides<'a> {
-    /// What was shown when the frame came, see [`Painter::shown`](super::Painter::shown): the keyframe before, moved
+    /// What was shown when the frame came, see [`Painter::shown`](crate::gatys::Painter::shown): the keyframe before, moved
     /// along, and what was laid out on the way.
     pub before: &'a [f32],
     /// [H, W], 0..1: how far the keyframe before is seen in it.
     pub trust: &'a [f32],
     /// The way to the keyframe after, if there is one, and how much of the time to it has gone by, 0..1.
-    pub after: Option<(Carry<'a>, f32)>,
+    pub after: Option<(Displacement<'a>, f32)>,
 }
 
 /// Puts frames together from the paintings on both sides.
@@ -32,8 +32,8 @@ pub struct Between<B: Backend> {
     flow: B::Tensor,
     /// [1, H, W].
     share: B::Tensor,
-    before: Maps,
-    after: Maps,
+    before: DisplacementMaps,
+    after: DisplacementMaps,
 }
 
 impl<B: Backend> Between<B> {
@@ -47,8 +47,8 @@ impl<B: Backend> Between<B> {
             moved: ops.tensor(shape)?,
             flow: ops.tensor(shape.with_channels(2))?,
             share: ops.tensor(shape.with_channels(1))?,
-            before: Maps::default(),
-            after: Maps::default(),
+            before: DisplacementMaps::default(),
+            after: DisplacementMaps::default(),
         })
     }
 
@@ -63,17 +63,17 @@ impl<B: Backend> Between<B> {
         out: &mut Picture,
     ) -> Result<()> {
         ops.upload(sides.before, &mut self.picture)?;
-        if let Some((carry, time)) = sides.after {
-            self.after.lay_out(carry, self.shape, self.border);
+        if let Some((displacement, time)) = sides.after {
+            self.after.lay_out(displacement, self.shape, self.border);
             ops.upload(&self.after.flow, &mut self.flow)?;
             ops.warp(after, &self.flow, Interpolation::CatmullRom, &mut self.moved)?;
             // Of the way to the keyframe before only the trust counts.
-            let back = Carry {
+            let back = Displacement {
                 trust: sides.trust,
-                ..carry
+                ..displacement
             };
             self.before.lay_out(back, self.shape, self.border);
-            let Maps { trust, share, .. } = &mut self.before;
+            let DisplacementMaps { trust, share, .. } = &mut self.before;
             for ((share, before), after) in share.iter_mut().zip(&*trust).zip(&self.after.trust) {
                 *share = share_of_before(time, *before, *after);
             }

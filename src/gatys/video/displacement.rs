@@ -4,7 +4,7 @@ use crate::backend::Shape;
 
 /// How a frame came from the one before, at the size at which it is painted.
 #[derive(Clone, Copy, Debug)]
-pub struct Carry<'a> {
+pub struct Displacement<'a> {
     /// [H, W] each: how many pixels to the right and down lies, in the frame before, what a pixel shows now.
     pub flow: [&'a [f32]; 2],
     /// [H, W], 0..1: whether it was seen there at all.
@@ -18,21 +18,24 @@ const SHOWN_BEFORE: f32 = 0.8;
 /// From this motion on, in pixels a frame, nothing stands still.
 const MOVING_PX: f32 = 0.5;
 
-/// The numbers of a [`Carry`], laid out for a canvas with its margin.
+/// The numbers of a [`Displacement`], laid out for a state with its margin.
 #[derive(Default)]
-pub struct Maps {
+pub struct DisplacementMaps {
     pub flow: Vec<f32>,
     pub trust: Vec<f32>,
     pub share: Vec<f32>,
 }
 
-impl Maps {
+impl DisplacementMaps {
     /// The margin moves as its neighbours inside do. What comes from beyond the inside takes its strokes from a place
     /// [`ELSEWHERE`] in the picture, always the same way off: so the strips that come in frame after frame belong together,
     /// and do not show what is next to them a second time, as mirrored ones would.
-    pub fn lay_out(&mut self, carry: Carry, shape: Shape, border: usize) {
+    pub fn lay_out(&mut self, displacement: Displacement, shape: Shape, border: usize) {
         let (width, height) = (shape.width - 2 * border, shape.height - 2 * border);
-        assert!(carry.trust.len() == width * height && carry.flow.iter().all(|f| f.len() == width * height));
+        assert!(
+            displacement.trust.len() == width * height
+                && displacement.flow.iter().all(|f| f.len() == width * height)
+        );
         let pixels = shape.pixels();
         self.flow.resize(2 * pixels, 0.0);
         self.trust.resize(pixels, 0.0);
@@ -43,18 +46,18 @@ impl Maps {
         for y in 0..shape.height {
             for x in 0..shape.width {
                 let (at, from) = (y * shape.width + x, inside(y, height) * width + inside(x, width));
-                let mut there_x = w.nearest(x as f32) + carry.flow[0][from];
-                let mut there_y = h.nearest(y as f32) + carry.flow[1][from];
+                let mut there_x = w.nearest(x as f32) + displacement.flow[0][from];
+                let mut there_y = h.nearest(y as f32) + displacement.flow[1][from];
                 if !(w.holds(there_x) && h.holds(there_y)) {
                     there_x = w.elsewhere(there_x);
                     there_y = h.elsewhere(there_y);
                 }
                 across[at] = w.nearest(there_x) - x as f32;
                 down[at] = h.nearest(there_y) - y as f32;
-                self.trust[at] = carry.trust[from];
-                let moved = carry.flow[0][from].hypot(carry.flow[1][from]);
+                self.trust[at] = displacement.trust[from];
+                let moved = displacement.flow[0][from].hypot(displacement.flow[1][from]);
                 let still = (1.0 - moved / MOVING_PX).max(0.0);
-                self.share[at] = SHOWN_BEFORE * still * carry.trust[from];
+                self.share[at] = SHOWN_BEFORE * still * displacement.trust[from];
             }
         }
     }
@@ -114,12 +117,12 @@ mod tests {
                 trust[y * width + x] = 0.0;
             }
         }
-        let mut maps = Maps::default();
-        let carry = Carry {
+        let mut maps = DisplacementMaps::default();
+        let displacement = Displacement {
             flow: [&flow[0], &flow[1]],
             trust: &trust,
         };
-        maps.lay_out(carry, Shape::new(3, height + 2, width + 2), 1);
+        maps.lay_out(displacement, Shape::new(3, height + 2, width + 2), 1);
         let row = 5 * (width + 2);
         let place = |x: usize| x as f32 + maps.flow[row + x];
         assert_eq!(place(10), 10.0);

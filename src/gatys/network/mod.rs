@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+//! Networks as data, the files of their weights, and how a network is carried out on a backend.
+
+pub mod extractor;
+pub mod weights;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::weights::WeightFile;
-use super::{Error, LayerWeights, NetworkChoice, Result};
 use crate::backend::{FilterData, Pooling};
+use crate::gatys::network::weights::WeightFile;
+use crate::gatys::{Error, LayerWeights, NetworkChoice, Result};
 
 /// A feature network as data: a chain of 3×3 convolutions, each followed by a ReLU, with 2×2 pooling between the
 /// blocks. It is read from the names of the tensors: `features.N` is a convolution, N + 1 its ReLU, and where the
@@ -55,9 +60,9 @@ pub struct Defaults {
     pub style_weight: f64,
 }
 
-const TINY: &[u8] = include_bytes!("../../models/tiny.safetensors");
-const SLIM: &[u8] = include_bytes!("../../models/slim.safetensors");
-const VGG16: &[u8] = include_bytes!("../../models/vgg16.safetensors");
+const TINY: &[u8] = include_bytes!("../../../models/tiny.safetensors");
+const SLIM: &[u8] = include_bytes!("../../../models/slim.safetensors");
+const VGG16: &[u8] = include_bytes!("../../../models/vgg16.safetensors");
 
 /// Files of the Caffe lineage say nothing of their preprocessing; their published names end in these hashes.
 const CAFFE_HASHES: [&str; 2] = ["d01eb7cb", "00b39a1b"];
@@ -329,7 +334,7 @@ impl Input {
         })
     }
 
-    /// Weights [O, 3, 3, 3] for the file's channels → weights for R, G, B on the 0..1 scale.
+    /// LossWeights [O, 3, 3, 3] for the file's channels → weights for R, G, B on the 0..1 scale.
     fn fold(&self, weights: &[f32], outputs: usize) -> Vec<f32> {
         let mut folded = vec![0.0; weights.len()];
         for output in 0..outputs {

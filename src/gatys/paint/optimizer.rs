@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use super::{OptimizerKind, Result};
 use crate::backend::{self, AdamKnobs, Backend, Scalar, Shape};
+use crate::gatys::{OptimizerKind, Result};
 
 /// What does not change while a picture is painted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,14 +62,14 @@ impl<B: Backend> Optimizer<B> {
 
     /// Forgets everything.
     pub fn restart(&mut self, ops: &mut B) -> Result<()> {
-        self.halt(ops)?;
+        self.reset_velocity(ops)?;
         ops.fill(0.0, &mut self.second)?;
         self.second_steps = 0;
         Ok(())
     }
 
     /// Forgets where the picture was going, but not how steep it is: for the next frame.
-    pub fn halt(&mut self, ops: &mut B) -> Result<()> {
+    pub fn reset_velocity(&mut self, ops: &mut B) -> Result<()> {
         ops.fill(0.0, &mut self.first)?;
         self.first_steps = 0;
         Ok(())
