@@ -19,9 +19,9 @@ pub trait Control: Memory {
     /// What the work runs on, for people: threads, the card's name.
     fn device(&self) -> String;
 
-    /// Lets others go first where the processor is busy, and leaves one of its cores to them unless the number of threads
-    /// was chosen.
-    fn stand_back(&mut self) -> Result<()> {
+    /// Lowers the priority of the backend's threads (nice 5), and uses one core less than there are unless the number of
+    /// threads was chosen: for painting beside a live stream.
+    fn lower_priority(&mut self) -> Result<()> {
         Ok(())
     }
 

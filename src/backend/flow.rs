@@ -104,7 +104,7 @@ impl<T> Equations<T> {
     }
 }
 
-/// A machine that performs the steps. As of [`Backend`], operands that do not fit together are a mistake of the caller.
+/// A backend that performs the steps. As for [`Backend`], operands that do not fit together are a mistake of the caller.
 pub trait FlowSteps: Backend {
     /// Half the size, rounded up, by the weights (1 3 3 1)/8 each way, so that little aliases: pixel x of `to` covers the
     /// pixels 2x and 2x + 1 of `from`.

@@ -85,7 +85,7 @@ pub trait Pictures: Memory {
     /// Continues the inside into the margin of `border` pixels by mirroring at the outermost pixels.
     fn mirror_border(&mut self, picture: &mut Self::Tensor, border: usize) -> Result<()>;
 
-    /// Of a picture with three channels.
+    /// Mean and covariance of the colours of a picture with three channels.
     fn colour_statistics(&mut self, picture: &Self::Tensor) -> Result<ColourStatistics>;
 
     fn colour_map(&mut self, from: &Self::Tensor, map: &ColourMap, to: &mut Self::Tensor) -> Result<()>;

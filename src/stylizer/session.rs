@@ -89,7 +89,7 @@ impl<B: Backend> Session<B> {
         self.working_size = self.sizes.live;
         self.discard_plan();
         self.is_live = true;
-        Ok(self.painter.backend_mut().stand_back()?)
+        Ok(self.painter.backend_mut().lower_priority()?)
     }
 
     pub fn painter(&mut self) -> &mut Painter<B> {

@@ -19,7 +19,7 @@ const HUGE_PAGE: usize = 2 << 20;
 pub struct Buffer<T> {
     pages: Option<MmapMut>,
     length: usize,
-    held: Held,
+    held: CountedBytes,
     of: std::marker::PhantomData<T>,
 }
 
@@ -39,7 +39,7 @@ impl<T: bytemuck::Pod> Buffer<T> {
         Ok(Self {
             pages,
             length,
-            held: Held::new(total, bytes),
+            held: CountedBytes::new(total, bytes),
             of: std::marker::PhantomData,
         })
     }
@@ -70,12 +70,12 @@ impl<T: bytemuck::Pod> std::ops::DerefMut for Buffer<T> {
 }
 
 /// Bytes counted as in use for as long as this lives.
-pub struct Held {
+pub struct CountedBytes {
     total: Arc<AtomicUsize>,
     bytes: usize,
 }
 
-impl Held {
+impl CountedBytes {
     pub fn new(total: &Arc<AtomicUsize>, bytes: usize) -> Self {
         total.fetch_add(bytes, Ordering::Relaxed);
         Self {
@@ -85,7 +85,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for CountedBytes {
     fn drop(&mut self) {
         self.total.fetch_sub(self.bytes, Ordering::Relaxed);
     }

@@ -12,8 +12,8 @@ impl Control for Cpu {
         format!("{} threads, {}", self.workers.threads(), self.level.name())
     }
 
-    fn stand_back(&mut self) -> Result<()> {
-        self.set_workers(self.workers.standing_back()?)
+    fn lower_priority(&mut self) -> Result<()> {
+        self.set_workers(self.workers.with_lower_priority()?)
     }
 
     /// The whole step is one piece of work for the threads, so that none has to be woken for each operation.

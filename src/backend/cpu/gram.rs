@@ -97,7 +97,7 @@ pub fn gram(
     });
 }
 
-/// Of a picture's few channels.
+/// The Gram matrix of a picture's few channels.
 fn gram_of_planes(a: &[f32], pixels: usize, scale: f32, gram: &mut [f32]) {
     let channels = a.len() / pixels;
     for (entry, out) in gram.iter_mut().enumerate() {

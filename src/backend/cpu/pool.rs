@@ -12,7 +12,7 @@ struct Windows {
     from: usize,
     to: usize,
     lanes: usize,
-    /// Of the pooled picture.
+    /// Size of the pooled picture.
     height: usize,
     width: usize,
     /// Numbers of two rows before pooling.

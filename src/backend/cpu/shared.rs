@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use super::buffer::Held;
+use super::buffer::CountedBytes;
 use super::conv;
 use super::simd::Level;
 use crate::backend::filter_cache::FilterCache;
@@ -15,7 +15,7 @@ use crate::backend::{FilterData, Result};
 pub struct Filter {
     of: Arc<Shared>,
     /// Counted as in use by each who shares them.
-    _held: Held,
+    _held: CountedBytes,
 }
 
 struct Shared {
@@ -44,7 +44,7 @@ impl Filter {
             Ok(Shared { filter, bytes })
         })?;
         Ok(Self {
-            _held: Held::new(total, of.bytes),
+            _held: CountedBytes::new(total, of.bytes),
             of,
         })
     }

@@ -47,7 +47,7 @@ impl Workers {
 
     /// The same for work for which nobody waits: where the cores are busy, others go first. There is one thread less
     /// than there are cores, but at least one, unless somebody said how many there shall be.
-    pub fn standing_back(&self) -> Result<Self> {
+    pub fn with_lower_priority(&self) -> Result<Self> {
         let threads = match self.automatic {
             true => (cores() - 1).max(1),
             false => self.threads,
@@ -241,9 +241,9 @@ mod tests {
 
     #[test]
     fn a_core_is_left_unless_the_number_of_threads_was_chosen() {
-        let left = Workers::new(0).unwrap().standing_back().unwrap();
+        let left = Workers::new(0).unwrap().with_lower_priority().unwrap();
         assert_eq!(left.threads(), (cores() - 1).max(1));
-        let chosen = Workers::new(3).unwrap().standing_back().unwrap();
+        let chosen = Workers::new(3).unwrap().with_lower_priority().unwrap();
         assert_eq!(chosen.threads(), 3);
     }
 
@@ -256,7 +256,7 @@ mod tests {
         };
         let workers = Workers::new(1).unwrap();
         let usual = nice(&workers);
-        let back = nice(&workers.standing_back().unwrap());
+        let back = nice(&workers.with_lower_priority().unwrap());
         assert_eq!(back, (usual + NICE).min(19));
         assert_eq!(nice(&Workers::new(1).unwrap()), usual, "nobody else does");
     }

@@ -52,9 +52,9 @@ impl Allocator {
     }
 
     /// Counts `bytes` that have been taken elsewhere.
-    pub fn hold(&self, bytes: usize) -> Held {
+    pub fn hold(&self, bytes: usize) -> CountedBytes {
         self.in_use.fetch_add(bytes, Ordering::Relaxed);
-        Held {
+        CountedBytes {
             bytes,
             in_use: self.in_use.clone(),
         }
@@ -125,12 +125,12 @@ impl Allocator {
 }
 
 /// Bytes that are counted for as long as this lives.
-pub struct Held {
+pub struct CountedBytes {
     bytes: usize,
     in_use: Arc<AtomicUsize>,
 }
 
-impl Drop for Held {
+impl Drop for CountedBytes {
     fn drop(&mut self) {
         self.in_use.fetch_sub(self.bytes, Ordering::Relaxed);
     }

@@ -83,7 +83,7 @@ struct Step {
 
 /// What a step depends on that lies in no tensor.
 struct Basis {
-    /// Of the scratch space whose addresses it knows.
+    /// The generation of the scratch space whose addresses it knows.
     generation: u64,
     /// Exponents of the tensors that it reads before it writes them.
     inputs: Vec<(Exponent, i32)>,

@@ -71,7 +71,7 @@ impl Tile {
 
 /// How a convolution is launched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct LaunchPlan {
     pub tile: Tile,
     tiles: usize,
     columns: usize,
@@ -80,7 +80,7 @@ pub struct Plan {
     pub chunks_per_split: usize,
 }
 
-impl Plan {
+impl LaunchPlan {
     /// For `results` lanes of a picture of `shape`'s size, each the sum over `channels`.
     pub fn new(shape: Shape, results: usize, channels: usize, card: Multiprocessors) -> Self {
         let chunks = channels.div_ceil(CHUNK);
@@ -158,8 +158,14 @@ mod tests {
         products: 1024,
     };
 
-    fn plan(channels: usize, height: usize, width: usize, results: usize, card: Multiprocessors) -> Plan {
-        Plan::new(Shape::new(channels, height, width), results, channels, card)
+    fn plan(
+        channels: usize,
+        height: usize,
+        width: usize,
+        results: usize,
+        card: Multiprocessors,
+    ) -> LaunchPlan {
+        LaunchPlan::new(Shape::new(channels, height, width), results, channels, card)
     }
 
     #[test]
@@ -189,7 +195,7 @@ mod tests {
                     count,
                     products: 1024,
                 };
-                let plan = Plan::new(Shape::new(channels, 5, 9), 64, channels, card);
+                let plan = LaunchPlan::new(Shape::new(channels, 5, 9), 64, channels, card);
                 assert!(plan.splits * plan.chunks_per_split * CHUNK >= channels);
                 assert!((plan.splits - 1) * plan.chunks_per_split * CHUNK < channels);
             }
@@ -208,9 +214,9 @@ mod tests {
                 let shape = Shape::new(channels, height, width);
                 let chosen = plan(channels, height, width, results, card);
                 let chunks = channels.div_ceil(CHUNK);
-                let time = |plan: Plan| plan.clocks(shape, results, chunks, card);
+                let time = |plan: LaunchPlan| plan.clocks(shape, results, chunks, card);
                 for tile in [Tile::Large, Tile::Medium, Tile::Small] {
-                    let whole = Plan::cut(tile, shape, results, chunks, 1);
+                    let whole = LaunchPlan::cut(tile, shape, results, chunks, 1);
                     assert!(time(chosen) <= time(whole), "{chosen:?} {whole:?}");
                 }
             }

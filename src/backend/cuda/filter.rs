@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use half::f16;
 
-use super::allocator::{Allocator, Buffer, Held};
+use super::allocator::{Allocator, Buffer, CountedBytes};
 use super::layout::{CHUNK, lanes};
 use crate::backend::filter_cache::FilterCache;
 use crate::backend::{FilterData, Result};
@@ -16,29 +16,29 @@ use crate::backend::{FilterData, Result};
 /// Numbers for each output of a picture's pack: four channels at nine taps, and room to the next 16.
 const PICTURE_ROW: usize = 48;
 
-/// Weights, which others may share.
+/// PackedWeights, which others may share.
 pub struct Filter {
-    of: Arc<Weights>,
+    of: Arc<PackedWeights>,
     /// Counted as in use by each who shares them.
-    _held: Held,
+    _held: CountedBytes,
 }
 
 impl std::ops::Deref for Filter {
-    type Target = Weights;
+    type Target = PackedWeights;
 
-    fn deref(&self) -> &Weights {
+    fn deref(&self) -> &PackedWeights {
         &self.of
     }
 }
 
 /// Both packs and the bias of a convolution.
-pub struct Weights {
+pub struct PackedWeights {
     pub outputs: usize,
     pub inputs: usize,
     /// The weights are multiplied by 2 to this, and with them whatever comes out.
     pub exponent: i32,
     pub forward: Forward,
-    /// Of the adjoint.
+    /// The pack for the way back.
     pub backward: Buffer,
     bias: Vec<f32>,
     /// The bias as it is added to outputs of each exponent that came up: one for each filter, unless a network has two that are
@@ -49,7 +49,7 @@ pub struct Weights {
 }
 
 /// The weights that the cards have, by card: the address of a device that lives, as it does while there are weights on it.
-static KNOWN: LazyLock<FilterCache<usize, Weights>> = LazyLock::new(FilterCache::default);
+static KNOWN: LazyLock<FilterCache<usize, PackedWeights>> = LazyLock::new(FilterCache::default);
 
 /// The weights on the way forward.
 pub enum Forward {
@@ -60,7 +60,7 @@ pub enum Forward {
 }
 
 impl Filter {
-    /// Weights that the card has already, or new ones; `send` takes bytes to the card, into memory that it is told of. They
+    /// PackedWeights that the card has already, or new ones; `send` takes bytes to the card, into memory that it is told of. They
     /// are counted in `memory`.
     pub fn new(
         data: &FilterData,
@@ -71,7 +71,7 @@ impl Filter {
         let of = KNOWN.get(data, memory.device_address(), || {
             // Not counted where they are made, since whoever makes them may go before the others.
             let uncounted = memory.uncounted();
-            Weights::new(data, picture, |bytes| send(bytes, &uncounted))
+            PackedWeights::new(data, picture, |bytes| send(bytes, &uncounted))
         })?;
         Ok(Self {
             _held: memory.hold(bytes(of.outputs, of.inputs, picture)),
@@ -80,7 +80,7 @@ impl Filter {
     }
 }
 
-impl Weights {
+impl PackedWeights {
     fn new(data: &FilterData, picture: bool, mut send: impl FnMut(&[u8]) -> Result<Buffer>) -> Result<Self> {
         let exponent = exponent(data);
         let factor = 2.0_f32.powi(exponent);

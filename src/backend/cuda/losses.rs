@@ -255,7 +255,7 @@ fn term(
 
 /// Into what blocks a Gram matrix is cut.
 pub struct GramPlan {
-    /// Of 64 × 64 channels, on and above the diagonal.
+    /// Tiles of 64 × 64 channels on and above the diagonal.
     tiles: usize,
     /// Pixels of which one block adds up the products: few enough that a sum in f32 stays close, and that there are
     /// blocks to fill the card.

@@ -78,12 +78,12 @@ impl Mask {
 /// A card.
 pub struct Cuda {
     device: Arc<Device>,
-    /// Of all work but the copies of frames.
+    /// Takes all work but the copies of frames.
     stream: Arc<CudaStream>,
     memory: Allocator,
     transfers: Transfers,
     scratch: Scratch,
-    /// Of the step that is being performed.
+    /// The scale of gradients in the step that is being performed.
     scale: Scale,
     /// While a step is performed or written down.
     recording: Option<Recording>,

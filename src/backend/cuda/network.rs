@@ -2,7 +2,7 @@
 
 //! Convolutions and pooling.
 
-use super::convolution::{Plan, Tile};
+use super::convolution::{LaunchPlan, Tile};
 use super::filter::{Filter, Forward};
 use super::kernels::{Grid, arguments};
 use super::layout::{Layout, lanes};
@@ -165,7 +165,7 @@ fn forward(
             )?;
         }
         Forward::Blocked(pack) => {
-            let plan = Plan::new(shape, outputs, filter.inputs, ops.multiprocessors());
+            let plan = LaunchPlan::new(shape, outputs, filter.inputs, ops.multiprocessors());
             let (from, pack, mask) = (from.pointer(), pack.pointer(), mask.pointer());
             let inputs = lanes(filter.inputs);
             if plan.splits == 1 {
@@ -276,7 +276,7 @@ fn backward(
         return Ok(());
     }
     let inputs = lanes(filter.inputs);
-    let plan = Plan::new(whole, inputs, filter.outputs, ops.multiprocessors());
+    let plan = LaunchPlan::new(whole, inputs, filter.outputs, ops.multiprocessors());
     if plan.splits == 1 {
         let arguments = arguments![
             gradient,

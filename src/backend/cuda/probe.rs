@@ -74,7 +74,7 @@ pub struct Card {
     /// Compute capability, major and minor.
     pub capability: (i32, i32),
     pub multiprocessors: usize,
-    /// Of its memory.
+    /// Size of its memory.
     pub bytes: usize,
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::allocator::{Allocator, Buffer};
-use super::convolution::Plan;
+use super::convolution::LaunchPlan;
 use super::kernels::{MOST_BLOCKS, countable};
 use super::layout::{Layout, lanes};
 use super::losses::{GramPlan, packed_matrix};
@@ -72,7 +72,7 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Of all of these uses, one after the other, on a card with such multiprocessors.
+    /// What all of these uses need, one after the other, on a card with such multiprocessors.
     pub fn of(uses: &[ScratchUse], multiprocessors: Multiprocessors) -> Self {
         let mut needs = Self::default();
         for scratch in uses {
@@ -88,8 +88,8 @@ impl Needs {
                 let to = from.with_channels(outputs);
                 let (inputs, results) = (lanes(from.channels), lanes(outputs));
                 if Layout::of(from).blocked {
-                    let forward = Plan::new(from, results, from.channels, multiprocessors);
-                    let backward = Plan::new(to, inputs, outputs, multiprocessors);
+                    let forward = LaunchPlan::new(from, results, from.channels, multiprocessors);
+                    let backward = LaunchPlan::new(to, inputs, outputs, multiprocessors);
                     let partials = forward.partials(from, results).max(backward.partials(to, inputs));
                     self.products = self.products.max(FLOAT * partials);
                 }

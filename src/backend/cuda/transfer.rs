@@ -25,7 +25,7 @@ const PLACE: usize = 1024;
 pub struct Transfers {
     device: Arc<Device>,
     memory: Allocator,
-    /// Of frames.
+    /// The stream on which frames are copied.
     copies: Arc<CudaStream>,
     ring: Vec<Pinned>,
     next: usize,

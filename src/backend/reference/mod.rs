@@ -41,9 +41,9 @@ impl Tensor {
 #[derive(Clone, Debug, Default)]
 pub struct Mask {
     shape: Shape,
-    /// Of a ReLU: 1 where positive.
+    /// After a ReLU: 1 where it was positive.
     pub positive: Vec<u8>,
-    /// Of max pooling: the winner of each window, 0..4.
+    /// After max pooling: the winner of each window, 0..4.
     pub winners: Vec<u8>,
 }
 

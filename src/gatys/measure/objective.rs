@@ -358,7 +358,7 @@ impl<B: Backend> Objective<B> {
         self.features.gradient()
     }
 
-    /// The terms of the last evaluation; waits for the machine.
+    /// The terms of the last evaluation; waits for the backend.
     pub fn losses(&mut self, ops: &mut B) -> Result<Losses> {
         let mut sums = vec![0.0; self.knob_values.len()];
         ops.download(&self.sums, &mut sums)?;

@@ -7,7 +7,7 @@ use crate::gatys::{OptimizerKind, Result};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OptimizerSettings {
     pub kind: OptimizerKind,
-    /// Of SGD.
+    /// SGD: how much of the last step's velocity is kept, u := momentum · u + g.
     pub momentum: f64,
     /// Passes of the binomial blur over Adam's squared gradient. One is the plain Adam of Kingma and Ba for 0.
     pub moment_blur: usize,
@@ -60,7 +60,7 @@ impl<B: Backend> Optimizer<B> {
         })
     }
 
-    /// Forgets everything.
+    /// Sets both moments to zero.
     pub fn restart(&mut self, ops: &mut B) -> Result<()> {
         self.reset_velocity(ops)?;
         ops.fill(0.0, &mut self.second)?;
@@ -68,7 +68,7 @@ impl<B: Backend> Optimizer<B> {
         Ok(())
     }
 
-    /// Forgets where the picture was going, but not how steep it is: for the next frame.
+    /// Sets the first moment or the velocity to zero and keeps the second moment: for the next frame.
     pub fn reset_velocity(&mut self, ops: &mut B) -> Result<()> {
         ops.fill(0.0, &mut self.first)?;
         self.first_steps = 0;

@@ -21,7 +21,7 @@ pub struct ScaleState<B: Backend> {
     step: Capture,
 }
 
-/// One step, as told to whoever watches.
+/// One step, as an observer is told of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     /// 0 is full size, 1 the half of it, …
@@ -35,7 +35,7 @@ pub struct Step {
     pub losses: Losses,
 }
 
-/// What to plan a state for.
+/// What a [`ScaleState`] is made for.
 pub struct ScaleSettings<'a> {
     /// Width and height of the inside, without the margin.
     pub size: (usize, usize),
@@ -58,12 +58,12 @@ pub fn with_margin((width, height): (usize, usize), border: usize) -> Shape {
 }
 
 impl ScaleSettings<'_> {
-    /// Of the picture, with its margin.
+    /// [3, H, W] of the picture with its margin.
     fn shape(&self) -> Shape {
         with_margin(self.size, self.border)
     }
 
-    /// Of the style's picture.
+    /// [3, H, W] of the style's picture.
     fn style_shape(&self) -> Shape {
         let (width, height) = self.style_size;
         Shape::new(3, height, width)

@@ -34,9 +34,9 @@ pub struct Painter<B: Backend> {
     /// The full size first. Empty before `plan`.
     states: Vec<ScaleState<B>>,
     style_colours: ColourStatistics,
-    /// Of the full size; `None` before `plan`.
+    /// What the full-size picture keeps from frame to frame; `None` before `plan`.
     continuation: Option<Continuation<B>>,
-    /// Of the full size, once there are frames between keyframes.
+    /// Puts together full-size frames between keyframes, once there are any.
     between: Option<Between<B>>,
     /// A number to look at.
     probe: B::Tensor,
@@ -437,7 +437,7 @@ impl<B: Backend> Painter<B> {
         &mut self.ops
     }
 
-    /// Puts the recipe's beginning onto a state whose content is set. `painted` says whether there is a result.
+    /// Lays out the picture from which a fresh start begins, at a scale whose content is set. `painted` says whether there is a result.
     fn begin(&mut self, scale: usize, painted: bool) -> Result<()> {
         let Self {
             ops,
@@ -481,7 +481,7 @@ impl<B: Backend> Painter<B> {
         self.picture()
     }
 
-    /// Brings the result of the scale `from` onto the state of a finer one, with the detail of the content that the
+    /// Brings the result of the scale `from` to a finer one, with the detail of the content that the
     /// coarser one could not hold.
     fn step_up(&mut self, from: usize, to: usize) -> Result<()> {
         let Self {
@@ -502,7 +502,7 @@ impl<B: Backend> Painter<B> {
         Ok(())
     }
 
-    /// Step `index` of `steps` on one state, in a run that began with `done` of `of` steps.
+    /// Step `index` of `steps` at one scale, in a run that began with `done` of `of` steps.
     fn step(
         &mut self,
         scale: usize,
@@ -536,7 +536,7 @@ impl<B: Backend> Painter<B> {
         Ok(())
     }
 
-    /// Remembers the losses of the last of `steps` steps on a state, if there was one.
+    /// Remembers the losses of the last of `steps` steps at a scale, if there was one.
     fn read_losses(&mut self, scale: usize, steps: usize) -> Result<()> {
         if steps > 0 {
             self.losses = self.states[scale].objective.losses(&mut self.ops)?;

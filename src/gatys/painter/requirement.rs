@@ -13,11 +13,11 @@ use crate::picture::Picture;
 /// What a painter is to be ready for. Sizes are widths and heights in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
-    /// At which frames are painted.
+    /// The size at which frames are painted.
     pub size: (usize, usize),
-    /// Of the frames.
+    /// The size of the frames.
     pub frame: (usize, usize),
-    /// Of the style's picture.
+    /// The size of the style's picture.
     pub style: (usize, usize),
     /// Whether there are frames between keyframes.
     pub between: bool,
@@ -103,7 +103,7 @@ impl<B: Backend> Painter<B> {
         })
     }
 
-    /// Of the full-size picture, with its margin.
+    /// [3, H, W] of the full-size picture with its margin.
     pub(super) fn shape(&self, size: (usize, usize)) -> Shape {
         with_margin(size, self.recipe.border)
     }

@@ -22,7 +22,7 @@ pub struct Sides<'a> {
 /// Puts frames together from the paintings on both sides.
 pub struct Between<B: Backend> {
     border: usize,
-    /// Of a painting, with its margin.
+    /// [3, H, W] of a painting with its margin.
     shape: Shape,
     /// [3, H, W] each.
     content: B::Tensor,

@@ -36,7 +36,7 @@ const GREY: ColourMap = ColourMap {
 /// Moves a painting along with what it shows.
 pub struct Continuation<B: Backend> {
     border: usize,
-    /// Of the state, with its margin.
+    /// [3, H, W] of the picture with its margin.
     shape: Shape,
     /// [2, H, W].
     flow: B::Tensor,
@@ -124,7 +124,7 @@ impl<B: Backend> Continuation<B> {
         self.maps.lay_out(displacement, self.shape, self.border);
     }
 
-    /// Moves the state's picture, and what its optimiser knows, to where the new content is. What came into view is
+    /// Moves the picture, and what its optimiser knows, to where the new content is. What came into view is
     /// laid out in the colours of the `style`, with the strokes of the surroundings.
     pub fn advance(
         &mut self,
@@ -194,7 +194,7 @@ impl<B: Backend> Continuation<B> {
         Ok(ColourStatistics { mean, covariance })
     }
 
-    /// Leaves minus the finest detail of the state's picture in its spare place, as far as it is grey, and the rest in
+    /// Leaves minus the finest detail of the picture in the scale's spare tensor, as far as it is grey, and the rest in
     /// `moved`. Says how much there is of each.
     fn fine_detail(&mut self, ops: &mut B, state: &mut ScaleState<B>) -> Result<[f64; 2]> {
         ops.blur(&state.picture, &mut self.moved)?;
@@ -281,7 +281,7 @@ struct Beginning {
     above: f64,
     /// Energy of the painting's finest detail, grey and coloured. One must not make up for the other.
     fine: [f64; 2],
-    /// Of the content's colours.
+    /// The variance of the content's colours.
     content_variance: f64,
 }
 

@@ -42,7 +42,7 @@ pub struct Masked<P> {
 pub struct Unpooled<P> {
     pub pooled: P,
     pub bits: *const u16,
-    /// Of the frame before pooling.
+    /// Size of the picture before pooling.
     pub height: usize,
     pub width: usize,
 }
