@@ -11,9 +11,9 @@ pub struct FilterData {
     pub outputs: usize,
     /// I.
     pub inputs: usize,
-    /// [O, I, 3, 3].
+    /// `[O, I, 3, 3]`.
     pub weights: Vec<f32>,
-    /// [O].
+    /// `[O]`.
     pub bias: Vec<f32>,
 }
 

@@ -7,7 +7,7 @@
 //! and [`Control`]. Everything that is not one of these operations does not depend on the backend. `unsafe` and foreign
 //! functions occur below this folder and nowhere else.
 //!
-//! Every operation of every backend is held against [`reference`], by the same test body.
+//! Every operation of every backend is held against [`reference`](mod@reference), by the same test body.
 
 pub mod budget;
 pub mod cancel;

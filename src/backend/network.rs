@@ -14,7 +14,7 @@ pub trait Layers: Memory {
     /// `to` = `from` − `mean` per channel: the network's view of a picture.
     fn centre(&mut self, from: &Self::Tensor, mean: [f32; 3], to: &mut Self::Tensor) -> Result<()>;
 
-    /// `to`[O] = max(0, W ∗ `from`[I] + b), zeros beyond the frame; `mask` remembers where it is positive.
+    /// `to[O]` = max(0, W ∗ `from[I]` + b), zeros beyond the frame; `mask` remembers where it is positive.
     fn conv_relu(
         &mut self,
         from: &Self::Tensor,
@@ -23,7 +23,7 @@ pub trait Layers: Memory {
         mask: &mut Self::Mask,
     ) -> Result<()>;
 
-    /// The adjoint: `from`[I] = Wᵀ ∗ (mask · `to`[O]), where both are gradients.
+    /// The adjoint: `from[I]` = Wᵀ ∗ (mask · `to[O]`), where both are gradients.
     fn conv_relu_backward(
         &mut self,
         to: &Self::Tensor,

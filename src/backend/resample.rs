@@ -9,9 +9,9 @@
 pub struct Taps {
     /// Weights per output sample.
     pub width: usize,
-    /// [outputs]: index of the input sample under the first weight.
+    /// `[outputs]`: index of the input sample under the first weight.
     pub first: Vec<usize>,
-    /// [outputs, width].
+    /// `[outputs, width]`.
     pub weights: Vec<f32>,
 }
 

@@ -7,7 +7,7 @@ use super::conv::{self, Bits, Blocked, Planar, Rectified, Written};
 use super::layout::Layout;
 use crate::backend::{Scalar, Shape, Slot};
 
-/// Numbers in one of two orders, see [`Layout`].
+/// Numbers in one of two orders, see `layout.rs`.
 pub struct Tensor {
     pub(super) layout: Layout,
     pub(super) values: Buffer<f32>,

@@ -4,7 +4,7 @@
 //! needed: the kernels are embedded as PTX, which it compiles.
 //!
 //! Pictures, matrices and everything of the optimiser are f32; activations and their gradients are fp16, multiplied by
-//! powers of two that keep them in range (see [`filter`] and [`capture`]). Products are added up in f32. The same input
+//! powers of two that keep them in range (see `filter.rs` and `capture.rs`). Products are added up in f32. The same input
 //! gives the same bytes.
 #![allow(unsafe_code)]
 

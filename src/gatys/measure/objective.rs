@@ -2,7 +2,7 @@
 
 //! J(G) = α J_content + β J_style + tv-weight · TV + temporal-weight · J_temporal, and its gradient.
 //!
-//! With a[l] the activations [C, P] of layer l on P pixels and λ the weight of a layer, the terms are
+//! With `a[l]` the activations [C, P] of layer l on P pixels and λ the weight of a layer, the terms are
 //!
 //! | term | `normalization=gatys` | `normalization=relative` |
 //! | --- | --- | --- |
