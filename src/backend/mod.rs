@@ -51,9 +51,22 @@ pub enum Error {
     Cancelled,
     #[error("not enough memory for {bytes} bytes")]
     OutOfMemory { bytes: usize },
-    /// The device refused, in its own words.
+    /// The driver of a device refused an operation.
+    #[error("{device}: {operation}: {reason}")]
+    Driver {
+        device: String,
+        operation: String,
+        /// In the driver's words.
+        reason: String,
+        /// Whether this process can do nothing more with the device.
+        lost: bool,
+    },
+    /// The computer lacks what was asked for; in words for its user.
     #[error("{0}")]
-    Device(String),
+    Unavailable(String),
+    /// A mistake of this program.
+    #[error("{0}")]
+    Internal(&'static str),
 }
 
 pub type Result<T> = std::result::Result<T, Error>;

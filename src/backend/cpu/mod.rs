@@ -68,7 +68,10 @@ impl Cpu {
     /// With the kernels of a certain level; it must be [available](Level::available).
     pub fn with_level(threads: usize, cancel: CancelToken, level: Level) -> Result<Self> {
         if !Level::available().contains(&level) {
-            return Err(Error::Device(format!("this processor has no {}", level.name())));
+            return Err(Error::Unavailable(format!(
+                "this processor has no {}",
+                level.name()
+            )));
         }
         Self::with_workers(Workers::new(threads)?, cancel, level)
     }

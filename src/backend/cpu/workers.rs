@@ -88,7 +88,7 @@ fn pool(threads: usize, name: &'static str, nice: i32) -> Result<Arc<rayon::Thre
         .start_handler(move |_| stand_back(nice))
         .thread_name(move |index| format!("{name}-{index}"))
         .build()
-        .map_err(|error| Error::Device(format!("{threads} threads cannot be started: {error}")))?;
+        .map_err(|error| Error::Unavailable(format!("{threads} threads cannot be started: {error}")))?;
     Ok(Arc::new(pool))
 }
 

@@ -69,10 +69,16 @@ impl Device {
     /// An answer of the driver's to `what`; a lost card is remembered.
     pub fn checked<T>(&self, what: &str, answer: std::result::Result<T, DriverError>) -> Result<T> {
         answer.map_err(|error| {
-            if is_lost(error.0) {
+            let lost = is_lost(error.0);
+            if lost {
                 self.lost.store(true, Ordering::Relaxed);
             }
-            Error::Device(format!("{}: {what}: {}", self.card.name, words(&error)))
+            Error::Driver {
+                device: self.card.name.clone(),
+                operation: what.to_owned(),
+                reason: words(&error),
+                lost,
+            }
         })
     }
 

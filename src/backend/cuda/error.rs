@@ -43,7 +43,7 @@ impl Unavailable {
 
 impl From<Unavailable> for Error {
     fn from(unavailable: Unavailable) -> Self {
-        Self::Device(unavailable.to_string())
+        Self::Unavailable(unavailable.to_string())
     }
 }
 

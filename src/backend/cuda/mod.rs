@@ -116,12 +116,14 @@ impl Cuda {
     }
 
     fn start(card: &Card) -> std::result::Result<Self, Unavailable> {
-        let failed = |error: Error| {
-            let said = error.to_string();
-            Unavailable::Failed {
-                reason: said.trim_start_matches(&format!("{}: ", card.name)).to_owned(),
-                name: card.name.clone(),
-            }
+        let failed = |error: Error| Unavailable::Failed {
+            name: card.name.clone(),
+            reason: match error {
+                Error::Driver {
+                    operation, reason, ..
+                } => format!("{operation}: {reason}"),
+                other => other.to_string(),
+            },
         };
         let device = Device::open(card)?;
         let mut cuda = Self::on(device).map_err(failed)?;

@@ -236,9 +236,7 @@ impl Scratch {
     fn roomy(&mut self, which: impl Fn(&mut Self) -> &mut Buffer, bytes: usize) -> Result<Pointer> {
         if which(self).bytes() < bytes {
             if self.fixed {
-                return Err(Error::Device(
-                    "a captured step asks for more space than before".into(),
-                ));
+                return Err(Error::Internal("a captured step asks for more space than before"));
             }
             let memory = self.memory.clone();
             self.generation += 1;

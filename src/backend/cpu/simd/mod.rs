@@ -111,7 +111,7 @@ impl Level {
         levels.iter().find(named).copied().ok_or_else(|| {
             let names: Vec<_> = levels.iter().map(|level| level.name()).collect();
             let (wanted, names) = (wanted.display(), names.join(", "));
-            Error::Device(format!("{VARIABLE}={wanted}: this processor has {names}"))
+            Error::Unavailable(format!("{VARIABLE}={wanted}: this processor has {names}"))
         })
     }
 
