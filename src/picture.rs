@@ -6,12 +6,15 @@
 /// How much red, green and blue count in the luma (BT.601).
 ///
 /// The only other place with these numbers is `kernels/picture.cu`.
-pub const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
+pub const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
+
+/// [`LUMA`] as backends and the motion search use it.
+pub const LUMA_F32: [f32; 3] = [LUMA[0] as f32, LUMA[1] as f32, LUMA[2] as f32];
 
 /// The luma of a colour, on the scale of its values.
 #[inline(always)]
 pub fn luma([red, green, blue]: [f32; 3]) -> f32 {
-    LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+    LUMA_F32[0] * red + LUMA_F32[1] * green + LUMA_F32[2] * blue
 }
 
 /// A picture that owns its pixels: RGB, 8 bits per channel, gamma-encoded as video is, in [H, W, 3] order without padding

@@ -114,12 +114,7 @@ fn bilinear(plane: &[f32], width: usize, height: usize, x: f32, y: f32) -> f32 {
 
 /// The luma of a frame, [H, W], on the 0..1 scale.
 fn luma(frame: &Frame) -> Vec<f64> {
-    let of = |pixel: &[u8]| {
-        (0..3)
-            .map(|c| f64::from(LUMA[c]) * f64::from(pixel[c]))
-            .sum::<f64>()
-            / 255.0
-    };
+    let of = |pixel: &[u8]| (0..3).map(|c| LUMA[c] * f64::from(pixel[c])).sum::<f64>() / 255.0;
     frame.rgb().chunks_exact(3).map(of).collect()
 }
 

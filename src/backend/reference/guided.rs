@@ -5,7 +5,7 @@
 use super::pictures::{inside, resampled};
 use super::{Tensor, positions};
 use crate::backend::{Export, Shape, guide};
-use crate::picture::{LUMA, Picture};
+use crate::picture::{LUMA_F32, Picture};
 
 pub fn export(export: &Export<Tensor>, out: &mut Picture) {
     let Export {
@@ -36,7 +36,7 @@ pub fn export(export: &Export<Tensor>, out: &mut Picture) {
 /// ↑S · (Y − ↑y), [3, H, W] of the frame, in steps of a byte.
 fn details(picture: &Tensor, content: &Tensor, border: usize, rgb: &[u8], to: Shape) -> Vec<f64> {
     let from = inside(picture.shape, border);
-    let weighed = |of: &dyn Fn(usize) -> f64| (0..3).map(|c| f64::from(LUMA[c]) * of(c)).sum::<f64>();
+    let weighed = |of: &dyn Fn(usize) -> f64| (0..3).map(|c| f64::from(LUMA_F32[c]) * of(c)).sum::<f64>();
     let luma = |y: usize, x: usize| weighed(&|c| content.at(c, y + border, x + border));
     let colour = |c: usize, y: usize, x: usize| picture.at(c, y + border, x + border);
     let slopes: Vec<f64> = positions(from)

@@ -29,7 +29,7 @@ const LOW: usize = 2;
 
 /// To the luma (BT.601), in all three channels.
 const GREY: ColourMap = ColourMap {
-    matrix: [[LUMA[0] as f64, LUMA[1] as f64, LUMA[2] as f64]; 3],
+    matrix: [LUMA; 3],
     offset: [0.0; 3],
 };
 

@@ -4,7 +4,7 @@ use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::resample::Taps;
 use neuralstyle::backend::{ColourMap, Export, Interpolation, Mix, Shape, guide, reference};
 
-use neuralstyle::picture::{LUMA, Picture, PictureView};
+use neuralstyle::picture::{LUMA_F32, Picture, PictureView};
 
 use super::pair::{LONG, Machine, Pair, Twin, UNIT, gamma, gamma_of_sum, pictures};
 
@@ -135,7 +135,7 @@ fn slopes(picture: &reference::Tensor, luma: &reference::Tensor) -> (reference::
 }
 
 fn luma(of: impl Fn(usize) -> f64) -> f64 {
-    (0..3).map(|c| f64::from(LUMA[c]) * of(c)).sum()
+    (0..3).map(|c| f64::from(LUMA_F32[c]) * of(c)).sum()
 }
 
 /// A picture that does not look like any answer.
