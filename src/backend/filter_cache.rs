@@ -16,11 +16,11 @@ pub struct FilterCache<P, W> {
     entries: Mutex<HashMap<Key<P>, Arc<Entry<W>>>>,
 }
 
-/// Locked while the weights are made, so that whoever asks for the same waits for them.
+/// Locked while the weights are made, so that another thread that needs the same waits for them.
 type Entry<W> = Mutex<Weak<W>>;
 
 /// The weights stand for themselves by a hash with a random key: that two sets meet in all 64 bits happens by chance once in
-/// 10¹⁹ pairs, and nobody can make it happen.
+/// 10¹⁹ pairs, and no file can be made to do so.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key<P> {
     outputs: usize,
@@ -66,7 +66,7 @@ impl<P: Copy + Eq + Hash, W> FilterCache<P, W> {
 
     fn entry(&self, key: Key<P>) -> Arc<Entry<W>> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever makes weights holds its entry, too.
+        // A thread that is making weights holds a second reference to its entry.
         entries.retain(|_, entry| {
             Arc::strong_count(entry) > 1 || entry.try_lock().is_ok_and(|weights| weights.strong_count() > 0)
         });

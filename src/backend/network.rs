@@ -32,7 +32,7 @@ pub trait Layers: Memory {
         from: &mut Self::Tensor,
     ) -> Result<()>;
 
-    /// `conv_relu` and `pool` in one, for activations that nobody asks for: `to` has the pooled shape, `mask` that
+    /// `conv_relu` and `pool` in one, for activations of which only the pooled ones are needed: `to` has the pooled shape, `mask` that
     /// before pooling.
     fn conv_relu_pool(
         &mut self,

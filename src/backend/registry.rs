@@ -2,7 +2,7 @@
 
 //! The backends that there are, by name: how each is opened, and what suits it where the user chooses nothing.
 //!
-//! A new backend is an [`Entry`] here and its folder; nobody else need know its type.
+//! A new backend is an [`Entry`] here and its folder; no other code needs to know its type.
 
 use super::cpu::Cpu;
 use super::cuda::Cuda;
@@ -14,7 +14,7 @@ use super::{Backend, CancelToken};
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     pub name: &'static str,
-    /// Whether it is tried where nobody chooses.
+    /// Whether it is tried with `backend=auto`.
     pub automatic: bool,
     pub defaults: Defaults,
     kind: Kind,
@@ -56,7 +56,7 @@ const ON_A_CARD: Defaults = Defaults {
     live_tracked_size: usize::MAX,
 };
 
-/// All backends. Where nobody chooses, the first that is automatic and opens is taken.
+/// All backends. `backend=auto` takes the first that is automatic and opens.
 pub const BACKENDS: [Entry; 3] = [
     Entry {
         name: "cuda",

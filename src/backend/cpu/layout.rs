@@ -33,7 +33,7 @@ impl Layout {
         self.planes() * self.shape.pixels() * self.lanes
     }
 
-    /// Blocks of channels, for whoever works by blocks in either layout.
+    /// Blocks of channels, whatever the layout.
     pub fn blocks(&self) -> usize {
         self.shape.channels.div_ceil(BLOCK)
     }

@@ -17,7 +17,7 @@ use crate::backend::{CancelToken, Error, Result};
 pub struct Workers {
     pool: Arc<rayon::ThreadPool>,
     threads: usize,
-    /// Whether nobody said how many there shall be.
+    /// Whether the number of threads was left to this backend.
     automatic: bool,
     takes_turns: bool,
 }
@@ -35,7 +35,7 @@ impl Workers {
         })
     }
 
-    /// One thread that waits for no turn: for little work for which somebody waits.
+    /// One thread that does not take turns: for short work on which a streaming thread waits.
     pub fn aside() -> Result<Self> {
         Ok(Self {
             pool: pool(1, "neuralstyle-show", 0)?,
@@ -45,8 +45,8 @@ impl Workers {
         })
     }
 
-    /// The same for work for which nobody waits: where the cores are busy, others go first. There is one thread less
-    /// than there are cores, but at least one, unless somebody said how many there shall be.
+    /// The same with a lower priority (nice 5), for work in the background. There is one thread less
+    /// than there are cores, but at least one, unless the number of threads was chosen.
     pub fn with_lower_priority(&self) -> Result<Self> {
         let threads = match self.automatic {
             true => (cores() - 1).max(1),

@@ -19,7 +19,7 @@ pub struct Device {
     lost: AtomicBool,
 }
 
-/// The cards that somebody uses.
+/// The cards in use.
 static IN_USE: Mutex<Vec<Weak<Device>>> = Mutex::new(Vec::new());
 
 impl Device {
@@ -87,7 +87,7 @@ impl Device {
         self.checked("context", self.context.bind_to_thread())
     }
 
-    /// The same for whoever gives something back, and whether it worked. What went wrong when another thing was dropped, which
+    /// The same before memory is freed, and whether it worked. What went wrong when another thing was dropped, which
     /// cudarc tells the next who binds, is no reason to keep this one.
     pub fn bind_to_give_back(&self) -> bool {
         self.bind().is_ok() || self.bind().is_ok()

@@ -7,7 +7,7 @@ use cudarc::driver::sys::CUresult;
 
 use crate::backend::Error;
 
-/// Why there is no CUDA backend on this machine.
+/// Why there is no CUDA backend on this computer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
     #[error("there is no NVIDIA driver (libcuda.so.1 cannot be loaded)")]
@@ -35,7 +35,7 @@ pub enum Unavailable {
 }
 
 impl Unavailable {
-    /// Whether there is anything of NVIDIA's on this machine, so that its owner may wonder why it is not used.
+    /// Whether there is anything of NVIDIA's on this computer, so that its owner may wonder why it is not used.
     pub fn concerns_a_card(&self) -> bool {
         !matches!(self, Self::NoDriver | Self::NoDevice)
     }

@@ -69,7 +69,7 @@ impl Filter {
         send: impl Fn(&[u8], &Allocator) -> Result<Buffer>,
     ) -> Result<Self> {
         let of = KNOWN.get(data, memory.device_address(), || {
-            // Not counted where they are made, since whoever makes them may go before the others.
+            // Not counted where they are made, since the backend that makes them may be dropped before the others.
             let uncounted = memory.uncounted();
             PackedWeights::new(data, picture, |bytes| send(bytes, &uncounted))
         })?;

@@ -11,6 +11,7 @@ mod losses;
 mod memory;
 mod network;
 mod optimizer;
+mod patch;
 mod pictures;
 
 use super::{CancelToken, Error, Result, Shape};

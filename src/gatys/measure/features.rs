@@ -4,7 +4,7 @@ use crate::backend::{self, Backend, Shape};
 use crate::gatys::Result;
 use crate::gatys::network::extractor::Extractor;
 
-/// The activations of a picture of one size, and the way back. Activations that somebody asked for are kept; the
+/// The activations of a picture of one size, and the way back. Activations of the nodes that are asked for are kept; the
 /// others take turns in two tensors, since backward needs only their masks. On the way back the gradients take turns in
 /// the same two.
 pub struct Features<B: Backend> {
@@ -22,14 +22,14 @@ struct LayerPlan {
     steps: Vec<LayerStep>,
 }
 
-/// One or two stages in one operation. Activations before a pooling that nobody asks for are never written.
+/// One or two stages in one operation. Activations before a pooling that are not asked for are never written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct LayerStep {
     kind: StepKind,
     /// The first stage, which is also the node from which the step goes, and the node to which it goes.
     from: usize,
     to: usize,
-    /// Whether somebody asked for the result.
+    /// Whether the result is asked for, and so kept.
     asked: bool,
 }
 
@@ -92,11 +92,11 @@ impl LayerPlan {
             .collect()
     }
 
-    /// The shapes that both buffers hold in turn, those of a guest among them.
-    fn buffers(&self, guest: Option<&Passage>) -> [Vec<Shape>; 2] {
+    /// The shapes that both buffers hold in turn, those of another pass among them.
+    fn buffers(&self, other: Option<&ForwardPass>) -> [Vec<Shape>; 2] {
         [0, 1].map(|room| {
-            let guest = guest.map_or_else(Vec::new, |guest| guest.0.buffer_shapes(room));
-            [self.buffer_shapes(room), guest].concat()
+            let other = other.map_or_else(Vec::new, |other| other.0.buffer_shapes(room));
+            [self.buffer_shapes(room), other].concat()
         })
     }
 
@@ -107,9 +107,9 @@ impl LayerPlan {
 }
 
 /// The way of a picture through the network of which nothing is kept: activations come by, and there is no way back.
-pub struct Passage(LayerPlan);
+pub struct ForwardPass(LayerPlan);
 
-impl Passage {
+impl ForwardPass {
     /// For pictures of shape `picture`, of which the nodes `asked` are looked at.
     pub fn new<B: Backend>(extractor: &Extractor<B>, picture: Shape, asked: &[usize]) -> Self {
         Self(LayerPlan::new(&extractor.pools, extractor.shapes(picture), asked))
@@ -148,14 +148,14 @@ impl Passage {
 }
 
 impl<B: Backend> Features<B> {
-    /// Plans for pictures of shape `picture`; the activations of the nodes `asked` are kept. There is room to let a `guest`
-    /// [pass](Passage::pass), too.
+    /// Plans for pictures of shape `picture`; the activations of the nodes `asked` are kept. The buffers are large
+    /// enough for an `other` [pass](ForwardPass::pass), too.
     pub fn new(
         ops: &mut B,
         extractor: &Extractor<B>,
         picture: Shape,
         asked: &[usize],
-        guest: Option<&Passage>,
+        other: Option<&ForwardPass>,
     ) -> Result<Self> {
         let plan = LayerPlan::new(&extractor.pools, extractor.shapes(picture), asked);
         let masks = plan.steps.iter().map(|step| ops.mask(plan.mask(step)));
@@ -165,7 +165,7 @@ impl<B: Backend> Features<B> {
             false => Ok(None),
         });
         let kept = kept.collect::<backend::Result<Vec<_>>>()?;
-        let [even, odd] = plan.buffers(guest);
+        let [even, odd] = plan.buffers(other);
         Ok(Self {
             buffers: [ops.tensor_for(&even)?, ops.tensor_for(&odd)?],
             kept,
@@ -175,8 +175,8 @@ impl<B: Backend> Features<B> {
     }
 
     /// Whether a picture that passes finds room.
-    pub fn has_buffers_for(&self, ops: &B, passage: &Passage) -> bool {
-        let needed = passage.0.buffers(None);
+    pub fn has_buffers_for(&self, ops: &B, pass: &ForwardPass) -> bool {
+        let needed = pass.0.buffers(None);
         let mut pairs = self.buffers.iter().zip(&needed);
         pairs.all(|(room, shapes)| shapes.iter().all(|&shape| ops.can_hold(room, shape)))
     }

@@ -14,7 +14,7 @@
 //! where the Gram matrix G(S) of a style picture of another size is multiplied by the ratio of the pixels.
 
 use crate::backend::{self, Backend, Scalar, Shape, Slot};
-use crate::gatys::measure::features::{Features, Passage};
+use crate::gatys::measure::features::{Features, ForwardPass};
 use crate::gatys::network::extractor::Extractor;
 use crate::gatys::{Normalization, Result};
 
@@ -81,14 +81,14 @@ impl StyleTarget {
         layers: &[(usize, f64)],
         picture: &B::Tensor,
     ) -> Result<Self> {
-        let passage = style_passage(extractor, ops.shape(picture), layers);
-        let mut buffers = passage.buffers(ops)?;
-        Self::measure_in(&mut buffers, &passage, ops, extractor, layers, picture)
+        let pass = style_pass(extractor, ops.shape(picture), layers);
+        let mut buffers = pass.buffers(ops)?;
+        Self::measure_in(&mut buffers, &pass, ops, extractor, layers, picture)
     }
 
     fn measure_in<B: Backend>(
         buffers: &mut [B::Tensor; 2],
-        passage: &Passage,
+        pass: &ForwardPass,
         ops: &mut B,
         extractor: &Extractor<B>,
         layers: &[(usize, f64)],
@@ -96,7 +96,7 @@ impl StyleTarget {
     ) -> Result<Self> {
         let mut grams = vec![Vec::new(); layers.len()];
         // Each matrix is taken as its activations come by, so that none of them has to be kept.
-        passage.pass(ops, extractor, picture, buffers, |ops, node, activations| {
+        pass.pass(ops, extractor, picture, buffers, |ops, node, activations| {
             for (grams, _) in grams.iter_mut().zip(layers).filter(|(_, layer)| layer.0 == node) {
                 let shape = ops.shape(activations);
                 let mut gram = ops.tensor(Shape::square(shape.channels))?;
@@ -111,13 +111,13 @@ impl StyleTarget {
 }
 
 /// The way of a style picture of a shape through the network.
-pub fn style_passage<B: Backend>(
+pub fn style_pass<B: Backend>(
     extractor: &Extractor<B>,
     picture: Shape,
     layers: &[(usize, f64)],
-) -> Passage {
+) -> ForwardPass {
     let nodes: Vec<usize> = layers.iter().map(|(node, _)| *node).collect();
-    Passage::new(extractor, picture, &nodes)
+    ForwardPass::new(extractor, picture, &nodes)
 }
 
 /// J and its gradient for pictures of one size.
@@ -150,7 +150,7 @@ impl<B: Backend> Objective<B> {
         guest: Option<Shape>,
     ) -> Result<Self> {
         let kept = kept_nodes(content, style);
-        let guest = guest.map(|shape| style_passage(extractor, shape, style));
+        let guest = guest.map(|shape| style_pass(extractor, shape, style));
         let features = Features::new(ops, extractor, picture, &kept, guest.as_ref())?;
         let mut content_terms = Vec::with_capacity(content.len());
         for &(node, lambda) in content {
@@ -200,12 +200,12 @@ impl<B: Backend> Objective<B> {
         layers: &[(usize, f64)],
         picture: &B::Tensor,
     ) -> Result<StyleTarget> {
-        let passage = style_passage(extractor, ops.shape(picture), layers);
-        if !self.features.has_buffers_for(ops, &passage) {
+        let pass = style_pass(extractor, ops.shape(picture), layers);
+        if !self.features.has_buffers_for(ops, &pass) {
             return StyleTarget::measure(ops, extractor, layers, picture);
         }
         let buffers = self.features.buffers();
-        StyleTarget::measure_in(buffers, &passage, ops, extractor, layers, picture)
+        StyleTarget::measure_in(buffers, &pass, ops, extractor, layers, picture)
     }
 
     /// Takes the activations of `picture` as the content.

@@ -90,8 +90,8 @@ impl<B: Backend> Painter<B> {
         })
     }
 
-    /// Plans for what is demanded; forgets what was painted. A style must be set after it. `others` is what somebody else
-    /// will take of the machine's memory, in bytes.
+    /// Plans for what is demanded; forgets what was painted. A style must be set after it. `others` is what else
+    /// will be taken of the backend's memory, in bytes.
     ///
     /// # Errors
     /// [`backend::Error::OutOfMemory`] before anything but the network's weights is allocated, if it does not all fit into
