@@ -35,12 +35,12 @@ say "Running the tests of the CUDA backend on it"
 driver=$(tests/softgpu/install.sh)
 on_softgpu=(env "LD_LIBRARY_PATH=$driver" NEURALSTYLE_TEST_CUDA=1 "SOFTGPU_COVERAGE=$coverage" cargo test --locked)
 # What is never given back to the card ends them with an error as well.
-SOFTGPU_LEAKS=1 "${on_softgpu[@]}" --package neuralstyle --test cuda --test cuda_faults
-SOFTGPU_LEAKS=1 "${on_softgpu[@]}" --package gst-plugin-neuralstyle --test element on_a_card
+SOFTGPU_LEAKS=1 "${on_softgpu[@]}" --test cuda --test cuda_faults
+SOFTGPU_LEAKS=1 "${on_softgpu[@]}" --test element on_a_card
 
 # With few multiprocessors small pictures are enough for each kind of tile.
 say "Running each of its operations on the oldest kind of card, which has kernels of its own"
-SOFTGPU_CARD=sm_75 SOFTGPU_MULTIPROCESSORS=6 "${on_softgpu[@]}" --package neuralstyle --test cuda every_operation
+SOFTGPU_CARD=sm_75 SOFTGPU_MULTIPROCESSORS=6 "${on_softgpu[@]}" --test cuda every_operation
 
 say "Looking for instructions of the kernels that no test executed"
 cargo run --quiet --locked --package softgpu --bin coverage -- \

@@ -3,7 +3,7 @@
 //! What is painted stays the same to the byte: every painting's digest is compared with a recording.
 //!
 //! A change that is meant to alter paintings records them anew, and says so:
-//! `NEURALSTYLE_RECORD=1 cargo test --package gst-plugin-neuralstyle --test element same_bytes`.
+//! `NEURALSTYLE_RECORD=1 cargo test --test element same_bytes`.
 //!
 //! Kernels with fused multiply-add (AVX2, AVX-512, NEON) give the same bits; the portable ones do not, and are left
 //! out.
