@@ -18,7 +18,6 @@ use neuralstyle::gatys::{NetworkChoice, OptimizerKind, PoolingChoice};
 use neuralstyle::stylizer::{Controls, Frame, Options, Stylizer};
 
 #[path = "common/random.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
 mod random;
 #[path = "common/scene.rs"]
 mod scene;

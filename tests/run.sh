@@ -41,6 +41,7 @@ SOFTGPU_LEAKS=1 "${on_softgpu[@]}" --test element on_a_card
 # With few multiprocessors small pictures are enough for each kind of tile.
 say "Running each of its operations on the oldest kind of card, which has kernels of its own"
 SOFTGPU_CARD=sm_75 SOFTGPU_MULTIPROCESSORS=6 "${on_softgpu[@]}" --test cuda every_operation
+SOFTGPU_CARD=sm_75 "${on_softgpu[@]}" --test element on_a_card::the_software_gpu_paints
 
 say "Looking for instructions of the kernels that no test executed"
 cargo run --quiet --locked --package softgpu --bin coverage -- \

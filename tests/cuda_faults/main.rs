@@ -6,7 +6,6 @@
 
 #[path = "../common/facts.rs"]
 mod facts;
-#[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../common/random.rs"]
 mod random;
 #[path = "../common/scene.rs"]

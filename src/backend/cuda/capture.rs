@@ -279,7 +279,7 @@ where
     let ended = ops.stream.end_capture(CUgraphInstantiate_flags(0));
     let outputs = answer?.outputs();
     let graph = ops.device.checked("writing a step down", ended)?;
-    let graph = graph.ok_or_else(|| crate::backend::Error::Internal("a step without any work"))?;
+    let graph = graph.ok_or(crate::backend::Error::Internal("a step without any work"))?;
     ops.device.checked("writing a step down", graph.upload())?;
     Ok(Graph { graph, outputs })
 }
