@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Recomputes a run of `stylize_image --trace` in PyTorch, step by step, and says how far the losses are apart.
+"""Recomputes a run of `neuralstyle image --trace` in PyTorch, step by step, and says how far the losses are apart.
 
 PyTorch does everything by itself: the network from the same safetensors file, the losses from their formulas, the
 gradient by autograd, the steps by torch.optim. Only the two pictures, the settings and the trace are taken over.
 
     python3 -m venv venv && venv/bin/pip install torch numpy pillow safetensors
-    cargo run --release --package neuralstyle-program --example stylize_image -- --content content.png --style style.png --output out.png \\
+    neuralstyle image --content content.png --style style.png --output out.png \\
         --trace trace.json --iterations 20 --network slim --normalization gatys --optimizer adam --init content \\
         --scales 1 --overscan 0 --moment-blur 0 --rate-decay 0 --style-crop 0 --learning-rate 0.03 --style-weight 10
     venv/bin/python benches/check_pytorch.py --content content.png --style style.png --trace trace.json \\

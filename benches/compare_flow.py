@@ -3,7 +3,7 @@
 """Compares the motion that is found with OpenCV's DIS at its presets, on clips whose motion is known exactly.
 
     python3 -m venv venv && venv/bin/pip install numpy opencv-python-headless
-    cargo build --release --package neuralstyle-program --example measure_flow
+    cargo build --release
     venv/bin/python benches/compare_flow.py
 
 Given is the mean end-point error in pixels where what a pixel shows can be seen in both frames, of the flow from each
@@ -19,7 +19,7 @@ import cv2
 import numpy
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PROGRAM = os.path.join(ROOT, "target", "release", "examples", "measure_flow")
+PROGRAM = os.path.join(ROOT, "target", "release", "neuralstyle")
 PRESETS = {"fast": cv2.DISOPTICAL_FLOW_PRESET_FAST, "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM}
 
 
@@ -44,7 +44,7 @@ def error_of_opencv(folder, frames, preset):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--program", default=PROGRAM, help="the example measure_flow")
+    parser.add_argument("--program", default=PROGRAM, help="the built program")
     parser.add_argument("--frames", type=int, default=5)
     parser.add_argument("--sizes", default="192x112,320x180")
     arguments = parser.parse_args()

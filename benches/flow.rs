@@ -4,7 +4,7 @@
 //!
 //!     cargo bench --bench flow
 
-#[path = "../program/examples/common/scenes.rs"]
+#[path = "../program/src/measure/scenes.rs"]
 mod scenes;
 
 use std::time::Duration;

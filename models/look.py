@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Judges what the program paints by default, on the bundled pictures.
 
-    look.py [FLAG OF stylize_image ...]
+    look.py [FLAG OF neuralstyle image ...]
 
 Paints every content of the README's gallery in each of its styles with the
-example stylize_image (built by `cargo build --release --package neuralstyle-program --examples`), 256 pixels
+program (built by `cargo build --release`), 256 pixels
 wide for the cost of 40 full-size steps, and judges the paintings as judge.py
 does. Prints JSON: per pair and on the mean the relative Gram error under the
 full VGG-16 and the high-frequency energy against the style's own.
@@ -27,7 +27,7 @@ STYLES = ["starry_night", "night_cafe", "painter_on_the_road"]
 
 def painted(content, style, flags, folder):
     result = folder / "result.png"
-    program = ROOT / "target/release/examples/stylize_image"
+    program = ROOT / "target/release/neuralstyle"
     command = [program, "--content", content, "--style", style, "--output", result, "--size", "256", *flags]
     subprocess.run(command, check=True, capture_output=True)
     return pictures.tensor(pictures.read(result))

@@ -10,7 +10,7 @@ mod facts;
 mod random;
 #[path = "../common/scene.rs"]
 mod scene;
-#[path = "../../program/examples/common/scenes.rs"]
+#[path = "../../program/src/measure/scenes.rs"]
 mod scenes;
 #[path = "../common/setup.rs"]
 mod setup;

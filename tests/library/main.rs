@@ -8,17 +8,17 @@ mod operations;
 
 #[path = "../common/facts.rs"]
 mod facts;
-#[path = "../../program/examples/common/figures.rs"]
+#[path = "../../program/src/measure/figures.rs"]
 mod figures;
 #[path = "../common/forge.rs"]
 mod forge;
-#[path = "../../program/examples/common/judge.rs"]
+#[path = "../../program/src/measure/judge.rs"]
 mod judge;
 #[path = "../common/random.rs"]
 mod random;
 #[path = "../common/scene.rs"]
 mod scene;
-#[path = "../../program/examples/common/scenes.rs"]
+#[path = "../../program/src/measure/scenes.rs"]
 mod scenes;
 #[path = "../common/setup.rs"]
 mod setup;

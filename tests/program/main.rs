@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The examples and the scripts do what they say.
+//! The program and the scripts do what they say.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,21 +13,11 @@ use tempfile::TempDir;
 /// Long enough for a loaded machine; a test that fails waits this long at most.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// An example, beside which this test was built.
-fn example(name: &str) -> Command {
-    let me = std::env::current_exe().unwrap();
-    let path = me
-        .parent()
-        .and_then(Path::parent)
-        .unwrap()
-        .join("examples")
-        .join(name);
-    assert!(
-        path.exists(),
-        "build {} first: cargo test does, with --test examples add --examples",
-        path.display()
-    );
-    Command::new(path)
+/// A command of the program.
+fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_neuralstyle"));
+    command.args(words);
+    command
 }
 
 /// A folder with a small picture and a clip of ten frames and one second of sound.
@@ -79,7 +69,7 @@ impl Folder {
     }
 
     fn paint(&self, more: &[&str]) -> Output {
-        example("stylize_image")
+        command(&["image"])
             .current_dir(self.0.path())
             .args([
                 "--content",
@@ -95,7 +85,7 @@ impl Folder {
     }
 
     fn render(&self) -> Command {
-        let mut command = example("stylize_video");
+        let mut command = self::command(&["film"]);
         command
             .current_dir(self.0.path())
             .args([
@@ -143,6 +133,27 @@ fn decoded(path: &Path) -> (usize, usize) {
     let counts = (count("video"), count("audio"));
     pipeline.set_state(gst::State::Null).unwrap();
     counts
+}
+
+/// How many pictures a file without sound decodes to.
+fn decoded_pictures(path: &Path) -> usize {
+    let line = format!(
+        "filesrc location={} ! decodebin ! video/x-raw ! appsink name=video sync=false",
+        path.display()
+    );
+    let pipeline = gst::parse::launch(&line)
+        .unwrap()
+        .downcast::<gst::Pipeline>()
+        .unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let sink = pipeline
+        .by_name("video")
+        .and_downcast::<gst_app::AppSink>()
+        .unwrap();
+    let patience = gst::ClockTime::from_seconds(60);
+    let count = std::iter::from_fn(|| sink.try_pull_sample(patience)).count();
+    pipeline.set_state(gst::State::Null).unwrap();
+    count
 }
 
 #[test]
@@ -225,7 +236,7 @@ fn a_painted_film_keeps_its_frames_and_its_sound() {
 fn the_figures_of_a_clip_are_numbers_and_its_frames_are_kept() {
     let folder = Folder::with_clip(4);
     for clip in [["clip.webm", "--size"], ["--scene=object", "--size"]] {
-        let output = example("measure_flicker")
+        let output = command(&["measure", "flicker"])
             .current_dir(folder.0.path())
             .args(clip)
             .args([
@@ -289,7 +300,7 @@ fn a_film_that_exists_is_replaced_only_by_force_and_only_by_a_whole_one() {
 #[test]
 fn a_film_is_never_painted_over_itself() {
     let folder = Folder::with_clip(1);
-    let output = example("stylize_video")
+    let output = command(&["film"])
         .current_dir(folder.0.path())
         .args(["clip.webm", "clip.webm", "--force", "--style", "style.png"])
         .output()
@@ -335,7 +346,7 @@ fn an_interrupted_film_can_be_played() {
 #[test]
 fn a_live_stream_can_be_measured() {
     let folder = Folder::with_clip(10);
-    let output = example("live_benchmark")
+    let output = command(&["measure", "live"])
         .current_dir(folder.0.path())
         .args([
             "--input",
@@ -363,6 +374,151 @@ fn a_live_stream_can_be_measured() {
     let row = said.lines().find(|line| line.starts_with("| tiny |"));
     // What it measured is the machine's affair; that it is a row of the table is not.
     assert_eq!(row.map(|row| row.matches('|').count()), Some(13), "{said}");
+}
+
+#[test]
+fn a_live_picture_ends_when_it_was_told_to() {
+    let folder = Folder::with_clip(4);
+    for source in ["test", "clip.webm"] {
+        let output = command(&[
+            "live", source, "--to", "fakesink", "--frames", "3", "--size", "64x48",
+        ])
+        .current_dir(folder.0.path())
+        .args(["--network", "tiny", "--first-iterations", "1"])
+        .output()
+        .unwrap();
+        assert!(output.status.success(), "{source}: {}", words(&output));
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.starts_with("3 frames in "), "{source}: {said}");
+    }
+}
+
+#[test]
+fn a_live_picture_can_be_sent_into_a_file() {
+    let folder = Folder::new();
+    let output = command(&[
+        "live",
+        "test",
+        "--frames",
+        "5",
+        "--size",
+        "64x48",
+        "--network",
+        "tiny",
+    ])
+    .current_dir(folder.0.path())
+    .args([
+        "--style",
+        "style.png",
+        "--to",
+        "vp8enc deadline=1 ! webmmux ! filesink location=live.webm",
+    ])
+    .output()
+    .unwrap();
+    assert!(output.status.success(), "{}", words(&output));
+    assert_eq!(decoded_pictures(&folder.path("live.webm")), 5);
+}
+
+#[test]
+fn what_cannot_be_shown_live_is_refused_in_words() {
+    let folder = Folder::new();
+    for (flags, expected) in [
+        (vec!["nowhere.mp4"], "there is no nowhere.mp4"),
+        (vec!["test", "--to", "no_such_sink"], "no_such_sink"),
+        (vec!["test", "--to", "audiotestsrc"], "takes no pictures"),
+        (
+            vec!["test", "--to", "fakesink", "--style", "nowhere.png"],
+            "nowhere.png",
+        ),
+        (
+            vec!["style.png", "--to", "fakesink", "--content-layers", "relu9_1"],
+            "relu9_1",
+        ),
+    ] {
+        let output = command(&["live"])
+            .current_dir(folder.0.path())
+            .args(flags)
+            .output()
+            .unwrap();
+        assert_refused(&output, expected);
+    }
+}
+
+/// The commands of the program, as their words.
+fn all_commands() -> Vec<Vec<&'static str>> {
+    let single = ["image", "film", "live", "measure", "doctor", "completions", "man"];
+    let measured = ["step", "live", "flicker", "flow", "upsampling"];
+    let commands = single.iter().map(|word| vec![*word]);
+    commands
+        .chain(measured.iter().map(|word| vec!["measure", *word]))
+        .collect()
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let first = command(&["--help"]).output().unwrap();
+    let overview = String::from_utf8_lossy(&first.stdout).into_owned();
+    for words in all_commands() {
+        assert!(
+            words.len() > 1 || overview.contains(&format!("\n  {}", words[0])),
+            "{words:?} in {overview}"
+        );
+        for flag in ["-h", "--help"] {
+            let help = command(&words).arg(flag).output().unwrap();
+            let said = String::from_utf8_lossy(&help.stdout);
+            let usage = format!("Usage: neuralstyle {}", words.join(" "));
+            assert!(
+                help.status.success() && said.contains(&usage),
+                "{words:?}: {said}"
+            );
+            // What is shown fits a terminal, and no example was forgotten.
+            assert!(
+                said.contains("neuralstyle ") && said.lines().count() > 5,
+                "{words:?}: {said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn shells_and_man_know_every_command() {
+    let folder = Folder::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let output = command(&["completions", shell]).output().unwrap();
+        let script = String::from_utf8_lossy(&output.stdout).into_owned();
+        for word in ["flicker", "keyframe-interval", "first-iterations"] {
+            assert!(script.contains(word), "{shell} lacks {word}");
+        }
+        if shell == "bash" {
+            fs::write(folder.path("completions.bash"), &script).unwrap();
+            let checked = Command::new("bash")
+                .arg("-n")
+                .arg(folder.path("completions.bash"))
+                .status();
+            assert!(checked.unwrap().success());
+        }
+    }
+    let page = command(&["man"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&page.stdout).contains(".TH neuralstyle 1"));
+    let output = command(&["man", "--into"])
+        .arg(folder.path("man"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", words(&output));
+    for words in all_commands() {
+        let page = folder.path(&format!("man/neuralstyle-{}.1", words.join("-")));
+        let text = fs::read_to_string(&page).unwrap();
+        assert!(text.contains("SYNOPSIS"), "{}", page.display());
+    }
+}
+
+#[test]
+fn the_program_holds_no_path_of_the_computer_that_built_it() {
+    let program = fs::read(env!("CARGO_BIN_EXE_neuralstyle")).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let media = root.join("media");
+    let media = media.to_str().unwrap().as_bytes();
+    assert!(!program.windows(media.len()).any(|bytes| bytes == media));
 }
 
 #[test]

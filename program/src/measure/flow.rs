@@ -2,35 +2,30 @@
 
 //! Says how well the motion of clips is found whose motion is known exactly.
 //!
-//!     cargo run --release --example measure_flow
-//!
 //! For each scene the mean end-point error, in pixels, of the flow from each frame to the one before, where what a pixel
 //! shows can be seen in both. With `--save FOLDER` the frames go there as PNG beside their true flow (Middlebury's .flo) and
 //! what is visible (PNG, white), for other programs to be measured by: `benches/compare_flow.py`.
 
-mod common;
-#[path = "common/scenes.rs"]
-mod scenes;
-#[path = "common/values.rs"]
-#[allow(dead_code, reason = "each program uses its part")]
-mod values;
-
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
-use clap::Parser;
+use clap::Args;
 use image::{GrayImage, RgbImage};
 
-use common::{Failure, finish};
+use super::scenes::{NAMES, Scene};
+use crate::failure::Failure;
+use crate::values::count;
 use neuralstyle::motion::{Flow, Gray, Tracker};
-use scenes::{NAMES, Scene};
-use values::count;
 
 /// Says how well the motion of clips is found whose motion is known exactly.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
+///
+/// For each scene the mean end-point error, in pixels, of the flow from each frame to the one before.
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  neuralstyle measure flow
+  neuralstyle measure flow --scene rotation-photo --save flows")]
+pub struct Arguments {
     /// Only this scene [default: all, on a photograph]
     #[arg(long, value_name = "NAME")]
     scene: Option<String>,
@@ -52,11 +47,7 @@ struct Arguments {
     save: Option<PathBuf>,
 }
 
-fn main() -> ExitCode {
-    finish("measure_flow", run(&Arguments::parse()))
-}
-
-fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let names = match &arguments.scene {
         Some(name) => vec![name.clone()],
         None => NAMES.map(|name| format!("{name}-photo")).to_vec(),

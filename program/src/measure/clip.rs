@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! A clip in memory and what moves in it: of a scene the truth, of a file an estimate.
-#![allow(dead_code, reason = "each program uses its part")]
 
 use std::path::Path;
 
@@ -11,9 +10,9 @@ use gst_video::prelude::*;
 use neuralstyle::motion::{Gray, Tracker};
 use neuralstyle::stylizer::Frame;
 
-use crate::common::Failure;
-use crate::figures::Trusted;
-use crate::scenes::Scene;
+use super::figures::Trusted;
+use super::scenes::Scene;
+use crate::failure::Failure;
 
 pub struct Clip {
     pub name: String,

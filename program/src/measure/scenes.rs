@@ -2,13 +2,19 @@
 
 //! Clips whose motion is known exactly: pictures that are functions of the place, seen by a camera that pans, zooms
 //! and turns, and an object that moves before them.
-#![allow(dead_code, reason = "each program uses its part")]
+#![allow(dead_code, reason = "tests include this file, too, and use their part")]
 
 use std::f64::consts::TAU;
-use std::path::Path;
 
 use neuralstyle::motion::Flow;
-use neuralstyle::stylizer::{Frame, StylePicture};
+use neuralstyle::stylizer::Frame;
+
+/// An encoded photograph: part of the program, which runs where the folder `media` is not.
+#[derive(Clone, Copy)]
+pub struct Photo(&'static [u8]);
+
+pub const BUNNY: Photo = Photo(include_bytes!("../../../media/bunny.jpg"));
+pub const ASTRONAUT: Photo = Photo(include_bytes!("../../../media/astronaut.jpg"));
 
 /// A picture without end, smooth enough to be looked at between its pixels.
 pub struct Texture {
@@ -54,18 +60,13 @@ impl Texture {
         }
     }
 
-    /// A picture of the folder `media`, blurred a little so that it can be looked at between its pixels.
-    pub fn photo(name: &str) -> Self {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        // The tests of the library include this file, too.
-        let folder = [here.join("media"), here.join("../media")]
-            .into_iter()
-            .find(|folder| folder.is_dir());
-        let path = folder.expect("the folder `media` is there").join(name);
-        let picture = StylePicture::load(&path).expect("the pictures of `media` can be read");
-        let frame = picture.frame();
-        let (width, height) = (frame.width(), frame.height());
-        let values: Vec<f32> = frame.rgb().iter().map(|&value| f32::from(value)).collect();
+    /// A photograph, blurred a little so that it can be looked at between its pixels.
+    pub fn photo(photo: Photo) -> Self {
+        let picture = image::load_from_memory(photo.0)
+            .expect("it was built in and can be read")
+            .into_rgb8();
+        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        let values: Vec<f32> = picture.iter().map(|&value| f32::from(value)).collect();
         let at = |x: usize, y: usize, channel: usize| values[(y * width + x) * 3 + channel];
         let mut rgb = vec![0.0; values.len()];
         for (index, value) in rgb.iter_mut().enumerate() {
@@ -196,7 +197,7 @@ impl Scene {
             width,
             height,
             background: if photo {
-                Texture::photo("bunny.jpg")
+                Texture::photo(BUNNY)
             } else {
                 Texture::waves(1)
             },
@@ -220,7 +221,7 @@ impl Scene {
                 scene.camera.pan = (0.6, 0.2);
                 scene.object = Some(Object {
                     texture: if photo {
-                        Texture::photo("astronaut.jpg")
+                        Texture::photo(ASTRONAUT)
                     } else {
                         Texture::waves(2)
                     },

@@ -10,7 +10,7 @@
 //!   the last beyond what the input does.
 //! - **High-frequency energy**: the mean square of the luma less its 3×3 binomial blur. A painting that is warped again
 //!   and again may go soft (it falls) or collect speckle (it rises).
-#![allow(dead_code, reason = "each program uses its part")]
+#![allow(dead_code, reason = "tests include this file, too, and use their part")]
 
 use neuralstyle::motion::Flow;
 use neuralstyle::picture::LUMA;

@@ -115,7 +115,6 @@ pub struct Optimisation {
     pub threads: usize,
 }
 
-#[allow(dead_code, reason = "each program uses its part")]
 impl Optimisation {
     /// What the flags mean to the library, for a whole stream.
     pub fn options(&self) -> Options {
@@ -155,6 +154,35 @@ impl Optimisation {
             ..Controls::default()
         }
     }
+}
+
+/// How much work each frame of a stream gets.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Stream")]
+pub struct Stream {
+    /// Steps per keyframe
+    #[arg(long, value_name = "N", default_value = "6", value_parser = count(1..=1_000_000))]
+    pub iterations: usize,
+
+    /// Steps on the first frame and after a cut, in what they cost at full size
+    #[arg(long, value_name = "N", default_value = "40", value_parser = count(1..=1_000_000))]
+    pub first_iterations: usize,
+
+    /// Frames from keyframe to keyframe; those between are put together from both
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count(1..=100_000))]
+    pub keyframe_interval: usize,
+
+    /// Longer side in pixels at which frames are painted; 0 chooses by backend
+    #[arg(long, value_name = "PX", default_value = "0", value_parser = count(0..=16_384))]
+    pub working_size: usize,
+
+    /// How different a frame must be from the one before to start afresh; 1 is never
+    #[arg(long, value_name = "SHARE", default_value = "0.3", value_parser = measure(0.0..=1.0))]
+    pub cut_threshold: f64,
+
+    /// Weight of the difference from the last result: more is steadier
+    #[arg(long, value_name = "WEIGHT", default_value = "0", value_parser = measure(0.0..=1e12))]
+    pub temporal_weight: f64,
 }
 
 /// As the element has it: larger than any weight that makes sense.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use crate::common::Failure;
+use crate::failure::Failure;
 
 /// A file to be. Its contents go into an unnamed neighbour, so that a failure leaves what was there before, and a
 /// place where nothing can be written is found out before hours of work.

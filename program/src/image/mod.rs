@@ -1,44 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Paints one picture in the style of another.
-//!
-//!     cargo run --release --example stylize_image -- --content photo.jpg --style media/starry_night.jpg --output painting.png
-//!
-//! With `--trace FILE` the losses of every step are written as JSON, for comparisons with other programs.
 
-mod common;
-#[path = "common/flags.rs"]
-mod flags;
-#[path = "common/output.rs"]
-mod output;
-#[path = "common/values.rs"]
-mod values;
+mod trace;
 
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Instant;
 
-use clap::Parser;
+use clap::Args;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage, imageops};
-use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use indicatif::ProgressBar;
 
-use common::{Failure, finish};
-use flags::Optimisation;
+use crate::failure::Failure;
+use crate::flags::Optimisation;
+use crate::output::{Output, same_file};
+use crate::progress;
+use crate::values::count;
 use neuralstyle::backend::CancelToken;
 use neuralstyle::gatys::Step;
 use neuralstyle::stylizer::{Controls, Error, Frame, Options, StylePicture, Stylizer};
-use output::{Output, same_file};
-use values::count;
 
 /// Paints one picture in the style of another.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  neuralstyle image --content me.jpg --style starry_night.jpg --output painted.jpg
+  neuralstyle image --content me.jpg --style dots.png --output large.png --size 1024 --network vgg16
+  neuralstyle image --content me.jpg --style dots.png --output bold.png --style-weight 40 --iterations 100")]
+pub struct Arguments {
     /// The picture whose things are shown
     #[arg(long, value_name = "PICTURE")]
     content: PathBuf,
@@ -60,7 +53,7 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value = "40", value_parser = count(0..=1_000_000))]
     iterations: usize,
 
-    /// Also write the losses of every step, as JSON
+    /// Also write the losses of every step, as JSON, for comparisons with other programs
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 
@@ -75,11 +68,7 @@ const DEFAULT_SIZE: usize = 512;
 /// Paintings are full of detail that stronger compression would smear.
 const JPEG_QUALITY: u8 = 92;
 
-fn main() -> ExitCode {
-    finish("stylize_image", run(&Arguments::parse()))
-}
-
-fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let format = picture_format(&arguments.output)?;
     refuse_overwritten_inputs(arguments)?;
     let output = Output::prepare(&arguments.output)?;
@@ -96,7 +85,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     ctrlc::set_handler(move || cancel.cancel())?;
     stylizer.set_style(style.into());
 
-    let bar = progress_bar();
+    let bar = progress::bar(0, "{bar:30} {pos}/{len} steps, {per_sec}, {eta} left, {msg}");
     let (log, told) = mpsc::channel();
     let shown = bar.clone();
     stylizer.set_observer(Some(Box::new(move |step| {
@@ -115,11 +104,11 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     stylizer.set_observer(None);
 
-    let steps = last_run(told.into_iter());
+    let steps = trace::last_run(told.into_iter());
     fs::write(output.path(), encoded(&painting, format)?)?;
     output.finish()?;
     if let Some(trace) = trace {
-        let document = trace_document(arguments, &stylizer, &painting, &steps, seconds);
+        let document = trace::document(arguments, &stylizer, &painting, &steps, seconds);
         fs::write(trace.path(), format!("{document:#}\n"))?;
         trace.finish()?;
     }
@@ -233,12 +222,6 @@ fn resized(picture: &RgbImage, size: usize) -> Result<Frame, Failure> {
         .ok_or_else(|| "the resized content's pixels do not match its size".into())
 }
 
-fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps, {per_sec}, {eta} left, {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style)
-}
-
 fn show(bar: &ProgressBar, step: &Step) {
     bar.set_length(step.of as u64);
     bar.set_position(step.done as u64);
@@ -246,17 +229,6 @@ fn show(bar: &ProgressBar, step: &Step) {
         "{}×{}: content {:.4}, style {:.5}",
         step.width, step.height, step.losses.content, step.losses.style
     ));
-}
-
-/// The steps that led to the painting: those before a start with a smaller rate did not.
-fn last_run(told: impl Iterator<Item = Step>) -> Vec<Step> {
-    told.fold(Vec::new(), |mut steps, step| {
-        if step.done == 1 {
-            steps.clear();
-        }
-        steps.push(step);
-        steps
-    })
 }
 
 fn encoded(painting: &Frame, format: ImageFormat) -> Result<Vec<u8>, Failure> {
@@ -271,58 +243,6 @@ fn encoded(painting: &Frame, format: ImageFormat) -> Result<Vec<u8>, Failure> {
         other => picture.write_to(&mut file, other)?,
     }
     Ok(file.into_inner())
-}
-
-fn trace_document(
-    arguments: &Arguments,
-    stylizer: &Stylizer,
-    painting: &Frame,
-    steps: &[Step],
-    seconds: f64,
-) -> serde_json::Value {
-    let stats = stylizer.stats();
-    let flags = &arguments.optimisation;
-    let rows: Vec<_> = steps
-        .iter()
-        .map(|step| {
-            json!({
-                "content": step.losses.content,
-                "style": step.losses.style,
-                "tv": step.losses.tv,
-                "total": step.losses.total,
-                "scale": step.scale,
-                "width": step.width,
-                "height": step.height,
-            })
-        })
-        .collect();
-    json!({
-        "backend": stats.backend,
-        "device": stats.device,
-        "network": stats.network,
-        "width": painting.width(),
-        "height": painting.height(),
-        "seconds": seconds,
-        // Without what comes before the first step, reading the style above all; `null` if there was no step.
-        "seconds_per_step": (!steps.is_empty()).then_some(stats.ms_per_step / 1e3),
-        "options": {
-            "iterations": arguments.iterations,
-            "scales": flags.scales,
-            "normalization": flags.normalization.name(),
-            "pooling": flags.pooling.name(),
-            "optimizer": flags.optimizer.name(),
-            "init": flags.init.name(),
-            "seed": flags.seed,
-            "content-layers": flags.content_layers.as_ref().map(ToString::to_string),
-            "style-layers": flags.style_layers.as_ref().map(ToString::to_string),
-            "content-weight": flags.content_weight,
-            "style-weight": flags.style_weight,
-            "tv-weight": flags.tv_weight,
-            "learning-rate": flags.learning_rate,
-            "style-crop": flags.style_crop,
-        },
-        "steps": rows,
-    })
 }
 
 fn summary(

@@ -2,57 +2,48 @@
 
 //! Shows how a small painting is brought up to the size of its frame.
 //!
-//!     cargo run --release --example compare_upsampling -- --output docs/upsampling.jpg
-//!
 //! Writes a part of the frame, enlarged, four times: the frame; its small painting merely resampled (`detail=0`); that
 //! with a constant share of what the frame shows beyond the small size; and guided by the frame as the filter does it.
-
-#[path = "common/clip.rs"]
-mod clip;
-mod common;
-#[path = "common/figures.rs"]
-mod figures;
-#[path = "common/flags.rs"]
-mod flags;
-
-#[path = "common/scenes.rs"]
-mod scenes;
-#[path = "common/values.rs"]
-mod values;
 
 use std::fs;
 use std::io::Cursor;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::Args;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage, imageops};
 
-use clip::{ClipSize, decode};
-use common::{Failure, finish};
-use flags::Optimisation;
+use super::clip::{ClipSize, decode};
+use crate::bundled::{BUNNY, Material, STARRY_NIGHT};
+use crate::failure::Failure;
+use crate::flags::Optimisation;
+use crate::values::count;
 use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{CancelToken, Export, Mix, Shape, cpu::Cpu};
 use neuralstyle::stylizer::{Controls, Frame, Options, StylePicture, Stylizer};
-use values::count;
 
 /// Shows how a small painting is brought up to the size of its frame.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    /// The video of which a frame is painted
-    #[arg(long, value_name = "CLIP", default_value = "media/bunny.webm")]
-    clip: PathBuf,
+///
+/// Writes a part of the frame, enlarged, four times: the frame; its small painting merely resampled (detail 0); that
+/// with a constant share of what the frame shows beyond the small size; and guided by the frame as the filter does it.
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  neuralstyle measure upsampling --output upsampling.jpg
+  neuralstyle measure upsampling --clip holiday.mp4 --frame 100 --output upsampling.png")]
+pub struct Arguments {
+    /// The video of which a frame is painted [default: a few seconds of Big Buck Bunny, built in]
+    #[arg(long, value_name = "CLIP")]
+    clip: Option<PathBuf>,
 
     /// Which of its frames
     #[arg(long, value_name = "N", default_value = "20", value_parser = count(0..=100_000))]
     frame: usize,
 
-    /// The picture in whose style it is painted
-    #[arg(long, value_name = "PICTURE", default_value = "media/starry_night.jpg")]
-    style: PathBuf,
+    /// The picture in whose style it is painted [default: The Starry Night, built in]
+    #[arg(long, value_name = "PICTURE")]
+    style: Option<PathBuf>,
 
     /// Longer side of the frame in pixels
     #[arg(long, value_name = "PX", default_value = "640", value_parser = count(16..=4096))]
@@ -86,19 +77,12 @@ struct Arguments {
 /// Good enough to judge edges by.
 const JPEG_QUALITY: u8 = 85;
 
-fn main() -> ExitCode {
-    finish("compare_upsampling", run(&Arguments::parse()))
-}
-
-fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     gst::init()?;
-    let frame = decode(
-        &arguments.clip,
-        ClipSize::Longer(arguments.size),
-        arguments.frame + 1,
-    )?
-    .pop()
-    .ok_or("the clip has no pictures")?;
+    let clip = Material::new(arguments.clip.as_deref(), &BUNNY)?;
+    let frame = decode(clip.path(), ClipSize::Longer(arguments.size), arguments.frame + 1)?
+        .pop()
+        .ok_or("the clip has no pictures")?;
     let mut panels = vec![frame.clone()];
     panels.extend(brought_up(arguments, &frame)?);
     let sheet = sheet(&panels, &arguments.part, arguments.zoom)?;
@@ -173,7 +157,8 @@ fn paint(arguments: &Arguments, frame: &Frame) -> Result<Frame, Failure> {
         ..arguments.optimisation.controls()
     };
     let mut stylizer = Stylizer::new(&options, CancelToken::new())?;
-    stylizer.set_style(Arc::new(StylePicture::load(&arguments.style)?));
+    let style = Material::new(arguments.style.as_deref(), &STARRY_NIGHT)?;
+    stylizer.set_style(Arc::new(StylePicture::load(style.path())?));
     let mut painting = Frame::default();
     stylizer.process(frame, &mut painting, &controls)?;
     Ok(painting)

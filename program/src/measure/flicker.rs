@@ -2,11 +2,8 @@
 
 //! Paints a clip and says in figures how steady it is, and how much of the style it has.
 //!
-//!     cargo run --release --example measure_flicker -- --scene pan-photo
-//!     cargo run --release --example measure_flicker -- media/bunny.webm --size 256x144
-//!
 //! The motion of a scene is known exactly, that of a file is estimated. A table goes to the standard error, JSON to the
-//! standard output. `common/figures.rs` says how each figure is computed. A grey clip never flickers, so the warping
+//! standard output. `figures.rs` says how each figure is computed. A grey clip never flickers, so the warping
 //! error stands beside that of the input and of frames painted one by one, and beside the style loss.
 //!
 //! **Revealed areas** are the pixels that came into view within the last 3 frames. Their style loss is that of the Gram
@@ -19,47 +16,37 @@
 //! - `double_ratio`: `to_mirrored` divided by what it is in frames painted one by one, which have nothing old or new.
 //!   That takes out what the area shows: the fairest of the three, but of few frames.
 
-#[path = "common/clip.rs"]
-mod clip;
-mod common;
-#[path = "common/figures.rs"]
-mod figures;
-#[path = "common/flags.rs"]
-mod flags;
-#[path = "common/judge.rs"]
-mod judge;
-#[path = "common/measured.rs"]
-mod measured;
-#[path = "common/scenes.rs"]
-mod scenes;
-#[path = "common/values.rs"]
-mod values;
-
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use clap::Parser;
+use clap::Args;
 use image::{RgbImage, imageops};
-use indicatif::{ProgressBar, ProgressStyle};
 
-use clip::{Clip, ClipSize};
-use common::{Failure, finish};
-use flags::{Optimisation, measure};
-use judge::Judge;
-use measured::{Measured, Painted};
+use super::clip::{Clip, ClipSize};
+use super::judge::Judge;
+use super::measured::{self, Measured, Painted};
+use super::scenes::{self, Scene};
+use crate::bundled::{Material, STARRY_NIGHT};
+use crate::failure::Failure;
+use crate::flags::{Optimisation, measure};
+use crate::progress;
+use crate::values::{choice, count, size};
 use neuralstyle::backend::CancelToken;
 use neuralstyle::gatys::NetworkChoice;
 use neuralstyle::stylizer::{Controls, Frame, Options, StylePicture, Stylizer};
-use scenes::Scene;
-use values::{choice, count};
 
 /// Paints a clip and says in figures how steady it is, and how much of the style it has.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
+///
+/// A table goes to the standard error, JSON to the standard output. A grey clip never flickers, so the warping error
+/// stands beside that of the input and of frames painted one by one, and beside the style loss.
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  neuralstyle measure flicker --scene pan-photo
+  neuralstyle measure flicker holiday.mp4 --size 256x144 --contact-sheet sheet.jpg")]
+pub struct Arguments {
     /// A video: anything that GStreamer can decode
     #[arg(
         value_name = "CLIP",
@@ -73,9 +60,9 @@ struct Arguments {
     #[arg(long, value_name = "NAME")]
     scene: Option<String>,
 
-    /// The picture in whose style it is painted
-    #[arg(long, value_name = "PICTURE", default_value = "media/starry_night.jpg")]
-    style: PathBuf,
+    /// The picture in whose style it is painted [default: The Starry Night, built in]
+    #[arg(long, value_name = "PICTURE")]
+    style: Option<PathBuf>,
 
     /// Size of the frames [default: 192x112; of a video 192 on the longer side]
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
@@ -136,17 +123,14 @@ struct Arguments {
 /// The longer side of a video's frames if nobody chose a size.
 const LONGER_SIDE: usize = 192;
 
-fn main() -> ExitCode {
-    finish("measure_flicker", run(&Arguments::parse()))
-}
-
-fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     gst::init()?;
     let clip = clip(arguments)?;
     if clip.frames.len() < 2 {
         return Err("there is nothing to compare in a clip of one frame".into());
     }
-    let style = Arc::new(StylePicture::load(&arguments.style)?);
+    let style = Material::new(arguments.style.as_deref(), &STARRY_NIGHT)?;
+    let style = Arc::new(StylePicture::load(style.path())?);
     let painted = paint(arguments, &clip, &style)?;
     if let Some(folder) = &arguments.save {
         save(folder, &painted.ours)?;
@@ -191,11 +175,8 @@ fn paint(arguments: &Arguments, clip: &Clip, style: &Arc<StylePicture>) -> Resul
     let (options, controls) = settings(arguments, &clip.frames[0]);
     let places = places(clip.frames.len(), arguments.independent);
     let alone = Painted::alone_at(&places, clip.frames.len());
-    let bar = ProgressBar::new((clip.frames.len() + alone.len()) as u64);
-    bar.set_style(
-        ProgressStyle::with_template("{bar:30} {pos}/{len} frames, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
+    let work = (clip.frames.len() + alone.len()) as u64;
+    let bar = progress::bar(work, "{bar:30} {pos}/{len} frames, {eta} left");
     let mut stylizer = Stylizer::new(&options, CancelToken::new())?;
     stylizer.set_style(style.clone());
     let mut painted = Painted::at(places);
@@ -313,11 +294,4 @@ fn contact_sheet(input: &[Frame], painted: &Painted) -> RgbImage {
         }
     }
     sheet
-}
-
-fn size(text: &str) -> Result<(usize, usize), String> {
-    let side = |side: &str| side.parse().ok().filter(|px| (16..=8192).contains(px));
-    text.split_once('x')
-        .and_then(|(width, height)| Some((side(width)?, side(height)?)))
-        .ok_or_else(|| "write e.g. 192x112, with sides from 16 to 8192".into())
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! How much of a style a picture has, in the eyes of a network.
-#![allow(dead_code, reason = "each program uses its part")]
+#![allow(dead_code, reason = "tests include this file, too, and use their part")]
 
 use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{CancelToken, Shape, cpu::Cpu};

@@ -6,17 +6,13 @@
 //!
 //! The last line is the verdict. `cargo test --release --test 'cuda_*'` checks every operation besides.
 
-mod common;
-#[path = "common/values.rs"]
-mod values;
-
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use clap::Parser;
+use clap::Args;
 
-use common::{Failure, finish};
+use crate::failure::Failure;
+use crate::values::{choice, count};
 use neuralstyle::backend::cpu::Cpu;
 use neuralstyle::backend::cuda::{Cuda, cards};
 use neuralstyle::backend::prelude::*;
@@ -25,12 +21,10 @@ use neuralstyle::gatys::extractor::{Extractor, nodes};
 use neuralstyle::gatys::objective::{Objective, StyleTarget};
 use neuralstyle::gatys::{LossWeights, Network, NetworkChoice, Normalization};
 use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Options, Stylizer};
-use values::{choice, count};
 
 /// Checks an NVIDIA card and its driver, and measures what a step costs on it.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
+#[derive(Args)]
+pub struct Arguments {
     /// Number of the card; -1 is the first that works
     #[arg(long, value_name = "N", default_value = "-1", allow_negative_numbers = true)]
     device: i32,
@@ -53,11 +47,7 @@ struct Arguments {
 /// The least cosine between the image gradients of the card, in fp16, and of the CPU, in f32.
 const COSINE: f64 = 0.999;
 
-fn main() -> ExitCode {
-    finish("check_cuda", run(&Arguments::parse()))
-}
-
-fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     for card in cards(arguments.device)? {
         let (major, minor) = card.capability;
         println!(

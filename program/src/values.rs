@@ -32,3 +32,11 @@ where
         .filter(|value| range.contains(value))
         .ok_or_else(asked)
 }
+
+/// Width and height in pixels, as in 192x112.
+pub fn size(text: &str) -> Result<(usize, usize), String> {
+    let side = |side: &str| side.parse().ok().filter(|px| (16..=8192).contains(px));
+    text.split_once('x')
+        .and_then(|(width, height)| Some((side(width)?, side(height)?)))
+        .ok_or_else(|| "write e.g. 192x112, with sides from 16 to 8192".into())
+}

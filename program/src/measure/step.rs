@@ -2,34 +2,33 @@
 
 //! Measures what one step costs, by network and size.
 //!
-//!     cargo run --release --example step_benchmark
-//!
 //! The picture is noise: what it shows has no influence on the cost. The median of many steps is given, because other
 //! programs on the machine disturb some of them.
 
-mod common;
-#[path = "common/values.rs"]
-mod values;
-
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::mpsc;
 use std::time::Instant;
 
-use clap::Parser;
+use clap::Args;
 use serde_json::json;
 
-use common::{Failure, finish};
+use crate::failure::Failure;
+use crate::values::{choice, count};
 use neuralstyle::backend::CancelToken;
 use neuralstyle::gatys::{LayerWeights, NetworkChoice, PoolingChoice, Step};
 use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Options, Stylizer};
-use values::{choice, count};
 
 /// Measures what one step costs, by network and size.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
+///
+/// The picture is noise: what it shows has no influence on the cost. The median of many steps is given, because other
+/// programs on the machine disturb some of them.
+#[derive(Args)]
+#[command(after_help = "\
+Examples
+  neuralstyle measure step
+  neuralstyle measure step --networks vgg16 --sizes 1920x1080 --backend cuda")]
+pub struct Arguments {
     /// The networks to measure
     #[arg(long, value_delimiter = ',', default_value = "tiny,slim,vgg16",
           value_parser = choice::<NetworkChoice>(&["tiny", "slim", "vgg16"]))]
@@ -118,11 +117,7 @@ struct Measurement {
     device: String,
 }
 
-fn main() -> ExitCode {
-    finish("step_benchmark", run(&Arguments::parse()))
-}
-
-fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let networks = match arguments.weights {
         Some(_) => &[NetworkChoice::File][..],
         None => &arguments.networks,

@@ -8,10 +8,10 @@ use std::time::Duration;
 use neuralstyle::stylizer::{Frame, Report};
 use serde_json::{Value, json};
 
-use crate::clip::Clip;
-use crate::common::Failure;
-use crate::figures::{Look, change, drift, mean, warping_error};
-use crate::judge::Judge;
+use super::clip::Clip;
+use super::figures::{Look, change, drift, mean, warping_error};
+use super::judge::Judge;
+use crate::failure::Failure;
 
 /// Frames over which the long-term warping error is taken.
 pub const FAR: usize = 10;

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the commands that run pipelines share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+use gst::prelude::*;
+
+use crate::failure::Failure;
+
+/// How long Ctrl-C and the progress bar may wait.
+pub const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+
+/// What has the decoders that the basic packages lack.
+pub const DECODERS: &str = "on Debian and Ubuntu: sudo apt install gstreamer1.0-libav gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly";
+
+/// Sets those of the element's properties that were given as flags.
+pub fn set_properties(painter: &gst::Element, matches: &ArgMatches) -> Result<(), Failure> {
+    for id in matches.ids() {
+        let name = id.as_str().replace('_', "-");
+        let given = matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+        let (Some(property), true) = (painter.find_property(&name), given) else {
+            continue;
+        };
+        for word in matches.get_raw(id.as_str()).into_iter().flatten() {
+            let word = word
+                .to_str()
+                .ok_or_else(|| format!("--{name} {}: not UTF-8", word.display()))?;
+            let value = gst::glib::Value::deserialize_with_pspec(word, &property)
+                .map_err(|_| format!("--{name} {word}: the element does not take that"))?;
+            painter.set_property(&name, value);
+        }
+    }
+    Ok(())
+}
+
+/// Links the first pictures that a decoder finds to `video`, and the first sound to what `audio` makes for it, if that
+/// is anything. A file without pictures is an error.
+pub fn link_streams(
+    decoder: &gst::Element,
+    video: &gst::Bin,
+    audio: impl Fn() -> Result<Option<gst::Bin>, Failure> + Send + Sync + 'static,
+) {
+    let found_video = Arc::new(AtomicBool::new(false));
+    let found_audio = AtomicBool::new(false);
+    let (video, seen) = (video.clone(), found_video.clone());
+    decoder.connect_pad_added(move |decoder, pad| {
+        let media = pad.current_caps().or_else(|| Some(pad.query_caps(None)));
+        let media = media.and_then(|caps| Some(caps.structure(0)?.name().to_string()));
+        let linked = match media.as_deref().and_then(|name| name.split('/').next()) {
+            Some("video") if !seen.swap(true, Ordering::AcqRel) => link(pad, &video),
+            Some("audio") if !found_audio.swap(true, Ordering::AcqRel) => {
+                audio().and_then(|branch| branch.map_or(Ok(()), |branch| link(pad, &branch)))
+            }
+            _ => Ok(()),
+        };
+        if let Err(failure) = linked {
+            gst::element_error!(decoder, gst::CoreError::Negotiation, ("{failure}"));
+        }
+    });
+    decoder.connect_no_more_pads(move |decoder| {
+        if !found_video.load(Ordering::Acquire) {
+            gst::element_error!(decoder, gst::StreamError::WrongType, ("it has no pictures"));
+        }
+    });
+}
+
+fn link(pad: &gst::Pad, branch: &gst::Bin) -> Result<(), Failure> {
+    let sink = branch.static_pad("sink").ok_or("a branch has no beginning")?;
+    pad.link(&sink)?;
+    Ok(())
+}
+
+/// Has the stream end at `element` with the next buffer once the user has seen enough: what waits further up may be
+/// minutes of work, so that is not waited for.
+pub fn end_when(stopping: &Arc<AtomicBool>, element: &gst::Element) {
+    let stopping = stopping.clone();
+    if let Some(pad) = element.static_pad("sink") {
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            if !stopping.load(Ordering::Acquire) {
+                return gst::PadProbeReturn::Ok;
+            }
+            pad.send_event(gst::event::Eos::new());
+            info.flow_res = Err(gst::FlowError::Eos);
+            gst::PadProbeReturn::Handled
+        });
+    }
+}
+
+/// What an error message says, for somebody who does not know the pipeline.
+pub fn why(message: &gst::Message) -> Failure {
+    let gst::MessageView::Error(error) = message.view() else {
+        return "the pipeline failed".into();
+    };
+    let (text, cause) = (error.error().to_string(), error.error());
+    let needs_a_decoder =
+        cause.matches(gst::CoreError::MissingPlugin) || cause.matches(gst::StreamError::CodecNotFound);
+    if needs_a_decoder {
+        format!("{text} {DECODERS}").into()
+    } else {
+        text.into()
+    }
+}
+
+/// The name of a format for which an element message reports that nothing decodes it.
+pub fn undecodable(structure: &gst::StructureRef) -> Option<String> {
+    let missing = structure.name() == "missing-plugin";
+    missing.then(|| structure.get("name").unwrap_or_else(|_| "A stream".to_owned()))
+}
