@@ -3,7 +3,6 @@
 """Compares the motion that is found with OpenCV's DIS at its presets, on clips whose motion is known exactly.
 
     python3 -m venv venv && venv/bin/pip install numpy opencv-python-headless
-    cargo build --release
     venv/bin/python benches/compare_flow.py
 
 Given is the mean end-point error in pixels where what a pixel shows can be seen in both frames, of the flow from each
@@ -13,13 +12,16 @@ frame to the one before. Both see the same frames as luma; OpenCV is given the f
 import argparse
 import os
 import subprocess
+import sys
 import tempfile
 
 import cv2
 import numpy
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PROGRAM = os.path.join(ROOT, "target", "release", "neuralstyle")
+sys.path.insert(0, os.path.join(ROOT, "program"))
+import built
+
 PRESETS = {"fast": cv2.DISOPTICAL_FLOW_PRESET_FAST, "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM}
 
 
@@ -44,16 +46,17 @@ def error_of_opencv(folder, frames, preset):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--program", default=PROGRAM, help="the built program")
+    parser.add_argument("--program", help="the built program; otherwise it is built")
     parser.add_argument("--frames", type=int, default=5)
     parser.add_argument("--sizes", default="192x112,320x180")
     arguments = parser.parse_args()
+    program = arguments.program or built.program("--release")
     print("| scene | size | ours | OpenCV " + " | OpenCV ".join(PRESETS) + " |")
     print("| --- " * (3 + len(PRESETS)) + "|")
     for size in arguments.sizes.split(","):
         width, height = size.split("x")
         with tempfile.TemporaryDirectory() as folder:
-            command = [arguments.program, "--width", width, "--height", height]
+            command = [program, "measure", "flow", "--width", width, "--height", height]
             command += ["--frames", str(arguments.frames), "--save", folder]
             told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             for line in told.splitlines():

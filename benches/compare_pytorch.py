@@ -4,7 +4,6 @@
 
     python3 -m venv venv && venv/bin/pip install torch --index-url https://download.pytorch.org/whl/cpu
     venv/bin/pip install numpy safetensors
-    cargo build --release
     venv/bin/python benches/compare_pytorch.py
 
 A step is forward, losses, backward to the picture, Adam: content at relu4_2 (of slim at relu4_1), style at the first
@@ -28,7 +27,9 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BENCHMARK = os.path.join(ROOT, "target", "release", "neuralstyle")
+sys.path.insert(0, os.path.join(ROOT, "program"))
+import built
+
 JOBS = "vgg19:256x256,vgg19:512x512,slim:256x144,slim:512x288"
 # Channels of VGG-19 up to relu5_1; 0 is a pooling.
 VGG19 = [64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512]
@@ -42,7 +43,7 @@ def arguments():
     parser.add_argument("--curve", action="store_true", help="also how our step grows from 128 to 1024 pixels and with threads")
     parser.add_argument("--avx2", action="store_true", help="both without AVX-512")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--benchmark", default=BENCHMARK, help="the built program")
+    parser.add_argument("--benchmark", help="the built program; otherwise it is built")
     parser.add_argument("--pytorch", nargs=2, metavar=("WEIGHTS", "SIZE"), help=argparse.SUPPRESS)
     settings = parser.parse_args()
     if settings.avx2:
@@ -89,7 +90,7 @@ class Side:
 
 
 def ours(settings, weights, size, threads):
-    command = [settings.benchmark, "--weights", weights, "--sizes", size, "--threads", str(threads)]
+    command = [settings.benchmark, "measure", "step", "--weights", weights, "--sizes", size, "--threads", str(threads)]
     return Side([*command, "--backend", "cpu", "--pooling", "average", "--moment-blur", "0", "--on-demand"], threads)
 
 
@@ -260,8 +261,7 @@ def main():
     settings = arguments()
     if settings.pytorch:
         return run_pytorch(*settings.pytorch, settings.threads)
-    if not os.path.exists(settings.benchmark):
-        sys.exit(f"{settings.benchmark} is missing: run cargo build --release")
+    settings.benchmark = settings.benchmark or built.program("--release")
     import torch
 
     with tempfile.TemporaryDirectory() as folder:

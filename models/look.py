@@ -3,8 +3,7 @@
 
     look.py [FLAG OF neuralstyle image ...]
 
-Paints every content of the README's gallery in each of its styles with the
-program (built by `cargo build --release`), 256 pixels
+Paints every content of the README's gallery in each of its styles, 256 pixels
 wide for the cost of 40 full-size steps, and judges the paintings as judge.py
 does. Prints JSON: per pair and on the mean the relative Gram error under the
 full VGG-16 and the high-frequency energy against the style's own.
@@ -21,14 +20,16 @@ import pictures
 from network import Network
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "program"))
+import built
+
 CONTENTS = ["bunny", "cat", "astronaut"]
 STYLES = ["starry_night", "night_cafe", "painter_on_the_road"]
 
 
 def painted(content, style, flags, folder):
     result = folder / "result.png"
-    program = ROOT / "target/release/neuralstyle"
-    command = [program, "--content", content, "--style", style, "--output", result, "--size", "256", *flags]
+    command = [built.program("--release"), "image", "--content", content, "--style", style, "--output", result, "--size", "256", *flags]
     subprocess.run(command, check=True, capture_output=True)
     return pictures.tensor(pictures.read(result))
 

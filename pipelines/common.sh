@@ -71,35 +71,46 @@ need_rust() {
     fi
 }
 
-# Where cargo puts what it builds.
-target_folder() {
-    local target=${CARGO_TARGET_DIR:-target}
-    case $target in
-    /*) printf '%s' "$target" ;;
-    # A relative path is meant from where cargo runs, the root.
-    *) printf '%s/%s' "$root" "$target" ;;
-    esac
+# Prints the path of a file that cargo built, by its name, from cargo's messages on the standard input. Only cargo knows
+# the path: its configuration and its variables may name another folder, and another kind of processor.
+built_file() {
+    local path
+    path=$(grep -o "\"\([^\"\\\\]\|\\\\.\)*/${1//./\\.}\"" | tail -n 1)
+    [ -n "$path" ] || fail "cargo says nothing of having built $1"
+    path=${path#\"}
+    sed 's/\\\(.\)/\1/g' <<<"${path%\"}"
 }
 
-release_folder() {
-    printf '%s/release' "$(target_folder)"
+# Runs cargo and prints its messages for built_file; what people should see goes to the standard error.
+cargo_messages() {
+    (cd "$root" && cargo "$@" --locked --message-format=json-render-diagnostics)
 }
 
-# Builds the plugin in the release profile, and shows GStreamer where it is. Arguments go to cargo.
-build_plugin() {
+# The name of the plugin's file.
+case $(uname) in
+Darwin) plugin_file=libgstneuralstyle.dylib ;;
+*) plugin_file=libgstneuralstyle.so ;;
+esac
+
+# Shows GStreamer a folder with plugins.
+add_plugins() {
+    local variable=GST_PLUGIN_PATH
+    # GStreamer looks at this one alone where it is set.
+    [ -z "${GST_PLUGIN_PATH_1_0+set}" ] || variable=GST_PLUGIN_PATH_1_0
+    export "$variable=$1${!variable:+:${!variable}}"
+}
+
+# Builds the program and the plugin in the release profile: both at once, so that nothing is compiled twice. Sets
+# `program` to the program's path, and shows GStreamer where the plugin is.
+build() {
     need_packages "${build_packages[@]}" "${run_packages[@]}"
     need_rust
-    if [ ! -e "$(release_folder)/libgstneuralstyle.so" ]; then
-        say "Building; the first time takes some minutes"
-    fi
-    (cd "$root" && cargo build --release --locked --package gst-plugin-neuralstyle "$@")
-    GST_PLUGIN_PATH=$(release_folder)${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}
-    export GST_PLUGIN_PATH
-}
-
-# Builds the plugin and the named example.
-build_example() {
-    build_plugin --package neuralstyle-program --example "$1"
+    say "Building; the first time takes some minutes"
+    local messages plugin
+    messages=$(cargo_messages build --release)
+    program=$(built_file neuralstyle <<<"$messages")
+    plugin=$(built_file "$plugin_file" <<<"$messages")
+    add_plugins "$(dirname "$plugin")"
 }
 
 # Fails unless the named file is there.

@@ -12,7 +12,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 help_if_asked "$@"
 
-build_example stylize_video
+build
 
 clip=$root/media/bunny.webm
 style=$root/media/starry_night.jpg
@@ -23,13 +23,15 @@ mkdir -p "$root/out"
 # Larger than the default and with fewer steps, for a minute on two cores.
 say "Painting media/bunny.webm in the style of media/starry_night.jpg"
 SECONDS=0
-"$(release_folder)/examples/stylize_video" "$clip" "$video" --force --style "$style" \
+"$program" film "$clip" "$video" --force --style "$style" \
     --working-size 320 --iterations 4
 
-# The first frame of both; the clip is 640 pixels wide, and the painting has its size.
+# Frame 40 of both, where the bunny is; the clip is 640 pixels wide, and the painting has its size. Each frame is written
+# over the one before, and the stream ends with that.
 say "Putting a frame before and after side by side"
 gst-launch-1.0 -q compositor name=both sink_1::xpos=640 \
-    ! videoconvert ! video/x-raw,format=RGB ! pngenc snapshot=true ! filesink location="$(quoted "$picture")" \
+    ! videoconvert ! video/x-raw,format=RGB ! identity eos-after=41 ! pngenc \
+    ! multifilesink max-files=1 location="$(quoted "$picture")" \
     filesrc location="$(quoted "$clip")" ! decodebin ! videoconvert ! both.sink_0 \
     filesrc location="$(quoted "$video")" ! decodebin ! videoconvert ! both.sink_1
 

@@ -5,7 +5,7 @@
 #
 # Without arguments: the README's gallery, from the pictures in media/.
 # Paints every CONTENT in every STYLE and lays the paintings out as a table: the styles across, the contents down, the
-# pictures themselves along the edges. Flags go to the example stylize_image, e.g. --network vgg16.
+# pictures themselves along the edges. Flags go to `neuralstyle image`, e.g. --network vgg16.
 
 set -euo pipefail
 # shellcheck source=pipelines/common.sh
@@ -36,7 +36,7 @@ shift || true
 if [ ${#contents[@]} -eq 0 ] || [ ${#styles[@]} -eq 0 ]; then
     fail "pictures are missing; --help says more"
 fi
-build_example stylize_image
+build
 
 cell_width=320 cell_height=213 gap=6
 folder=$(mktemp -d)
@@ -60,7 +60,7 @@ for row in "${!contents[@]}"; do
     place 0 $((row + 1)) "${contents[row]}"
     for column in "${!styles[@]}"; do
         painting=$folder/$row-$column.png
-        "$(release_folder)/examples/stylize_image" --content "${contents[row]}" --style "${styles[column]}" \
+        "$program" image --content "${contents[row]}" --style "${styles[column]}" \
             --output "$painting" --size "$cell_width" "$@"
         place $((column + 1)) $((row + 1)) "$painting"
     done

@@ -7,7 +7,7 @@
 
 Steps are run on the software GPU of tests/softgpu, which counts what each launch does; of large launches it runs a few blocks.
 What ptxas makes of the kernels is read with nvdisasm (a wheel of PyPI, pinned by hash, kept beside those of build.py).
-Builds the examples that it needs. Takes an hour on two cores; --profiles keeps what was counted.
+Builds the program that it needs. Takes an hour on two cores; --profiles keeps what was counted.
 """
 
 import argparse
@@ -23,8 +23,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent / "program")]
 import build
+import built
 import report
 import sass
 from cards import CARDS
@@ -94,10 +96,10 @@ def profile(card, command, driver, file, sample, enough):
     return found
 
 
-def step_of(card, arguments, benchmark, driver, file):
+def step_of(card, arguments, program, driver, file):
     """The launches of one step."""
     # The first is the backend's check of itself.
-    command = [benchmark, "--backend", "cuda", *arguments]
+    command = [program, "measure", "step", "--backend", "cuda", *arguments]
     found = profile(card, command, driver, file, SAMPLE, lambda found: len(ends(found)) >= 2)
     last = ends(found)[1]
     return found[begin_of_step(found, last) : last + 1]
@@ -108,10 +110,10 @@ def begin_of_step(found, end):
     return max(at for at, launch in enumerate(found[:end]) if launch["kernel"] == "centre")
 
 
-def frame_of(video, driver, file):
+def frame_of(program, driver, file):
     """What is launched for a frame of a film beside its steps and the network's look at it: from the end of one step to the
     beginning of the next. Neither the network nor the card matters here, so they are the smallest."""
-    command = [video, "--backend", "cuda", "--network", "tiny", "--style", ROOT / "media/starry_night.jpg"]
+    command = [program, "film", "--backend", "cuda", "--network", "tiny", "--style", ROOT / "media/starry_night.jpg"]
     command += ["--iterations", "1", "--first-iterations", "1", "--scales", "1", "--working-size", "320", "--force"]
     command += [ROOT / "media/bunny.webm", file.with_suffix(".webm")]
 
@@ -149,7 +151,7 @@ def machine(card, ptxas, nvdisasm):
 
 
 def runs(folder):
-    """Title, arguments of step_benchmark, and how often such a step is made."""
+    """Title, arguments of `neuralstyle measure step`, and how often such a step is made."""
     weights = folder / "vgg19.safetensors"
     vgg19(weights)
     return [
@@ -166,21 +168,16 @@ def main():
     parser.add_argument("--launches", action="store_true", help="each launch by itself")
     parser.add_argument("--profiles", type=Path, help="a folder in which what was counted is kept, and found again")
     parser.add_argument("--toolchain", type=Path, default=ROOT / "target" / "cuda-toolchain")
-    parser.add_argument("--benchmark", type=Path, help="a built step_benchmark, beside a stylize_video")
+    parser.add_argument("--program", type=Path, help="the built program")
     parser.add_argument("--driver", type=Path, help="the folder that tests/softgpu/install.sh prints")
     arguments = parser.parse_args()
     build.WHEELS.append(NVDISASM)
     _, ptxas = build.toolchain(arguments.toolchain.resolve())
     nvdisasm = ptxas.parent / "nvdisasm"
-    benchmark, driver = arguments.benchmark, arguments.driver
+    program, driver = arguments.program or built.program(), arguments.driver
     if driver is None:
         said = subprocess.run([ROOT / "tests/softgpu/install.sh"], check=True, capture_output=True, text=True)
         driver = Path(said.stdout.strip())
-    if benchmark is None:
-        build_it = ["cargo", "build", "--quiet", "--locked", "--package", "neuralstyle-program", "--example", "step_benchmark", "--example", "stylize_video"]
-        subprocess.run(build_it, cwd=ROOT, check=True)
-        target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-        benchmark = target / "debug/examples/step_benchmark"
 
     cards = [card for card in CARDS if arguments.only in (None, card.name)]
     if not cards:
@@ -194,10 +191,10 @@ def main():
             if arguments.run in title:
                 name = "-".join(word for word in title.split() if word.isascii())
                 files = {card: profiles / f"{name}-sm_{card.real}.jsonl" for card in cards}
-                steps = {card: step_of(card, options, benchmark, driver, file) for card, file in files.items()}
+                steps = {card: step_of(card, options, program, driver, file) for card, file in files.items()}
                 found.append((title, steps))
         if arguments.only is None and not arguments.run:
-            live = frame_of(benchmark.parent / "stylize_video", driver, profiles / "frame.jsonl")
+            live = frame_of(program, driver, profiles / "frame.jsonl")
     if arguments.only is not None or arguments.run:
         for title, steps in found:
             for card, launches in steps.items():

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The figures of `measure_flicker` say what they are said to say.
+//! The figures of `neuralstyle measure flicker` say what they are said to say.
 
 use crate::figures::{Look, Trusted, change, drift, warping_error};
 use crate::judge::Judge;

@@ -556,3 +556,86 @@ fn is_script(path: &Path) -> bool {
     path.is_file() && fs::read(path).unwrap().starts_with(b"#!/usr/bin/env bash")
         || path.ends_with("common.sh")
 }
+
+/// Runs lines of bash after those of pipelines/common.sh.
+fn with_the_scripts(lines: &str) -> Command {
+    let common = concat!(env!("CARGO_MANIFEST_DIR"), "/../pipelines/common.sh");
+    let mut command = Command::new("bash");
+    command.args(["-euo", "pipefail", "-c", &format!("source {common:?}\n{lines}")]);
+    command
+}
+
+#[test]
+fn scripts_find_what_cargo_built_wherever_it_is_told_to_put_it() {
+    let folder = Folder::new();
+    let krate = folder.path("a \"crate\"");
+    fs::create_dir_all(krate.join("src")).unwrap();
+    fs::create_dir(krate.join(".cargo")).unwrap();
+    fs::write(krate.join("src/main.rs"), "fn main() {}").unwrap();
+    fs::write(
+        krate.join("Cargo.toml"),
+        "[package]\nname = \"neuralstyle\"\n[workspace]\n",
+    )
+    .unwrap();
+    fs::write(
+        krate.join("Cargo.lock"),
+        "version = 4\n[[package]]\nname = \"neuralstyle\"\nversion = \"0.0.0\"\n",
+    )
+    .unwrap();
+    let told = Command::new("rustc").arg("-vV").output().unwrap();
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    let host = told.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let variables = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_TARGET"];
+    let configured = format!("[build]\ntarget-dir = \"configured\"\ntarget = \"{host}\"\n");
+    for (config, variable, expected) in [
+        ("", None, "target/debug".into()),
+        ("", Some((variables[0], "one")), "one/debug".into()),
+        ("", Some((variables[1], "other")), "other/debug".into()),
+        ("", Some((variables[2], host)), format!("target/{host}/debug")),
+        (configured.as_str(), None, format!("configured/{host}/debug")),
+    ] {
+        fs::write(krate.join(".cargo/config.toml"), config).unwrap();
+        let mut script = with_the_scripts(
+            "root=$PWD; messages=$(cargo_messages build --offline); built_file neuralstyle <<<\"$messages\"",
+        );
+        for name in variables {
+            script.env_remove(name);
+        }
+        let output = script.current_dir(&krate).envs(variable).output().unwrap();
+        assert!(output.status.success(), "{}", words(&output));
+        let found = String::from_utf8_lossy(&output.stdout).into_owned();
+        let found = Path::new(found.trim_end());
+        assert!(found.is_file(), "{}", found.display());
+        assert_eq!(
+            found.canonicalize().unwrap(),
+            krate.canonicalize().unwrap().join(expected).join("neuralstyle")
+        );
+    }
+}
+
+#[test]
+fn scripts_show_the_plugin_by_the_variable_that_gstreamer_looks_at() {
+    let variables = ["GST_PLUGIN_PATH", "GST_PLUGIN_PATH_1_0"];
+    for (set, expected) in [
+        (vec![], ["here", "unset"]),
+        (vec![(variables[0], "there")], ["here:there", "unset"]),
+        (vec![(variables[1], "there")], ["unset", "here:there"]),
+        (vec![(variables[1], "")], ["unset", "here"]),
+        (
+            vec![(variables[0], "away"), (variables[1], "there")],
+            ["away", "here:there"],
+        ),
+    ] {
+        let mut script = with_the_scripts(
+            "add_plugins here; echo \"${GST_PLUGIN_PATH-unset} ${GST_PLUGIN_PATH_1_0-unset}\"",
+        );
+        for name in variables {
+            script.env_remove(name);
+        }
+        let output = script.envs(set).output().unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout).trim_end(),
+            expected.join(" ")
+        );
+    }
+}

@@ -8,21 +8,22 @@
 # --without gives a driver that lacks a function, as an old one does.
 
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-target=${CARGO_TARGET_DIR:-$root/target}
-folder=$target/softgpu
-without=
+# shellcheck source=pipelines/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../../pipelines/common.sh"
+folder= without=
 while (($#)); do
     case $1 in
-    --without) without=$2 folder=$target/softgpu-without-$2 && shift 2 ;;
+    --without) without=$2 && shift 2 ;;
     --into) folder=$2 && shift 2 ;;
     *) sed -n '4,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
     esac
 done
 
-cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package softgpu --lib >&2
+messages=$(cargo_messages build --quiet --package softgpu --lib)
+library=$(built_file libsoftgpu.so <<<"$messages")
+# Beside the profile's folder: there it outlives what cargo does.
+folder=${folder:-$(dirname "$(dirname "$library")")/softgpu${without:+-without-$without}}
 mkdir -p "$folder"
-library=$target/debug/libsoftgpu.so
 if [[ $without ]]; then
     # The name in the table of symbols becomes another one of the same length, so that nobody finds it.
     perl -pe "s/\\b\Q$without\E\\0/'x' x length('$without') . \"\\0\"/ge" "$library" >"$folder/libcuda.so.1.new"
