@@ -2,9 +2,7 @@
 
 //! Checks an NVIDIA card and its driver, and measures what a step costs on it.
 //!
-//!     cargo run --release --example check_cuda
-//!
-//! The last line is the verdict. `cargo test --release --test 'cuda_*'` checks every operation besides.
+//! The last line is the verdict. `cargo test --release --test cuda` checks every operation besides.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -82,7 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             println!("{}", row(arguments, network, size)?);
         }
     }
-    println!("\ncheck_cuda: passed on {}", cuda.device());
+    println!("\nneuralstyle doctor: passed on {}", cuda.device());
     Ok(())
 }
 
