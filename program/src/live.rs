@@ -2,6 +2,7 @@
 
 //! Paints a camera, a file or a test picture while it is seen.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,8 +15,8 @@ use indicatif::ProgressBar;
 use crate::bundled::{Material, STARRY_NIGHT};
 use crate::failure::Failure;
 use crate::flags::{Optimisation, Stream};
-use crate::pipeline::{DECODERS, POLL, end_when, link_streams, set_properties, undecodable, why};
-use crate::progress::{self, tell};
+use crate::pipeline::{Pipeline, end_when, link_streams, set_properties};
+use crate::progress;
 use crate::values::{count, size};
 
 /// Paints a camera, a file or a test picture while it is seen.
@@ -129,7 +130,7 @@ const LEAKY: &str = "queue leaky=downstream max-size-buffers=1";
 
 /// The pipeline, and what its threads and this one tell each other.
 struct Show {
-    pipeline: gst::Pipeline,
+    pipeline: Pipeline,
     painter: gst::Element,
     shown: Arc<AtomicU64>,
     /// The user, or the number of frames, has it end.
@@ -138,7 +139,7 @@ struct Show {
 
 impl Show {
     fn build(arguments: &Arguments, matches: &ArgMatches, style: &Path) -> Result<Self, Failure> {
-        let pipeline = gst::Pipeline::new();
+        let pipeline = Pipeline::default();
         let painting = "videoconvert ! neuralstyle name=painter mode=live ! videoconvert";
         let parts = match source(arguments)? {
             Source::Raw(line) => {
@@ -202,41 +203,25 @@ impl Show {
 
     /// Runs until the end, a failure or Ctrl-C.
     fn run(&self) -> Result<(), Failure> {
-        let interrupts = Arc::new(AtomicU64::new(0));
-        let counter = interrupts.clone();
-        ctrlc::set_handler(move || {
-            counter.fetch_add(1, Ordering::AcqRel);
-        })?;
-        let bus = self.pipeline.bus().ok_or("the pipeline has no bus")?;
         let line = progress::bar(0, "{spinner} {elapsed}  {msg}");
-        // Whatever keeps it from starting also arrives as an error message, in better words.
-        let started = self.pipeline.set_state(gst::State::Playing);
-        loop {
-            match interrupts.load(Ordering::Acquire) {
+        let turn = |interrupts| {
+            match interrupts {
                 0 => {}
                 1 => self.stopping.store(true, Ordering::Release),
                 // Nothing passes that could carry the end: a camera that hangs.
-                _ => return Ok(()),
+                _ => return Ok(ControlFlow::Break(())),
             }
             self.tell_rate(&line);
-            let Some(message) = bus.timed_pop(POLL) else {
-                started?;
-                continue;
-            };
+            Ok(ControlFlow::Continue(()))
+        };
+        self.pipeline.play(&line, turn, |message| {
             match message.view() {
-                gst::MessageView::Eos(_) => return Ok(()),
                 gst::MessageView::Latency(_) => self.pipeline.recalculate_latency()?,
-                gst::MessageView::Error(error) if window_closed(error) => return Ok(()),
-                gst::MessageView::Error(_) => return Err(why(&message)),
-                gst::MessageView::Warning(warning) => tell(&line, format!("Warning: {}", warning.error())),
-                gst::MessageView::Element(element) => {
-                    if let Some(lacking) = element.structure().and_then(undecodable) {
-                        tell(&line, format!("{lacking} cannot be decoded; {DECODERS}"));
-                    }
-                }
+                gst::MessageView::Error(error) if window_closed(error) => return Ok(ControlFlow::Break(())),
                 _ => {}
             }
-        }
+            Ok(ControlFlow::Continue(()))
+        })
     }
 
     fn tell_rate(&self, line: &ProgressBar) {
@@ -247,13 +232,6 @@ impl Show {
             self.keyframes() as f64 / seconds
         ));
         line.tick();
-    }
-}
-
-impl Drop for Show {
-    fn drop(&mut self) {
-        // Nothing can be done about a pipeline that does not stop, and the program ends anyway.
-        let _ = self.pipeline.set_state(gst::State::Null);
     }
 }
 

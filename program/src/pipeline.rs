@@ -2,20 +2,93 @@
 
 //! What the commands that run pipelines share.
 
+use std::ops::{ControlFlow, Deref};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use gst::prelude::*;
+use indicatif::ProgressBar;
 
 use crate::failure::Failure;
+use crate::progress::tell;
 
 /// How long Ctrl-C and the progress bar may wait.
-pub const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
+const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
 /// What has the decoders that the basic packages lack.
-pub const DECODERS: &str = "on Debian and Ubuntu: sudo apt install gstreamer1.0-libav gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly";
+const DECODERS: &str = "on Debian and Ubuntu: sudo apt install gstreamer1.0-libav gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly";
+
+/// A pipeline that is stopped when it is dropped.
+#[derive(Default)]
+pub struct Pipeline(gst::Pipeline);
+
+impl Deref for Pipeline {
+    type Target = gst::Pipeline;
+
+    fn deref(&self) -> &gst::Pipeline {
+        &self.0
+    }
+}
+
+impl From<gst::Pipeline> for Pipeline {
+    fn from(pipeline: gst::Pipeline) -> Self {
+        Self(pipeline)
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        // Nothing can be done about a pipeline that does not stop, and the program ends anyway.
+        let _ = self.0.set_state(gst::State::Null);
+    }
+}
+
+impl Pipeline {
+    /// Plays until the stream ends, it fails, or one of the closures breaks off. Warnings are told above `bar`.
+    ///
+    /// `turn` is called again and again, at least every tenth of a second, with how often Ctrl-C was pressed. `message` gets
+    /// each message first.
+    pub fn play(
+        &self,
+        bar: &ProgressBar,
+        mut turn: impl FnMut(u64) -> Result<ControlFlow<()>, Failure>,
+        mut message: impl FnMut(&gst::Message) -> Result<ControlFlow<()>, Failure>,
+    ) -> Result<(), Failure> {
+        let interrupts = Arc::new(AtomicU64::new(0));
+        let counter = interrupts.clone();
+        ctrlc::set_handler(move || {
+            counter.fetch_add(1, Ordering::AcqRel);
+        })?;
+        let bus = self.0.bus().ok_or("the pipeline has no bus")?;
+        // Whatever keeps it from starting also arrives as an error message, in better words.
+        let started = self.0.set_state(gst::State::Playing);
+        loop {
+            if turn(interrupts.load(Ordering::Acquire))?.is_break() {
+                return Ok(());
+            }
+            let Some(next) = bus.timed_pop(POLL) else {
+                started?;
+                continue;
+            };
+            if message(&next)?.is_break() {
+                return Ok(());
+            }
+            match next.view() {
+                gst::MessageView::Eos(_) => return Ok(()),
+                gst::MessageView::Error(_) => return Err(why(&next)),
+                gst::MessageView::Warning(warning) => tell(bar, format!("Warning: {}", warning.error())),
+                gst::MessageView::Element(element) => {
+                    if let Some(lacking) = element.structure().and_then(undecodable) {
+                        tell(bar, format!("{lacking} cannot be decoded; {DECODERS}"));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
 
 /// Sets those of the element's properties that were given as flags.
 pub fn set_properties(painter: &gst::Element, matches: &ArgMatches) -> Result<(), Failure> {
@@ -91,7 +164,7 @@ pub fn end_when(stopping: &Arc<AtomicBool>, element: &gst::Element) {
 }
 
 /// What an error message says, for somebody who does not know the pipeline.
-pub fn why(message: &gst::Message) -> Failure {
+fn why(message: &gst::Message) -> Failure {
     let gst::MessageView::Error(error) = message.view() else {
         return "the pipeline failed".into();
     };
@@ -106,7 +179,7 @@ pub fn why(message: &gst::Message) -> Failure {
 }
 
 /// The name of a format for which an element message reports that nothing decodes it.
-pub fn undecodable(structure: &gst::StructureRef) -> Option<String> {
+fn undecodable(structure: &gst::StructureRef) -> Option<String> {
     let missing = structure.name() == "missing-plugin";
     missing.then(|| structure.get("name").unwrap_or_else(|_| "A stream".to_owned()))
 }

@@ -2,6 +2,7 @@
 
 //! The pipeline that paints a film.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use indicatif::ProgressBar;
 use super::Arguments;
 use super::formats::{Part, Parts};
 use crate::failure::Failure;
-use crate::pipeline::{DECODERS, POLL, end_when, link_streams, set_properties, undecodable, why};
+use crate::pipeline::{Pipeline, end_when, link_streams, set_properties};
 use crate::progress::{self, tell};
 
 /// Sound waits here for slow frames and for an encoder that looks ahead.
@@ -35,7 +36,7 @@ pub struct Progress {
 
 /// The pipeline, and what its threads and this one tell each other.
 pub struct Render {
-    pipeline: gst::Pipeline,
+    pipeline: Pipeline,
     pub progress: Arc<Progress>,
     /// The user has seen enough.
     stopping: Arc<AtomicBool>,
@@ -68,7 +69,7 @@ impl Render {
         set_properties(&painter, matches)?;
 
         let render = Self {
-            pipeline: gst::Pipeline::new(),
+            pipeline: Pipeline::default(),
             progress: Arc::default(),
             stopping: Arc::default(),
         };
@@ -115,17 +116,9 @@ impl Render {
 
     /// Runs until the end, a failure or Ctrl-C.
     pub fn run(&self) -> Result<End, Failure> {
-        let interrupts = Arc::new(AtomicU64::new(0));
-        let counter = interrupts.clone();
-        ctrlc::set_handler(move || {
-            counter.fetch_add(1, Ordering::AcqRel);
-        })?;
-        let bus = self.pipeline.bus().ok_or("the pipeline has no bus")?;
         let bar = progress::bar(0, "{bar:30} {percent}%, {eta} left, {msg}");
-        // Whatever keeps it from starting also arrives as an error message, in better words.
-        let started = self.pipeline.set_state(gst::State::Playing);
-        loop {
-            match interrupts.load(Ordering::Acquire) {
+        let turn = |interrupts| {
+            match interrupts {
                 0 => {}
                 1 => {
                     if !self.stopping.swap(true, Ordering::AcqRel) {
@@ -138,25 +131,14 @@ impl Render {
                 _ => return Err("given up; nothing was written".into()),
             }
             self.show(&bar);
-            let Some(message) = bus.timed_pop(POLL) else {
-                started?;
-                continue;
-            };
-            match message.view() {
-                gst::MessageView::Eos(_) if self.stopping.load(Ordering::Acquire) => {
-                    return Ok(End::Interrupted);
-                }
-                gst::MessageView::Eos(_) => return Ok(End::Whole),
-                gst::MessageView::Error(_) => return Err(why(&message)),
-                gst::MessageView::Warning(warning) => tell(&bar, format!("Warning: {}", warning.error())),
-                gst::MessageView::Element(element) => {
-                    if let Some(lacking) = element.structure().and_then(undecodable) {
-                        tell(&bar, format!("{lacking} cannot be decoded; {DECODERS}"));
-                    }
-                }
-                _ => {}
-            }
-        }
+            Ok(ControlFlow::Continue(()))
+        };
+        self.pipeline
+            .play(&bar, turn, |_| Ok(ControlFlow::Continue(())))?;
+        Ok(match self.stopping.load(Ordering::Acquire) {
+            true => End::Interrupted,
+            false => End::Whole,
+        })
     }
 
     fn show(&self, bar: &ProgressBar) {
@@ -169,13 +151,6 @@ impl Render {
             "{frames} frames, {:.2} a second",
             frames as f64 / bar.elapsed().as_secs_f64()
         ));
-    }
-}
-
-impl Drop for Render {
-    fn drop(&mut self) {
-        // Nothing can be done about a pipeline that does not stop, and the program ends anyway.
-        let _ = self.pipeline.set_state(gst::State::Null);
     }
 }
 

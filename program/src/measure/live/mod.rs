@@ -139,11 +139,11 @@ pub struct Found {
     pub shown_per_second: f64,
     pub keyframes_per_second: f64,
     dropped: u64,
-    /// Of the processor, in the streaming thread, per frame.
+    /// Processor time of the streaming thread per frame.
     streaming_ms: f64,
     /// From a frame's arrival to its departure.
     wall_ms: f64,
-    /// Of the processor, in the threads that paint, per second.
+    /// Processor time of the painting threads per second.
     painting_ms: f64,
     latency: gst::ClockTime,
     first_painting: Option<Duration>,

@@ -11,6 +11,7 @@ use gst::prelude::*;
 
 use super::parsed;
 use crate::failure::Failure;
+use crate::pipeline::Pipeline;
 
 /// How long what follows a cut, or a new style, is looked at.
 pub const LOOK: Duration = Duration::from_secs(3);
@@ -31,14 +32,14 @@ pub struct Stream<'a> {
 
 /// A camera, the painter and a window.
 pub struct Player {
-    pipeline: gst::Pipeline,
+    pipeline: Pipeline,
     pub painter: gst::Element,
     camera: gst_app::AppSrc,
     pub window: gst::Element,
     bus: gst::Bus,
     pub began: Instant,
     frame_time: Duration,
-    /// Of the next frame.
+    /// The number of the next frame.
     number: u32,
     /// Frames that came too late, as the window says.
     pub drops: u64,
@@ -62,7 +63,7 @@ impl Player {
              ! fakesink name=window sync=true qos=true max-lateness=5000000 async=false",
             stream.width, stream.height, stream.rate, stream.network, stream.more
         );
-        let pipeline = parsed(&line)?;
+        let pipeline = Pipeline::from(parsed(&line)?);
         let named = |name: &str| pipeline.by_name(name).ok_or("an element has lost its name");
         let (painter, window) = (named("painter")?, named("window")?);
         painter.set_property("style", stream.style.to_str());
@@ -170,13 +171,6 @@ impl Player {
             sample: shown.sample.clone(),
             number: shown.number,
         }
-    }
-}
-
-impl Drop for Player {
-    fn drop(&mut self) {
-        // Nothing can be done about a pipeline that does not stop.
-        let _ = self.pipeline.set_state(gst::State::Null);
     }
 }
 
