@@ -37,7 +37,7 @@ pub enum Error {
     #[error(transparent)]
     Weights(#[from] weights::WeightsError),
     /// A network from a file was asked for, but no file.
-    #[error("network=file needs a file; set `weights` to the path of a VGG-16 or VGG-19")]
+    #[error("network=file: set `weights` to the path of a VGG-16 or VGG-19")]
     NoWeights,
     /// The file is readable, but its tensors are not a network that this program knows to run.
     #[error("{file} is not a VGG network: {reason}")]

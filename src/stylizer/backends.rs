@@ -137,12 +137,5 @@ fn network(options: &Options, defaults: Defaults) -> Result<Network, Error> {
         NetworkChoice::Auto => defaults.network.parse().unwrap_or_default(),
         chosen => chosen,
     };
-    if choice == NetworkChoice::File && options.weights.is_none() {
-        return Err(setting(
-            "network",
-            "file",
-            "set `weights` to the path of a VGG-16 or VGG-19",
-        ));
-    }
     Ok(Network::open(choice, options.weights.as_deref())?)
 }
