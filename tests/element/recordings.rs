@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::common::*;
 use gst_video::VideoFormat;
+use neuralstyle::backend::cpu::Level;
 
 /// A stream and how it is painted.
 pub struct Case {
@@ -93,13 +94,7 @@ pub const CARD_CASES: &[Case] = &[
 
 /// Whether this process paints with kernels that fuse multiplication and addition.
 pub fn is_fused() -> bool {
-    let portable =
-        std::env::var("NEURALSTYLE_KERNELS").is_ok_and(|name| name.eq_ignore_ascii_case("portable"));
-    #[cfg(target_arch = "x86_64")]
-    let fused = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
-    #[cfg(not(target_arch = "x86_64"))]
-    let fused = cfg!(target_arch = "aarch64");
-    fused && !portable
+    Level::choose().is_ok_and(|level| level != Level::Portable)
 }
 
 /// The digests of all frames that come out, in their order. There is a cut before the last but one of five.
