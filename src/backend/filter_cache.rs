@@ -43,7 +43,7 @@ impl<P: Copy + Eq + Hash, W> FilterCache<P, W> {
     /// same at once, one of them makes it; after an error the next one tries.
     ///
     /// # Errors
-    /// Those of `make`.
+    /// Whatever `make` answers.
     pub fn get(&self, data: &FilterData, place: P, make: impl FnOnce() -> Result<W>) -> Result<Arc<W>> {
         let entry = self.entry(Key {
             outputs: data.outputs,

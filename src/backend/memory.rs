@@ -80,7 +80,8 @@ pub trait Memory: Send {
     /// Bytes held by living tensors, masks, filters and scratch space.
     fn bytes_in_use(&self) -> usize;
 
-    /// Those of them that its [`sizes`](Self::sizes) foretell; 0 from a backend that does not know them all.
+    /// The part of [`bytes_in_use`](Self::bytes_in_use) that [`sizes`](Self::sizes) predicts; 0 from a backend that cannot
+    /// predict all of it.
     fn planned_in_use(&self) -> usize {
         0
     }

@@ -278,7 +278,7 @@ impl NeuralStyle {
             *lock(&self.sent) = None;
             return Ok(GenerateOutputSuccess::Buffer(output));
         }
-        // Of several buffers the base class would mark the first as a discontinuity, even if a later one is it.
+        // If several buffers come out, the base class would mark the first as a discontinuity, even if a later one is.
         self.send()?;
         self.with_state(State::copy_held)?;
         Ok(GenerateOutputSuccess::NoOutput)

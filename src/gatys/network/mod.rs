@@ -334,7 +334,7 @@ impl Input {
         })
     }
 
-    /// LossWeights [O, 3, 3, 3] for the file's channels → weights for R, G, B on the 0..1 scale.
+    /// Weights [O, 3, 3, 3] for the file's channels → weights for R, G, B on the 0..1 scale.
     fn fold(&self, weights: &[f32], outputs: usize) -> Vec<f32> {
         let mut folded = vec![0.0; weights.len()];
         for output in 0..outputs {

@@ -209,7 +209,7 @@ mod tests {
                 between: scales == 3,
             };
             painter.plan(demand((16, 16)), 0).unwrap();
-            // LossWeights and scratch space.
+            // The network's weights and scratch space.
             let constant = painter.backend().bytes_in_use() - painter.planned_now();
             painter.plan(demand((200, 120)), 0).unwrap();
             let planned = painter.planned_bytes(demand((200, 120)));
