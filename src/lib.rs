@@ -8,4 +8,5 @@ pub mod backend;
 pub mod gatys;
 pub mod motion;
 pub mod picture;
+pub mod settings;
 pub mod stylizer;

@@ -9,20 +9,18 @@
 
 mod measure;
 mod network;
-mod options;
 mod paint;
 mod painter;
 mod run;
 mod video;
 
-pub use measure::{features, objective};
-pub use network::{Defaults, Network, Stage, extractor, weights};
-pub use objective::{LossWeights, Losses};
-pub(crate) use options::names;
-pub use options::{
+pub use crate::settings::{
     Init, LayerWeights, LayerWeightsError, NetworkChoice, Normalization, OptimizerKind, PoolingChoice,
     UnknownName,
 };
+pub use measure::{features, objective};
+pub use network::{Defaults, Network, Stage, extractor, weights};
+pub use objective::{LossWeights, Losses};
 pub use paint::colour::{follow, matching};
 pub use paint::optimizer::{Optimizer, OptimizerSettings};
 pub use paint::scale::{ScaleState, Step};

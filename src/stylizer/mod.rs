@@ -7,7 +7,6 @@ mod error;
 mod interval;
 mod live;
 mod offline;
-pub mod options;
 mod queue;
 mod session;
 mod style_picture;
@@ -16,8 +15,8 @@ mod tokens;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use crate::settings::{BackendChoice, Controls, Mode, Options};
 pub use error::Error;
-pub use options::{BackendChoice, Controls, Mode, Options};
 pub use style_picture::StylePicture;
 pub use tokens::Stylizer;
 

@@ -6,7 +6,7 @@ use gst::glib;
 #[cfg(feature = "doc")]
 use gst::prelude::*;
 
-use neuralstyle::stylizer::options;
+use neuralstyle::settings as options;
 
 /// An enumeration of GObject's with the same values as one of the stylizer's, and the ways between them.
 macro_rules! choices {

@@ -10,7 +10,7 @@ use gst::prelude::*;
 
 use super::enums;
 use super::settings::Settings;
-use neuralstyle::stylizer::options::{Controls, Options};
+use neuralstyle::settings::{Controls, Options};
 
 /// A property, and the way to its value.
 pub struct Property {

@@ -3,8 +3,8 @@
 //! The values of the element's properties, and what follows from them for the stylizer.
 
 use neuralstyle::gatys::LayerWeightsError;
+use neuralstyle::settings::{Controls, LayerWeights, NetworkChoice, Options};
 use neuralstyle::stylizer::Error;
-use neuralstyle::stylizer::options::{Controls, LayerWeights, NetworkChoice, Options};
 
 /// The values of all properties.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The settings that are one of a few words.
+
+/// One of the words that a choice can be set to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChoiceValue {
+    pub name: &'static str,
+    pub blurb: &'static str,
+    /// Whether it serves tests and comparisons only, so that the element does not offer it.
+    pub hidden: bool,
+}
+
+/// A word that is none of the values of a choice.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("‘{word}’ is not one of {known}")]
+pub struct UnknownName {
+    word: String,
+    known: String,
+}
+
+/// Calls a macro with the values of a choice: `with_values!(Init, make, …)` is `make!(… Init { Matched = "matched",
+/// "what it means"; … })`. The first value is the default; those in a second pair of braces are hidden.
+///
+/// The library makes its enumerations from these lists, and the element those of GObject, whose names and texts must be
+/// literals.
+#[macro_export]
+macro_rules! with_values {
+    (NetworkChoice, $make:ident $(, $with:tt)*) => {
+        $make! { $($with)* NetworkChoice {
+            Auto = "auto", "Auto: slim on the CPU, vgg16 on a CUDA device, file if weights are given";
+            Tiny = "tiny", "Tiny: VGG-16 to conv4_1 at a quarter of its width, embedded; the fastest";
+            Slim = "slim", "Slim: VGG-16 to conv4_1 at half its width, embedded";
+            Vgg16 = "vgg16", "VGG-16 to conv4_2, embedded; the best and the slowest";
+            File = "file", "File: a VGG-16 or VGG-19 from the file that the weights property names";
+        } {} }
+    };
+    (Normalization, $make:ident $(, $with:tt)*) => {
+        $make! { $($with)* Normalization {
+            Relative = "relative", "Relative: each term divided by its target's size, so that weights mean the same everywhere";
+            Gatys = "gatys", "Gatys: exactly the sums and factors of Gatys et al. (2015)";
+        } {} }
+    };
+    (PoolingChoice, $make:ident $(, $with:tt)*) => {
+        $make! { $($with)* PoolingChoice {
+            Network = "network", "Network: as the network was made";
+            Average = "average", "Average: smoother pictures";
+            Max = "max", "Max: as VGG was trained";
+        } {} }
+    };
+    (OptimizerKind, $make:ident $(, $with:tt)*) => {
+        $make! { $($with)* OptimizerKind {
+            Adam = "adam", "Adam";
+            Sgd = "sgd", "SGD: gradient descent with momentum";
+            Lbfgs = "lbfgs", "L-BFGS (not there yet: refused at the start)";
+        } {} }
+    };
+    (Init, $make:ident $(, $with:tt)*) => {
+        $make! { $($with)* Init {
+            Matched = "matched", "Matched: the content in the style's colours";
+            Content = "content", "Content: the content as it is";
+            Noise = "noise", "Noise: uniform noise from the seed";
+            Previous = "previous", "Previous: the last result if there is one, else as matched";
+        } {} }
+    };
+    (Mode, $make:ident $(, $with:tt)*) => {
+        $make! { $($with)* Mode {
+            Auto = "auto", "Auto: live in a live pipeline, else offline";
+            Offline = "offline", "Offline: each frame waits for its steps";
+            Live = "live", "Live: frames never wait; the newest is painted beside the stream and shown along its motion";
+        } {} }
+    };
+    (BackendChoice, $make:ident $(, $with:tt)*) => {
+        $make! { $($with)* BackendChoice {
+            Auto = "auto", "Auto: CUDA if a card passes its start-up check, else the CPU";
+            Cpu = "cpu", "CPU: all cores of this machine";
+            Cuda = "cuda", "CUDA: an NVIDIA card of compute capability 7.5 or later";
+        } {
+            Reference = "reference", "Reference: the slow, obvious f64 implementation that all others are measured against";
+        } }
+    };
+}
+
+/// Makes an enumeration from a list of [`with_values!`].
+macro_rules! choice {
+    (
+        [$(#[$attribute:meta])*]
+        $choice:ident { $first:ident = $first_name:literal, $first_blurb:literal; $($value:ident = $name:literal, $blurb:literal;)* }
+        { $($hidden:ident = $hidden_name:literal, $hidden_blurb:literal;)* }
+    ) => {
+        $(#[$attribute])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub enum $choice {
+            #[default]
+            #[doc = $first_blurb]
+            $first,
+            $(#[doc = $blurb] $value,)*
+            $(#[doc = $hidden_blurb] $hidden,)*
+        }
+
+        impl $choice {
+            /// The names of all values, in their order.
+            pub const NAMES: &[&str] = &[$first_name $(, $name)* $(, $hidden_name)*];
+
+            /// All values with what they mean, in their order.
+            pub const VALUES: &[ChoiceValue] = &[
+                ChoiceValue { name: $first_name, blurb: $first_blurb, hidden: false },
+                $(ChoiceValue { name: $name, blurb: $blurb, hidden: false },)*
+                $(ChoiceValue { name: $hidden_name, blurb: $hidden_blurb, hidden: true },)*
+            ];
+
+            pub const fn name(self) -> &'static str {
+                Self::NAMES[self as usize]
+            }
+        }
+
+        impl std::fmt::Display for $choice {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+
+        impl std::str::FromStr for $choice {
+            type Err = UnknownName;
+
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
+                match word {
+                    $first_name => Ok(Self::$first),
+                    $($name => Ok(Self::$value),)*
+                    $($hidden_name => Ok(Self::$hidden),)*
+                    _ => Err(UnknownName { word: word.to_owned(), known: Self::NAMES.join(", ") }),
+                }
+            }
+        }
+
+        impl super::field::Field for $choice {
+            fn to_value(&self) -> super::Value {
+                super::Value::Choice(self.name())
+            }
+
+            fn from_value(value: super::Value) -> Result<Self, String> {
+                match value {
+                    super::Value::Choice(name) => name.parse().map_err(|error: UnknownName| error.to_string()),
+                    other => Err(super::field::another_type(&other)),
+                }
+            }
+        }
+    };
+}
+
+with_values!(NetworkChoice, choice, [
+    /// Which feature network measures content and style.
+]);
+with_values!(Normalization, choice, [
+    /// What the loss terms are divided by.
+]);
+with_values!(PoolingChoice, choice, [
+    /// How the network halves its resolution.
+]);
+with_values!(OptimizerKind, choice, [
+    /// How the picture moves along the gradient.
+]);
+with_values!(Init, choice, [
+    /// Where a fresh start begins.
+]);
+with_values!(Mode, choice, [
+    /// Whether frames wait until they are painted.
+]);
+with_values!(BackendChoice, choice, [
+    /// What performs the operations.
+]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_is_read_by_the_name_that_it_is_written_with() {
+        for name in NetworkChoice::NAMES {
+            assert_eq!(name.parse::<NetworkChoice>().unwrap().to_string(), *name);
+        }
+        let error = "bright".parse::<Init>().unwrap_err().to_string();
+        assert_eq!(error, "‘bright’ is not one of matched, content, noise, previous");
+    }
+
+    #[test]
+    fn the_first_value_is_the_default_and_hidden_ones_have_names_too() {
+        assert_eq!(Init::default().name(), Init::VALUES[0].name);
+        assert_eq!("reference".parse(), Ok(BackendChoice::Reference));
+        let hidden: Vec<&str> = BackendChoice::VALUES
+            .iter()
+            .filter(|value| value.hidden)
+            .map(|value| value.name)
+            .collect();
+        assert_eq!(hidden, ["reference"]);
+    }
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The description of a setting, and what a description is good for: to read, check and write its value.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use super::{ChoiceValue, Settings};
+
+/// The description of one setting.
+pub struct Setting {
+    /// Its name as a property, and after two dashes as a flag.
+    pub name: &'static str,
+    /// A title for people.
+    pub nick: &'static str,
+    /// What it does, in one sentence.
+    pub blurb: &'static str,
+    pub kind: Kind,
+    /// What a value counts or measures, in capitals: `PIXELS`, `SHARE`. Empty for a choice.
+    pub unit: &'static str,
+    pub group: Group,
+    pub acts: When,
+    pub(super) read: fn(&Settings) -> Value,
+    pub(super) write: fn(&mut Settings, Value) -> Result<(), String>,
+}
+
+/// The type of a setting, and its range.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    Uint {
+        range: RangeInclusive<u32>,
+    },
+    Int {
+        range: RangeInclusive<i32>,
+        unset: Option<i32>,
+    },
+    /// `unset` is the number that stands for [`Value::Unset`] where a number must be written. It lies below the range, and
+    /// all between means the same.
+    Double {
+        range: RangeInclusive<f64>,
+        unset: Option<f64>,
+    },
+    Text,
+    /// The path of a file.
+    Path,
+    Choice(&'static [ChoiceValue]),
+}
+
+/// When a new value has an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// At the start of the next stream.
+    Start,
+    /// With the next frame.
+    Playing,
+    /// With the next frame, so smoothly that it may be automated.
+    Controllable,
+}
+
+/// What a setting is about; settings are presented in these groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    Style,
+    Look,
+    Optimisation,
+    Video,
+    Running,
+}
+
+impl Group {
+    /// In the order in which they are presented.
+    pub const ALL: [Self; 5] = [
+        Self::Style,
+        Self::Look,
+        Self::Optimisation,
+        Self::Video,
+        Self::Running,
+    ];
+
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Style => "Style and network",
+            Self::Look => "Look",
+            Self::Optimisation => "Optimisation",
+            Self::Video => "From frame to frame",
+            Self::Running => "Where and how it runs",
+        }
+    }
+}
+
+/// A value of a setting.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// The library chooses.
+    Unset,
+    Int(i64),
+    Double(f64),
+    Text(String),
+    Path(PathBuf),
+    /// The name of one of a choice's values.
+    Choice(&'static str),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unset => f.pad("unset"),
+            Self::Int(number) => number.fmt(f),
+            Self::Double(number) => number.fmt(f),
+            Self::Text(text) => f.pad(text),
+            Self::Path(path) => path.display().fmt(f),
+            Self::Choice(name) => f.pad(name),
+        }
+    }
+}
+
+/// A value that a setting cannot have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}={value}: {reason}")]
+pub struct Refused {
+    pub setting: String,
+    pub value: String,
+    /// What is wrong with the value, or what to write instead.
+    pub reason: String,
+}
+
+impl Setting {
+    pub fn get(&self, settings: &Settings) -> Value {
+        (self.read)(settings)
+    }
+
+    /// The value that holds unless another is set.
+    pub fn default(&self) -> Value {
+        self.get(&Settings::default())
+    }
+
+    pub fn set(&self, settings: &mut Settings, value: Value) -> Result<(), Refused> {
+        self.check(&value)?;
+        let written = value.to_string();
+        (self.write)(settings, self.kind.or_unset(value)).map_err(|reason| self.refused(&written, reason))
+    }
+
+    /// The value that `text` stands for.
+    pub fn parse(&self, text: &str) -> Result<Value, Refused> {
+        let value = match &self.kind {
+            Kind::Uint { .. } | Kind::Int { .. } => text.parse().ok().map(Value::Int),
+            Kind::Double { .. } => text.parse().ok().map(Value::Double),
+            Kind::Text => Some(Value::Text(text.to_owned())),
+            Kind::Path => Some(Value::Path(text.into())),
+            Kind::Choice(values) => {
+                let found = values.iter().find(|value| value.name == text);
+                found.map(|value| Value::Choice(value.name))
+            }
+        };
+        let value = value.ok_or_else(|| self.refused(text, format!("write {}", self.kind)))?;
+        // Whether a text can be read as a list of layers, only writing it to its field tells.
+        self.set(&mut Settings::default(), value.clone())?;
+        Ok(self.kind.or_unset(value))
+    }
+
+    /// Refuses a value of another type or outside the range.
+    pub fn check(&self, value: &Value) -> Result<(), Refused> {
+        if self.kind.holds(value) || (*value == Value::Unset && self.can_be_unset()) {
+            Ok(())
+        } else {
+            Err(self.refused(&value.to_string(), format!("write {}", self.kind)))
+        }
+    }
+
+    fn can_be_unset(&self) -> bool {
+        self.default() == Value::Unset
+    }
+
+    fn refused(&self, value: &str, reason: String) -> Refused {
+        Refused {
+            setting: self.name.to_owned(),
+            value: value.to_owned(),
+            reason,
+        }
+    }
+}
+
+impl Kind {
+    /// Whether a value is of this type and in its range, or is the number that stands for none.
+    fn holds(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Uint { range }, Value::Int(number)) => {
+                u32::try_from(*number).is_ok_and(|number| range.contains(&number))
+            }
+            (Self::Int { range, unset }, Value::Int(number)) => {
+                let least = unset.unwrap_or(*range.start());
+                i32::try_from(*number).is_ok_and(|number| (least..=*range.end()).contains(&number))
+            }
+            (Self::Double { range, unset }, Value::Double(number)) => {
+                (unset.unwrap_or(*range.start())..=*range.end()).contains(number)
+            }
+            (Self::Text, Value::Text(_)) | (Self::Path, Value::Path(_)) => true,
+            (Self::Choice(values), Value::Choice(name)) => values.iter().any(|value| value.name == *name),
+            _ => false,
+        }
+    }
+
+    /// The value, or [`Value::Unset`] if it is a number that stands for that.
+    fn or_unset(&self, value: Value) -> Value {
+        match (self, &value) {
+            (
+                Self::Int {
+                    range,
+                    unset: Some(_),
+                },
+                Value::Int(number),
+            ) if *number < i64::from(*range.start()) => Value::Unset,
+            (
+                Self::Double {
+                    range,
+                    unset: Some(_),
+                },
+                Value::Double(number),
+            ) if number < range.start() => Value::Unset,
+            _ => value,
+        }
+    }
+}
+
+/// As what to write: "a whole number from 0 to 16".
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uint { range } => write!(f, "a whole number from {} to {}", range.start(), range.end()),
+            Self::Int { range, unset } => {
+                write!(f, "a whole number from {} to {}", range.start(), range.end())?;
+                unset.map_or(Ok(()), |unset| write!(f, ", or {unset} to leave it unset"))
+            }
+            Self::Double { range, unset } => {
+                write!(
+                    f,
+                    "a number from {} to {}",
+                    short(*range.start()),
+                    short(*range.end())
+                )?;
+                unset.map_or(Ok(()), |unset| write!(f, ", or {unset} to leave it unset"))
+            }
+            Self::Text => f.pad("a text"),
+            Self::Path => f.pad("the path of a file"),
+            Self::Choice(values) => {
+                let names: Vec<&str> = values.iter().map(|value| value.name).collect();
+                write!(f, "one of {}", names.join(", "))
+            }
+        }
+    }
+}
+
+/// A number without rows of zeros.
+fn short(number: f64) -> String {
+    if number == 0.0 || (1e-4..1e5).contains(&number.abs()) {
+        number.to_string()
+    } else {
+        format!("{number:e}")
+    }
+}
