@@ -15,8 +15,7 @@ use neuralstyle::backend::{Shape, cpu::Cpu};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
 use neuralstyle::gatys::objective::{Objective, StyleTarget};
 use neuralstyle::gatys::{
-    LossWeights, Network, NetworkChoice, Normalization, Optimizer, OptimizerKind, OptimizerSettings, Result,
-    Stage,
+    LossWeights, Network, NetworkChoice, Normalization, Optimizer, OptimizerSettings, Result, Stage,
 };
 
 fn main() -> Result<()> {
@@ -68,12 +67,7 @@ fn steps(
         temporal: 0.0,
     };
     objective.set_weights(cpu, weights)?;
-    let settings = OptimizerSettings {
-        kind: OptimizerKind::Adam,
-        momentum: 0.9,
-        moment_blur: 4,
-    };
-    let mut optimizer = Optimizer::new(cpu, picture, settings)?;
+    let mut optimizer = Optimizer::new(cpu, picture, OptimizerSettings::default())?;
     let mut group = criterion.benchmark_group("step");
     group.throughput(Throughput::Elements(flop(
         &network,

@@ -4,6 +4,10 @@
 
 use super::paint::scale::Step;
 use super::{Init, LayerWeights, LossWeights, Normalization, OptimizerSettings, PoolingChoice};
+use crate::settings::Options;
+
+/// The margin of a coarse-to-fine start: what the zeros beyond the frame's edge visibly disturb.
+const DEFAULT_OVERSCAN: usize = 8;
 
 /// How a picture is painted; what holds for a whole stream.
 #[derive(Clone, Debug)]
@@ -26,6 +30,33 @@ pub struct Recipe {
     pub scales: usize,
     pub init: Init,
     pub seed: u32,
+}
+
+impl From<&Options> for Recipe {
+    fn from(options: &Options) -> Self {
+        let plain = options.scales == 1 || options.normalization == Normalization::Gatys;
+        Self {
+            content_layers: options.content_layers.clone(),
+            style_layers: options.style_layers.clone(),
+            normalization: options.normalization,
+            pooling: options.pooling,
+            optimizer: OptimizerSettings::from(options),
+            detail: options.detail,
+            rate_decay: options.rate_decay,
+            border: options
+                .overscan
+                .unwrap_or(if plain { 0 } else { DEFAULT_OVERSCAN }),
+            scales: options.scales,
+            init: options.init,
+            seed: options.seed,
+        }
+    }
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self::from(&Options::default())
+    }
 }
 
 /// Called after every step.

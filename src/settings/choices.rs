@@ -11,6 +11,14 @@ pub struct ChoiceValue {
     pub hidden: bool,
 }
 
+/// What a setting that is one of a few words can be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choice {
+    /// The name of the enumeration.
+    pub name: &'static str,
+    pub values: &'static [ChoiceValue],
+}
+
 /// A word that is none of the values of a choice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("‘{word}’ is not one of {known}")]
@@ -28,55 +36,55 @@ pub struct UnknownName {
 macro_rules! with_values {
     (NetworkChoice, $make:ident $(, $with:tt)*) => {
         $make! { $($with)* NetworkChoice {
-            Auto = "auto", "Auto: slim on the CPU, vgg16 on a CUDA device, file if weights are given";
-            Tiny = "tiny", "Tiny: VGG-16 to conv4_1 at a quarter of its width, embedded; the fastest";
-            Slim = "slim", "Slim: VGG-16 to conv4_1 at half its width, embedded";
+            Auto = "auto", "Slim on the CPU, vgg16 on a CUDA device, file if weights are given";
+            Tiny = "tiny", "VGG-16 to conv4_1 at a quarter of its width, embedded; the fastest";
+            Slim = "slim", "VGG-16 to conv4_1 at half its width, embedded";
             Vgg16 = "vgg16", "VGG-16 to conv4_2, embedded; the best and the slowest";
-            File = "file", "File: a VGG-16 or VGG-19 from the file that the weights property names";
+            File = "file", "A VGG-16 or VGG-19 from the file that the weights property names";
         } {} }
     };
     (Normalization, $make:ident $(, $with:tt)*) => {
         $make! { $($with)* Normalization {
-            Relative = "relative", "Relative: each term divided by its target's size, so that weights mean the same everywhere";
-            Gatys = "gatys", "Gatys: exactly the sums and factors of Gatys et al. (2015)";
+            Relative = "relative", "Each term divided by its target's size, so that weights mean the same everywhere";
+            Gatys = "gatys", "Exactly the sums and factors of Gatys et al. (2015)";
         } {} }
     };
     (PoolingChoice, $make:ident $(, $with:tt)*) => {
         $make! { $($with)* PoolingChoice {
-            Network = "network", "Network: as the network was made";
-            Average = "average", "Average: smoother pictures";
-            Max = "max", "Max: as VGG was trained";
+            Network = "network", "As the network was made";
+            Average = "average", "Smoother pictures";
+            Max = "max", "As VGG was trained";
         } {} }
     };
     (OptimizerKind, $make:ident $(, $with:tt)*) => {
         $make! { $($with)* OptimizerKind {
-            Adam = "adam", "Adam";
-            Sgd = "sgd", "SGD: gradient descent with momentum";
-            Lbfgs = "lbfgs", "L-BFGS (not there yet: refused at the start)";
+            Adam = "adam", "Adam, after Kingma and Ba";
+            Sgd = "sgd", "Gradient descent with momentum";
+            Lbfgs = "lbfgs", "Not there yet: refused at the start";
         } {} }
     };
     (Init, $make:ident $(, $with:tt)*) => {
         $make! { $($with)* Init {
-            Matched = "matched", "Matched: the content in the style's colours";
-            Content = "content", "Content: the content as it is";
-            Noise = "noise", "Noise: uniform noise from the seed";
-            Previous = "previous", "Previous: the last result if there is one, else as matched";
+            Matched = "matched", "The content in the style's colours";
+            Content = "content", "The content as it is";
+            Noise = "noise", "Uniform noise from the seed";
+            Previous = "previous", "The last result if there is one, else as matched";
         } {} }
     };
     (Mode, $make:ident $(, $with:tt)*) => {
         $make! { $($with)* Mode {
-            Auto = "auto", "Auto: live in a live pipeline, else offline";
-            Offline = "offline", "Offline: each frame waits for its steps";
-            Live = "live", "Live: frames never wait; the newest is painted beside the stream and shown along its motion";
+            Auto = "auto", "Live in a live pipeline, else offline";
+            Offline = "offline", "Each frame waits for its steps";
+            Live = "live", "Frames never wait; the newest is painted beside the stream and shown along its motion";
         } {} }
     };
     (BackendChoice, $make:ident $(, $with:tt)*) => {
         $make! { $($with)* BackendChoice {
-            Auto = "auto", "Auto: CUDA if a card passes its start-up check, else the CPU";
-            Cpu = "cpu", "CPU: all cores of this machine";
-            Cuda = "cuda", "CUDA: an NVIDIA card of compute capability 7.5 or later";
+            Auto = "auto", "CUDA if a card passes its start-up check, else the CPU";
+            Cpu = "cpu", "All cores of this machine";
+            Cuda = "cuda", "An NVIDIA card of compute capability 7.5 or later";
         } {
-            Reference = "reference", "Reference: the slow, obvious f64 implementation that all others are measured against";
+            Reference = "reference", "The slow, obvious f64 implementation that all others are measured against";
         } }
     };
 }
@@ -103,11 +111,14 @@ macro_rules! choice {
             pub const NAMES: &[&str] = &[$first_name $(, $name)* $(, $hidden_name)*];
 
             /// All values with what they mean, in their order.
-            pub const VALUES: &[ChoiceValue] = &[
-                ChoiceValue { name: $first_name, blurb: $first_blurb, hidden: false },
-                $(ChoiceValue { name: $name, blurb: $blurb, hidden: false },)*
-                $(ChoiceValue { name: $hidden_name, blurb: $hidden_blurb, hidden: true },)*
-            ];
+            pub const CHOICE: Choice = Choice {
+                name: stringify!($choice),
+                values: &[
+                    ChoiceValue { name: $first_name, blurb: $first_blurb, hidden: false },
+                    $(ChoiceValue { name: $name, blurb: $blurb, hidden: false },)*
+                    $(ChoiceValue { name: $hidden_name, blurb: $hidden_blurb, hidden: true },)*
+                ],
+            };
 
             pub const fn name(self) -> &'static str {
                 Self::NAMES[self as usize]
@@ -185,9 +196,10 @@ mod tests {
 
     #[test]
     fn the_first_value_is_the_default_and_hidden_ones_have_names_too() {
-        assert_eq!(Init::default().name(), Init::VALUES[0].name);
+        assert_eq!(Init::default().name(), Init::CHOICE.values[0].name);
         assert_eq!("reference".parse(), Ok(BackendChoice::Reference));
-        let hidden: Vec<&str> = BackendChoice::VALUES
+        let hidden: Vec<&str> = BackendChoice::CHOICE
+            .values
             .iter()
             .filter(|value| value.hidden)
             .map(|value| value.name)

@@ -3,7 +3,7 @@
 //! What a user can choose.
 //!
 //! [`Options`] hold for a whole stream, [`Controls`] may change with every frame. Each of their fields is described once,
-//! by a [`Setting`] in [`table`]: its name, type, range, default, meaning, and when it acts. The element's properties, the
+//! by a [`Setting`] in `table.rs`: its name, type, range, default, meaning, and when it acts. The element's properties, the
 //! program's flags, docs/properties.md and the checks of values are made from these descriptions.
 //!
 //! ```
@@ -29,8 +29,8 @@ mod setting;
 mod table;
 
 pub use choices::{
-    BackendChoice, ChoiceValue, Init, Mode, NetworkChoice, Normalization, OptimizerKind, PoolingChoice,
-    UnknownName,
+    BackendChoice, Choice, ChoiceValue, Init, Mode, NetworkChoice, Normalization, OptimizerKind,
+    PoolingChoice, UnknownName,
 };
 pub use layers::{LayerWeights, LayerWeightsError};
 pub use setting::{Group, Kind, Refused, Setting, Value, When};
@@ -57,7 +57,7 @@ impl Settings {
         let Some(setting) = named(name) else {
             let known: Vec<&str> = all().map(|setting| setting.name).collect();
             return Err(Refused {
-                setting: name.to_owned(),
+                setting: name.to_owned().into(),
                 value: text.to_owned(),
                 reason: format!("there is no such setting; there are {}", known.join(", ")),
             });
@@ -107,7 +107,7 @@ mod tests {
             Kind::Double { range, .. } => (range.end() / 2.0 + 0.01).to_string(),
             Kind::Text => "relu1_1=0.5,relu2_1".to_owned(),
             Kind::Path => "somewhere/else".to_owned(),
-            Kind::Choice(values) => values[1].name.to_owned(),
+            Kind::Choice(choice) => choice.values[1].name.to_owned(),
         }
     }
 

@@ -2,11 +2,12 @@
 
 //! The description of a setting, and what a description is good for: to read, check and write its value.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use super::{ChoiceValue, Settings};
+use super::{Choice, Settings};
 
 /// The description of one setting.
 pub struct Setting {
@@ -44,7 +45,7 @@ pub enum Kind {
     Text,
     /// The path of a file.
     Path,
-    Choice(&'static [ChoiceValue]),
+    Choice(Choice),
 }
 
 /// When a new value has an effect.
@@ -119,10 +120,20 @@ impl fmt::Display for Value {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}={value}: {reason}")]
 pub struct Refused {
-    pub setting: String,
+    pub setting: Cow<'static, str>,
     pub value: String,
     /// What is wrong with the value, or what to write instead.
     pub reason: String,
+}
+
+impl Refused {
+    pub fn new(setting: &'static str, value: impl fmt::Display, reason: impl Into<String>) -> Self {
+        Self {
+            setting: setting.into(),
+            value: value.to_string(),
+            reason: reason.into(),
+        }
+    }
 }
 
 impl Setting {
@@ -138,7 +149,8 @@ impl Setting {
     pub fn set(&self, settings: &mut Settings, value: Value) -> Result<(), Refused> {
         self.check(&value)?;
         let written = value.to_string();
-        (self.write)(settings, self.kind.or_unset(value)).map_err(|reason| self.refused(&written, reason))
+        (self.write)(settings, self.kind.or_unset(value))
+            .map_err(|reason| Refused::new(self.name, written, reason))
     }
 
     /// The value that `text` stands for.
@@ -148,12 +160,12 @@ impl Setting {
             Kind::Double { .. } => text.parse().ok().map(Value::Double),
             Kind::Text => Some(Value::Text(text.to_owned())),
             Kind::Path => Some(Value::Path(text.into())),
-            Kind::Choice(values) => {
-                let found = values.iter().find(|value| value.name == text);
+            Kind::Choice(choice) => {
+                let found = choice.values.iter().find(|value| value.name == text);
                 found.map(|value| Value::Choice(value.name))
             }
         };
-        let value = value.ok_or_else(|| self.refused(text, format!("write {}", self.kind)))?;
+        let value = value.ok_or_else(|| Refused::new(self.name, text, format!("write {}", self.kind)))?;
         // Whether a text can be read as a list of layers, only writing it to its field tells.
         self.set(&mut Settings::default(), value.clone())?;
         Ok(self.kind.or_unset(value))
@@ -164,20 +176,12 @@ impl Setting {
         if self.kind.holds(value) || (*value == Value::Unset && self.can_be_unset()) {
             Ok(())
         } else {
-            Err(self.refused(&value.to_string(), format!("write {}", self.kind)))
+            Err(Refused::new(self.name, value, format!("write {}", self.kind)))
         }
     }
 
     fn can_be_unset(&self) -> bool {
         self.default() == Value::Unset
-    }
-
-    fn refused(&self, value: &str, reason: String) -> Refused {
-        Refused {
-            setting: self.name.to_owned(),
-            value: value.to_owned(),
-            reason,
-        }
     }
 }
 
@@ -196,7 +200,9 @@ impl Kind {
                 (unset.unwrap_or(*range.start())..=*range.end()).contains(number)
             }
             (Self::Text, Value::Text(_)) | (Self::Path, Value::Path(_)) => true,
-            (Self::Choice(values), Value::Choice(name)) => values.iter().any(|value| value.name == *name),
+            (Self::Choice(choice), Value::Choice(name)) => {
+                choice.values.iter().any(|value| value.name == *name)
+            }
             _ => false,
         }
     }
@@ -243,8 +249,8 @@ impl fmt::Display for Kind {
             }
             Self::Text => f.pad("a text"),
             Self::Path => f.pad("the path of a file"),
-            Self::Choice(values) => {
-                let names: Vec<&str> = values.iter().map(|value| value.name).collect();
+            Self::Choice(choice) => {
+                let names: Vec<&str> = choice.values.iter().map(|value| value.name).collect();
                 write!(f, "one of {}", names.join(", "))
             }
         }

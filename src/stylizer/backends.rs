@@ -4,12 +4,13 @@
 
 use super::offline::Offline;
 use super::session::{Session, WorkingSizes};
-use super::{BackendChoice, Drive, Error, Fallback, Options, Stats, recipe, setting};
+use super::{BackendChoice, Drive, Error, Fallback, Options, Stats};
 use crate::backend::flow::FlowSteps;
 use crate::backend::registry::{BACKENDS, Defaults, Entry, Settings, Unavailable, Use};
 use crate::backend::{Backend, CancelToken};
-use crate::gatys::{Network, NetworkChoice};
+use crate::gatys::{Network, NetworkChoice, Recipe};
 use crate::motion::{self, Stepped, Track, Tracker};
+use crate::settings::Refused;
 
 /// Opens the backend that the options ask for, or the first that works. `painting` stops what it paints, `cancel` everything.
 pub fn open(
@@ -50,8 +51,8 @@ fn named(
     painting: &CancelToken,
     cancel: &CancelToken,
 ) -> Result<Box<dyn Drive>, Error> {
-    let entry =
-        Entry::named(name).ok_or_else(|| setting("backend", name, "this version has no such backend"))?;
+    let entry = Entry::named(name)
+        .ok_or_else(|| Refused::new("backend", name, "this version has no such backend"))?;
     opened(entry, options, painting, cancel).map_err(|unavailable| refused(entry, &unavailable))?
 }
 
@@ -125,7 +126,13 @@ impl Driver<'_> {
             network: network.name().to_owned(),
             ..Stats::default()
         };
-        let session = Session::new(backend, network, recipe(options), working_sizes, motion_bytes)?;
+        let session = Session::new(
+            backend,
+            network,
+            Recipe::from(options),
+            working_sizes,
+            motion_bytes,
+        )?;
         Ok(Box::new(Offline::new(session, tracker, stats)))
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::gatys;
+use crate::settings::Refused;
 
 /// Why a stream cannot be stylised, in words for the user.
 #[derive(Debug, thiserror::Error)]
@@ -11,12 +12,8 @@ pub enum Error {
     #[error("the computation was cancelled")]
     Cancelled,
     /// A setting that cannot work, alone or together with others.
-    #[error("{property}={value}: {reason}")]
-    Setting {
-        property: &'static str,
-        value: String,
-        reason: String,
-    },
+    #[error(transparent)]
+    Setting(#[from] Refused),
     /// A frame came before `set_style`.
     #[error("no style picture is set; set `style` to the path of a picture")]
     NoStyle,

@@ -24,7 +24,8 @@ pub use tokens::Stylizer;
 pub use crate::picture::Picture as Frame;
 
 use crate::backend::CancelToken;
-use crate::gatys::{Losses, Normalization, OptimizerKind, OptimizerSettings, Recipe, StepObserver};
+use crate::gatys::{Losses, OptimizerKind, StepObserver};
+use crate::settings::Refused;
 use queue::{OutputQueue, Pushed, Token};
 
 /// A [`Stylizer`] whose tokens have no type: a driver on the backend that was chosen, and what to do when that fails.
@@ -123,7 +124,7 @@ trait Drive: Send {
 
 impl Core {
     fn new(options: &Options, cancel: CancelToken) -> Result<Self, Error> {
-        refuse_what_is_missing(options)?;
+        check(options)?;
         let painting = cancel.child();
         let (driver, fallback) = backends::open(options, &painting, &cancel)?;
         let core = Self {
@@ -162,6 +163,7 @@ impl Core {
     }
 
     fn push(&mut self, frame: &Frame, controls: &Controls, mut token: Token) -> Result<(), Error> {
+        controls.check()?;
         self.recovering(|core| core.driver.push(frame, controls, &mut token, &mut core.queue))
     }
 
@@ -244,9 +246,6 @@ impl Fallback {
     }
 }
 
-/// The margin of a coarse-to-fine start: what the zeros beyond the frame's edge visibly disturb.
-const DEFAULT_OVERSCAN: usize = 8;
-
 /// No side of a working picture is smaller: the network halves it three or four times.
 const SMALLEST_WORKING_SIDE: usize = 16;
 
@@ -258,47 +257,14 @@ fn working_size(size: (usize, usize), longer: usize) -> (usize, usize) {
     (side(size.0), side(size.1))
 }
 
-fn recipe(options: &Options) -> Recipe {
-    let plain = options.scales == 1 || options.normalization == Normalization::Gatys;
-    Recipe {
-        content_layers: options.content_layers.clone(),
-        style_layers: options.style_layers.clone(),
-        normalization: options.normalization,
-        pooling: options.pooling,
-        optimizer: OptimizerSettings {
-            kind: options.optimizer,
-            momentum: options.momentum,
-            moment_blur: options.moment_blur,
-        },
-        detail: options.detail,
-        rate_decay: options.rate_decay,
-        border: options
-            .overscan
-            .unwrap_or(if plain { 0 } else { DEFAULT_OVERSCAN }),
-        scales: options.scales,
-        init: options.init,
-        seed: options.seed,
-    }
-}
-
-/// What a user may ask for by name but this version cannot do.
-fn refuse_what_is_missing(options: &Options) -> Result<(), Error> {
+/// Refuses what is outside its range, and what a user may ask for by name but this version cannot do.
+fn check(options: &Options) -> Result<(), Refused> {
+    options.check()?;
     if options.optimizer == OptimizerKind::Lbfgs {
-        return Err(setting(
-            "optimizer",
-            "lbfgs",
-            "this version has no L-BFGS yet; use optimizer=adam or optimizer=sgd",
-        ));
+        let reason = "this version has no L-BFGS yet; use optimizer=adam or optimizer=sgd";
+        return Err(Refused::new("optimizer", options.optimizer, reason));
     }
     Ok(())
-}
-
-fn setting(property: &'static str, value: &str, reason: &str) -> Error {
-    Error::Setting {
-        property,
-        value: value.to_owned(),
-        reason: reason.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -403,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_refused_by_name() {
+    fn what_cannot_work_is_refused_by_name() {
         for (options, expected) in [
             (
                 Options {
@@ -418,6 +384,13 @@ mod tests {
                     ..Options::default()
                 },
                 "network=file",
+            ),
+            (
+                Options {
+                    scales: 5,
+                    ..Options::default()
+                },
+                "scales=5: write a whole number from 0 to 4",
             ),
         ] {
             let error = Stylizer::new(&options, CancelToken::new())

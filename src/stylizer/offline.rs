@@ -282,11 +282,11 @@ impl<B: Backend> Offline<B> {
 mod tests {
     use std::sync::Mutex;
 
+    use super::super::Options;
     use super::super::session::WorkingSizes;
-    use super::super::{Options, recipe};
     use super::*;
     use crate::backend::cpu::Cpu;
-    use crate::gatys::{Network, NetworkChoice};
+    use crate::gatys::{Network, NetworkChoice, Recipe};
     use crate::motion::{Motion, Track, Tracker};
 
     /// Finds the motion many times over, and notes when it has ended.
@@ -328,8 +328,14 @@ mod tests {
         };
         let ops = Cpu::new(1, CancelToken::new()).unwrap();
         let network = Network::open(NetworkChoice::Tiny, None).unwrap();
-        let session =
-            Session::new(ops, network, recipe(&Options::default()), sizes, Box::new(|_| 0)).unwrap();
+        let session = Session::new(
+            ops,
+            network,
+            Recipe::from(&Options::default()),
+            sizes,
+            Box::new(|_| 0),
+        )
+        .unwrap();
         let (tracker, mut queue) = (Slow::default(), OutputQueue::default());
         let ended = tracker.ended.clone();
         let mut offline = Offline::new(session, Box::new(tracker), Stats::default());

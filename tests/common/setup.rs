@@ -6,9 +6,7 @@
 use neuralstyle::backend::{Backend, Capture, Pooling, Shape};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
 use neuralstyle::gatys::objective::{Objective, StyleTarget};
-use neuralstyle::gatys::{
-    LossWeights, Losses, Network, Normalization, Optimizer, OptimizerKind, OptimizerSettings,
-};
+use neuralstyle::gatys::{LossWeights, Losses, Network, Normalization, Optimizer, OptimizerSettings};
 
 use crate::scene::Random;
 
@@ -108,9 +106,8 @@ pub struct Stepping<B: Backend> {
 impl<B: Backend> Stepping<B> {
     pub fn new(mut setup: Setup<B>, moment_blur: usize) -> Self {
         let settings = OptimizerSettings {
-            kind: OptimizerKind::Adam,
-            momentum: 0.0,
             moment_blur,
+            ..OptimizerSettings::default()
         };
         let shape = setup.ops.shape(&setup.picture);
         Self {

@@ -6,8 +6,8 @@
 use neuralstyle::backend::CancelToken;
 use neuralstyle::backend::prelude::*;
 use neuralstyle::gatys::{
-    Demand, Displacement, Init, LossWeights, Network, NetworkChoice, Normalization, OptimizerKind,
-    OptimizerSettings, Painter, PoolingChoice, Recipe, Run, Sides,
+    Demand, Displacement, Init, LossWeights, Network, NetworkChoice, OptimizerKind, OptimizerSettings,
+    Painter, Recipe, Run, Sides,
 };
 use neuralstyle::motion;
 use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Mode, Options, Stylizer};
@@ -18,21 +18,14 @@ use crate::start;
 
 pub fn recipe(scales: usize, kind: OptimizerKind, init: Init, border: usize) -> Recipe {
     Recipe {
-        content_layers: None,
-        style_layers: None,
-        normalization: Normalization::Relative,
-        pooling: PoolingChoice::Network,
         optimizer: OptimizerSettings {
             kind,
-            momentum: 0.9,
-            moment_blur: 4,
+            ..OptimizerSettings::default()
         },
-        detail: 0.5,
-        rate_decay: 0.4,
         border,
         scales,
         init,
-        seed: 0,
+        ..Recipe::default()
     }
 }
 
@@ -205,19 +198,14 @@ fn stylizer(mode: Mode) -> Stylizer {
     stylizer
 }
 
-const QUICK: Controls = Controls {
-    content_weight: 1.0,
-    style_weight: None,
-    tv_weight: 0.0,
-    temporal_weight: 0.0,
-    learning_rate: None,
-    style_crop: 0.03,
-    iterations: 1,
-    first_iterations: 1,
-    keyframe_interval: 1,
-    strength: 1.0,
-    cut_threshold: 1.0,
-};
+fn quick() -> Controls {
+    Controls {
+        iterations: 1,
+        first_iterations: 1,
+        cut_threshold: 1.0,
+        ..Controls::default()
+    }
+}
 
 #[test]
 fn the_figures_of_a_stream_are_those_of_the_card() {
@@ -226,7 +214,7 @@ fn the_figures_of_a_stream_are_those_of_the_card() {
     let mut stylizer = stylizer(Mode::Offline);
     let controls = Controls {
         keyframe_interval: 3,
-        ..QUICK
+        ..quick()
     };
     for (width, height) in [(64, 40), (40, 64), (33, 31)] {
         for index in 0..5 {
@@ -248,7 +236,7 @@ fn the_figures_of_a_stream_are_those_of_the_card() {
     // Frames between keyframes, which nobody asked for before.
     let mut stylizer = self::stylizer(Mode::Offline);
     let frame = scene::frame(64, 40, Show::Shapes(1));
-    stylizer.push(&frame, &QUICK, ()).unwrap();
+    stylizer.push(&frame, &quick(), ()).unwrap();
     let before = stylizer.stats().planned_bytes;
     stylizer.push(&frame, &controls, ()).unwrap();
     let after = stylizer.stats().clone();
@@ -265,7 +253,7 @@ fn the_figure_of_a_live_stream_is_that_of_the_card() {
     let mut out = Frame::default();
     // Some frame shows the painting; how many do not is the card's affair.
     while stylizer.stats().keyframes < 2 {
-        stylizer.process(&frame, &mut out, &QUICK).unwrap();
+        stylizer.process(&frame, &mut out, &quick()).unwrap();
     }
     assert_eq!(given.now(), stylizer.stats().planned_bytes);
 }

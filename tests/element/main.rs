@@ -10,6 +10,7 @@ mod softgpu;
 mod start;
 
 mod between;
+mod documented;
 mod errors;
 mod frames;
 mod leaks;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The properties: that they are what the README says, and what they do when they change while frames are painted.
+//! The properties, and what they do when they change while frames are painted.
 
 use std::collections::BTreeMap;
 
@@ -9,82 +9,13 @@ use gst::glib;
 use gst::prelude::*;
 
 /// The element's own properties, without those of its base classes.
-fn own_properties() -> BTreeMap<String, glib::ParamSpec> {
+pub fn own_properties() -> BTreeMap<String, glib::ParamSpec> {
     init();
     let factory = gst::ElementFactory::find("neuralstyle").unwrap();
     let element = factory.create().build().unwrap();
     let own = |spec: &glib::ParamSpec| spec.owner_type() == element.type_();
     let specs = element.list_properties().into_iter().filter(own);
     specs.map(|spec| (spec.name().to_owned(), spec)).collect()
-}
-
-/// The rows of the README's property table: name, type and default.
-fn readme_rows() -> Vec<(String, String)> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
-    let readme = std::fs::read_to_string(path).expect("there is a README");
-    let table = readme
-        .lines()
-        .skip_while(|line| !line.starts_with("| property"))
-        .skip(2);
-    let rows = table.take_while(|line| line.starts_with('|')).map(|line| {
-        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        (cells[1].trim_matches('`').to_owned(), cells[2].replace('−', "-"))
-    });
-    rows.collect()
-}
-
-/// A property's default as a launch line would set it.
-fn default_text(spec: &glib::ParamSpec) -> String {
-    let value = spec.default_value();
-    match value.get::<Option<String>>() {
-        Ok(text) => text.unwrap_or_else(|| "unset".into()),
-        Err(_) => match glib::EnumValue::from_value(value) {
-            Some((_, choice)) => choice.nick().to_owned(),
-            None => value
-                .get::<f64>()
-                .map_or_else(|_| value.serialize().unwrap().to_string(), |v| v.to_string()),
-        },
-    }
-}
-
-#[test]
-fn the_readme_lists_every_property_and_no_other() {
-    let mut documented: Vec<String> = readme_rows().into_iter().map(|(name, _)| name).collect();
-    documented.sort();
-    let registered: Vec<String> = own_properties().into_keys().collect();
-    assert_eq!(documented, registered);
-}
-
-/// When a property may change, as the README marks it.
-fn mark(spec: &glib::ParamSpec) -> &'static str {
-    let has = |flag| spec.flags().contains(flag);
-    match (
-        has(gst::PARAM_FLAG_MUTABLE_PLAYING),
-        has(gst::PARAM_FLAG_CONTROLLABLE),
-    ) {
-        (true, true) => "(P, C)",
-        (true, false) => "(P)",
-        (false, _) => "(R)",
-    }
-}
-
-#[test]
-fn the_readme_gives_the_defaults_that_the_element_has_and_when_they_may_change() {
-    let properties = own_properties();
-    let rows = readme_rows();
-    assert!(!rows.is_empty(), "the README has a property table");
-    for (name, type_and_default) in rows {
-        let spec = properties
-            .get(&name)
-            .unwrap_or_else(|| panic!("there is no property {name}"));
-        if spec.flags().contains(glib::ParamFlags::WRITABLE) {
-            let expected = format!(", {} {}", default_text(spec), mark(spec));
-            assert!(
-                type_and_default.ends_with(&expected),
-                "{name}: ‘{type_and_default}’ does not end in ‘{expected}’"
-            );
-        }
-    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
@@ -46,9 +47,10 @@ pub struct NeuralStyle {
 impl NeuralStyle {
     /// Opens what is needed from start to stop.
     fn begin(&self, settings: &Settings) -> Result<(State, StyleSource), Error> {
-        let options = settings.for_stylizer()?;
+        settings.check().map_err(stylizer::Error::from)?;
+        let settings = &settings.library;
         let style = settings.style.as_deref().ok_or(stylizer::Error::NoStyle)?;
-        let mut state = State::new(&options, self.interrupt.token())?;
+        let mut state = State::new(&settings.options, self.interrupt.token())?;
         self.warn_of_fallback(&mut state);
         // Asking for the losses of every step costs time, so it is done only if they are logged.
         if CAT.above_threshold(gst::DebugLevel::Trace) {
@@ -74,7 +76,7 @@ impl NeuralStyle {
     }
 
     /// Has another style picture read, if frames are being painted.
-    fn change_style(&self, path: Option<String>) {
+    fn change_style(&self, path: Option<PathBuf>) {
         let Some(styles) = lock(&self.styles).clone() else {
             return;
         };
@@ -116,24 +118,22 @@ impl ObjectImpl for NeuralStyle {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, spec: &glib::ParamSpec) {
-        // GObject never sets what can only be read.
-        let Some(property) = properties::property(spec.name()) else {
-            return;
-        };
         let running = lock(&self.styles).is_some();
-        let style = {
+        let (answer, style) = {
             let mut settings = lock(&self.settings);
-            (property.set)(&mut settings, value);
-            settings.style.clone()
+            let answer = properties::set(&mut settings, spec, value);
+            (answer, settings.library.style.clone())
         };
         gst::debug!(CAT, imp = self, "{} is now {:?}", spec.name(), value);
-        if running && !property.acts_while_playing() {
+        if running && !properties::acts_while_playing(spec) {
             gst::warning!(
                 CAT,
                 imp = self,
                 "{} has no effect before the next start",
                 spec.name()
             );
+        } else if running && let Err(refused) = answer {
+            Error::from(stylizer::Error::from(refused)).warn(&self.obj());
         }
         if spec.name() == "style" {
             self.change_style(style);
@@ -141,10 +141,8 @@ impl ObjectImpl for NeuralStyle {
     }
 
     fn property(&self, _id: usize, spec: &glib::ParamSpec) -> glib::Value {
-        match properties::property(spec.name()) {
-            Some(property) => (property.get)(&lock(&self.settings)),
-            None => self.stats().to_value(),
-        }
+        let set = properties::get(&lock(&self.settings), spec);
+        set.unwrap_or_else(|| self.stats().to_value())
     }
 }
 
@@ -210,7 +208,8 @@ impl BaseTransformImpl for NeuralStyle {
         *lock(&self.styles) = Some(styles);
         self.latency.reset();
         *lock(&self.sent) = None;
-        self.obj().set_passthrough(settings.controls.strength == 0.0);
+        self.obj()
+            .set_passthrough(settings.library.controls.strength == 0.0);
         gst::info!(CAT, imp = self, "started with {:?}", settings);
         Ok(())
     }
@@ -333,7 +332,7 @@ impl VideoFilterImpl for NeuralStyle {
         if let Some(state) = lock(&self.state).as_mut() {
             state.set_info(info);
         }
-        let controls = lock(&self.settings).controls;
+        let controls = lock(&self.settings).library.controls;
         self.hold_back(&controls);
         Ok(())
     }

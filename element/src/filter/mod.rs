@@ -53,6 +53,7 @@ use gst::glib;
 use gst::prelude::*;
 
 mod continuity;
+mod description;
 mod enums;
 mod error;
 mod figures;

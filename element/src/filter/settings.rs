@@ -1,46 +1,50 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The values of the element's properties, and what follows from them for the stylizer.
+//! The values of the element's properties.
 
-use neuralstyle::gatys::LayerWeightsError;
-use neuralstyle::settings::{Controls, LayerWeights, NetworkChoice, Options};
-use neuralstyle::stylizer::Error;
+use std::collections::BTreeMap;
+
+use neuralstyle::settings::{self, Refused, Setting, Value};
 
 /// The values of all properties.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// All but the layers, which are kept as they were written: a property cannot refuse what it is set to.
-    pub options: Options,
-    pub content_layers: Option<String>,
-    pub style_layers: Option<String>,
-    pub controls: Controls,
-    pub style: Option<String>,
+    /// What the library can be set to.
+    pub library: settings::Settings,
     pub post_messages: bool,
+    /// What properties were last set to if that cannot be. GObject has no way to refuse it, so it is told at the start.
+    refused: BTreeMap<&'static str, (Value, Refused)>,
 }
 
 impl Settings {
-    /// What the stylizer is to be made with.
-    pub fn for_stylizer(&self) -> Result<Options, Error> {
-        let mut options = self.options.clone();
-        options.content_layers = layers("content-layers", self.content_layers.as_deref())?;
-        options.style_layers = layers("style-layers", self.style_layers.as_deref())?;
-        if options.weights.is_some() && options.network == NetworkChoice::Auto {
-            options.network = NetworkChoice::File;
+    /// The value that a setting's property shows: what it was last set to.
+    pub fn get(&self, setting: &'static Setting) -> Value {
+        match self.refused.get(setting.name) {
+            Some((value, _)) => value.clone(),
+            None => setting.get(&self.library),
         }
-        Ok(options)
     }
-}
 
-fn layers(property: &'static str, text: Option<&str>) -> Result<Option<LayerWeights>, Error> {
-    let Some(text) = text else { return Ok(None) };
-    let refused = |reason: String| Error::Setting {
-        property,
-        value: text.to_owned(),
-        reason,
-    };
-    text.parse()
-        .map(Some)
-        .map_err(|error: LayerWeightsError| refused(error.to_string()))
+    /// Sets one of the library's settings.
+    ///
+    /// # Errors
+    /// The value cannot be. What held before goes on to hold until the next start, which [`check`](Self::check) refuses.
+    pub fn set(&mut self, setting: &'static Setting, value: Value) -> Result<(), Refused> {
+        self.refused.remove(setting.name);
+        let answer = setting.set(&mut self.library, value.clone());
+        if let Err(refused) = &answer {
+            self.refused.insert(setting.name, (value, refused.clone()));
+        }
+        answer
+    }
+
+    /// Refuses to start with a value that cannot be.
+    pub fn check(&self) -> Result<(), Refused> {
+        match self.refused.values().next() {
+            Some((_, refused)) => Err(refused.clone()),
+            None => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -48,30 +52,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weights_imply_the_network_from_a_file() {
+    fn what_cannot_be_is_shown_as_it_was_set_and_refused_until_it_is_mended() {
+        let layers = settings::named("content-layers").unwrap();
         let mut settings = Settings::default();
-        settings.options.weights = Some("vgg.pth".into());
-        assert_eq!(settings.for_stylizer().unwrap().network, NetworkChoice::File);
-        settings.options.network = NetworkChoice::Slim;
-        assert_eq!(settings.for_stylizer().unwrap().network, NetworkChoice::Slim);
-    }
-
-    #[test]
-    fn layers_are_read_when_the_stylizer_is_made() {
-        let mut settings = Settings {
-            style_layers: Some("relu1_1=2,relu2_1".into()),
-            ..Settings::default()
-        };
-        let expected = vec![("relu1_1".to_owned(), 2.0), ("relu2_1".to_owned(), 1.0)];
-        assert_eq!(
-            settings.for_stylizer().unwrap().style_layers,
-            Some(LayerWeights(expected))
-        );
-        settings.content_layers = Some("relu4_1=much".into());
-        let error = settings.for_stylizer().unwrap_err().to_string();
+        let text = |text: &str| Value::Text(text.to_owned());
+        settings.set(layers, text("relu3_1")).unwrap();
+        settings.set(layers, text("relu4_1=much")).unwrap_err();
+        assert_eq!(settings.get(layers), text("relu4_1=much"));
+        assert_eq!(layers.get(&settings.library), text("relu3_1"));
+        let error = settings.check().unwrap_err().to_string();
         assert!(
             error.contains("content-layers=relu4_1=much") && error.contains("not a number"),
             "{error}"
         );
+        settings.set(layers, text("relu4_1")).unwrap();
+        settings.check().unwrap();
+        assert_eq!(settings.get(layers), text("relu4_1"));
     }
 }

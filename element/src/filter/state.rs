@@ -191,7 +191,7 @@ impl State {
         };
         if let Some(Style { path, picture }) = style {
             self.stylizer.set_style(picture);
-            self.style = Some(path);
+            self.style = Some(path.display().to_string());
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ impl NeuralStyle {
 
     /// Switches to passthrough at strength 0 and back.
     fn follow_strength(&self) -> Result<(), gst::FlowError> {
-        let passthrough = lock(&self.settings).controls.strength == 0.0;
+        let passthrough = lock(&self.settings).library.controls.strength == 0.0;
         let obj = self.obj();
         if obj.is_passthrough() == passthrough {
             return Ok(());
@@ -80,7 +80,7 @@ impl NeuralStyle {
 
     /// Takes a frame in; what is finished by it can be sent on.
     fn paint(&self, input: gst::Buffer) -> Result<(), gst::FlowError> {
-        let controls = lock(&self.settings).controls;
+        let controls = lock(&self.settings).library.controls;
         let styles = lock(&self.styles).clone().ok_or(gst::FlowError::Flushing)?;
         let state = lock(&self.state).take().ok_or(gst::FlowError::Flushing)?;
         let mut state = self.choose_mode(state).map_err(|error| self.flow(&error))?;

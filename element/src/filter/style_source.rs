@@ -23,7 +23,7 @@ type Complaint = Box<dyn FnOnce(Error) + Send>;
 /// A style picture and where it comes from.
 #[derive(Clone, Debug)]
 pub struct Style {
-    pub path: String,
+    pub path: PathBuf,
     pub picture: Arc<StylePicture>,
 }
 
@@ -52,15 +52,15 @@ struct State {
 }
 
 struct Request {
-    path: String,
+    path: PathBuf,
     /// `None` for the first picture: the stream cannot begin without it.
     complaint: Option<Complaint>,
 }
 
 impl StyleSource {
     /// Begins to read the first picture. An error says at once that there is none; whether it can be decoded turns out later.
-    pub fn start(path: &str) -> Result<Self, Error> {
-        StylePicture::probe(Path::new(path))?;
+    pub fn start(path: &Path) -> Result<Self, Error> {
+        StylePicture::probe(path)?;
         let source = Self {
             shared: Arc::default(),
         };
@@ -75,7 +75,7 @@ impl StyleSource {
     }
 
     /// Reads another picture. Until it is read, or if it cannot be, the last one stays; `complaint` is called in that case.
-    pub fn request(&self, path: &str, complaint: impl FnOnce(Error) + Send + 'static) {
+    pub fn request(&self, path: &Path, complaint: impl FnOnce(Error) + Send + 'static) {
         self.shared.request(
             Request {
                 path: path.to_owned(),
@@ -169,7 +169,7 @@ fn spawn_reader(shared: Weak<Shared>) -> io::Result<()> {
 /// Works on the requests until there are none, or all clones of the source are dropped.
 fn read_all(shared: &Weak<Shared>) {
     while let Some(request) = shared.upgrade().and_then(|shared| shared.next()) {
-        let picture = read(Path::new(&request.path));
+        let picture = read(&request.path);
         if let Some(shared) = shared.upgrade() {
             shared.deliver(request, picture);
         }
@@ -193,20 +193,20 @@ mod tests {
 
     use super::*;
 
-    fn picture(folder: &Path, name: &str, grey: u8) -> String {
+    fn picture(folder: &Path, name: &str, grey: u8) -> PathBuf {
         let path = folder.join(name);
         image::GrayImage::from_pixel(4, 4, image::Luma([grey]))
             .save(&path)
             .unwrap();
-        path.to_str().unwrap().to_owned()
+        path
     }
 
     /// A file that begins as a picture does and has no end.
-    fn half_a_picture(folder: &Path) -> String {
+    fn half_a_picture(folder: &Path) -> PathBuf {
         let whole = fs::read(picture(folder, "whole.png", 1)).unwrap();
         let path = folder.join("half.png");
         fs::write(&path, &whole[..whole.len() - 20]).unwrap();
-        path.to_str().unwrap().to_owned()
+        path
     }
 
     #[test]
@@ -242,7 +242,9 @@ mod tests {
         source.wait(&CancelToken::new()).unwrap();
 
         let (sender, complaints) = mpsc::channel();
-        source.request("/nowhere/b.png", move |error| sender.send(error).unwrap());
+        source.request(Path::new("/nowhere/b.png"), move |error| {
+            sender.send(error).unwrap()
+        });
         assert!(matches!(complaints.recv().unwrap(), Error::StyleNotFound { .. }));
         assert!(source.take().is_none());
 
@@ -286,7 +288,7 @@ mod tests {
     fn a_bad_wish_at_once_after_the_start_leaves_the_first_picture() {
         let folder = tempfile::tempdir().unwrap();
         let source = StyleSource::start(&picture(folder.path(), "a.png", 7)).unwrap();
-        source.request("/nowhere/b.png", |_| ());
+        source.request(Path::new("/nowhere/b.png"), |_| ());
         assert_eq!(
             source.wait(&CancelToken::new()).unwrap().picture.frame().rgb()[0],
             7

@@ -2,6 +2,7 @@
 
 use crate::backend::{self, AdamKnobs, Backend, Scalar, Shape};
 use crate::gatys::{OptimizerKind, Result};
+use crate::settings::Options;
 
 /// What does not change while a picture is painted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,6 +12,22 @@ pub struct OptimizerSettings {
     pub momentum: f64,
     /// Passes of the binomial blur over Adam's squared gradient. One is the plain Adam of Kingma and Ba for 0.
     pub moment_blur: usize,
+}
+
+impl From<&Options> for OptimizerSettings {
+    fn from(options: &Options) -> Self {
+        Self {
+            kind: options.optimizer,
+            momentum: options.momentum,
+            moment_blur: options.moment_blur,
+        }
+    }
+}
+
+impl Default for OptimizerSettings {
+    fn default() -> Self {
+        Self::from(&Options::default())
+    }
 }
 
 /// Adam's β₁.

@@ -171,9 +171,7 @@ impl PreviewSink for Always {
 mod tests {
     use super::*;
     use crate::backend::{CancelToken, Memory, cpu::Cpu};
-    use crate::gatys::{
-        Init, Network, NetworkChoice, Normalization, OptimizerKind, OptimizerSettings, PoolingChoice,
-    };
+    use crate::gatys::{Network, NetworkChoice, OptimizerKind, OptimizerSettings};
 
     #[test]
     fn what_is_planned_is_what_is_then_in_use() {
@@ -183,21 +181,13 @@ mod tests {
             (1, OptimizerKind::Sgd),
         ] {
             let recipe = Recipe {
-                content_layers: None,
-                style_layers: None,
-                normalization: Normalization::Relative,
-                pooling: PoolingChoice::Network,
                 optimizer: OptimizerSettings {
                     kind,
-                    momentum: 0.9,
-                    moment_blur: 4,
+                    ..OptimizerSettings::default()
                 },
-                detail: 0.5,
-                rate_decay: 0.4,
-                border: 8,
                 scales,
-                init: Init::Matched,
-                seed: 0,
+                border: 8,
+                ..Recipe::default()
             };
             let network = Network::open(NetworkChoice::Tiny, None).unwrap();
             let mut painter =
