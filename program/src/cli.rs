@@ -2,7 +2,7 @@
 
 //! The command line as a whole.
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
 use crate::{doctor, film, image, live, manual, measure};
@@ -33,7 +33,7 @@ enum Command {
     Image(Box<image::Arguments>),
     Film(Box<film::Arguments>),
     Live(Box<live::Arguments>),
-    Measure(measure::Arguments),
+    Measure(Box<measure::Arguments>),
     Doctor(doctor::Arguments),
     Completions(manual::Completions),
     Man(manual::Man),
@@ -41,14 +41,10 @@ enum Command {
 
 /// Reads the command line and does what it says.
 pub fn run() -> Result<(), Failure> {
-    let matches = Cli::command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    // The commands that set the element's properties need to know which flags were given, not only their values.
-    let given = matches.subcommand().map_or(&matches, |(_, given)| given);
-    match cli.command {
+    match Cli::parse().command {
         Command::Image(arguments) => image::run(&arguments),
-        Command::Film(arguments) => film::run(&arguments, given),
-        Command::Live(arguments) => live::run(&arguments, given),
+        Command::Film(arguments) => film::run(&arguments),
+        Command::Live(arguments) => live::run(&arguments),
         Command::Measure(arguments) => measure::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completions(arguments) => manual::complete(&arguments),

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use clap::{ArgMatches, Args};
+use clap::Args;
 use gst::prelude::*;
 use indicatif::ProgressBar;
 
 use crate::bundled::{Material, STARRY_NIGHT};
 use crate::failure::Failure;
-use crate::flags::{Optimisation, Stream};
+use crate::flags::{Flags, Stream};
 use crate::pipeline::{Pipeline, end_when, link_streams, set_properties};
 use crate::progress;
 use crate::values::{count, size};
@@ -57,17 +57,14 @@ pub struct Arguments {
     frames: Option<usize>,
 
     #[command(flatten)]
-    stream: Stream,
-
-    #[command(flatten)]
-    optimisation: Optimisation,
+    flags: Flags<Stream>,
 }
 
-pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     gst::init()?;
     gstneuralstyle::plugin_register_static()?;
     let style = Material::new(arguments.style.as_deref(), &STARRY_NIGHT)?;
-    let show = Show::build(arguments, matches, style.path())?;
+    let show = Show::build(arguments, style.path())?;
     let began = Instant::now();
     show.run()?;
     let (frames, seconds) = (show.frames(), began.elapsed().as_secs_f64());
@@ -138,7 +135,7 @@ struct Show {
 }
 
 impl Show {
-    fn build(arguments: &Arguments, matches: &ArgMatches, style: &Path) -> Result<Self, Failure> {
+    fn build(arguments: &Arguments, style: &Path) -> Result<Self, Failure> {
         let pipeline = Pipeline::default();
         let painting = "videoconvert ! neuralstyle name=painter mode=live ! videoconvert";
         let parts = match source(arguments)? {
@@ -159,8 +156,7 @@ impl Show {
             }
         };
         let painter = parts.by_name("painter").ok_or("the painter has lost its name")?;
-        set_properties(&painter, matches)?;
-        painter.set_property("style", style.to_str());
+        set_properties(&painter, style, &arguments.flags)?;
         let sink = gst::parse::bin_from_description(&arguments.to, true)
             .map_err(|error| format!("--to {}: {error}", arguments.to))?;
         pipeline.add(&sink)?;

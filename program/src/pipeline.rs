@@ -3,16 +3,17 @@
 //! What the commands that run pipelines share.
 
 use std::ops::{ControlFlow, Deref};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use clap::ArgMatches;
-use clap::parser::ValueSource;
 use gst::prelude::*;
 use indicatif::ProgressBar;
 
 use crate::failure::Failure;
+use crate::flags::{Flags, Stream};
 use crate::progress::tell;
+use neuralstyle::settings::Value;
 
 /// How long Ctrl-C and the progress bar may wait.
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
@@ -90,21 +91,22 @@ impl Pipeline {
     }
 }
 
-/// Sets those of the element's properties that were given as flags.
-pub fn set_properties(painter: &gst::Element, matches: &ArgMatches) -> Result<(), Failure> {
-    for id in matches.ids() {
-        let name = id.as_str().replace('_', "-");
-        let given = matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
-        let (Some(property), true) = (painter.find_property(&name), given) else {
-            continue;
-        };
-        for word in matches.get_raw(id.as_str()).into_iter().flatten() {
-            let word = word
-                .to_str()
-                .ok_or_else(|| format!("--{name} {}: not UTF-8", word.display()))?;
-            let value = gst::glib::Value::deserialize_with_pspec(word, &property)
-                .map_err(|_| format!("--{name} {word}: the element does not take that"))?;
-            painter.set_property(&name, value);
+/// Gives the element its style, and sets those of its properties that were given as flags.
+pub fn set_properties(painter: &gst::Element, style: &Path, flags: &Flags<Stream>) -> Result<(), Failure> {
+    let text = |path: &Path| -> Result<String, Failure> {
+        let text = path.to_str().map(str::to_owned);
+        text.ok_or_else(|| format!("{}: the name of this file is not UTF-8", path.display()).into())
+    };
+    painter.set_property("style", text(style)?);
+    for (setting, value) in flags.given() {
+        match value {
+            // The number that stands for that is every such property's default.
+            Value::Unset => {}
+            Value::Text(text) => painter.set_property(setting.name, text),
+            Value::Path(path) => painter.set_property(setting.name, text(&path)?),
+            Value::Int(_) | Value::Double(_) | Value::Choice(_) => {
+                painter.set_property_from_str(setting.name, &value.to_string());
+            }
         }
     }
     Ok(())

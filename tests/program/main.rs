@@ -2,6 +2,8 @@
 
 //! The program and the scripts do what they say.
 
+mod flags;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

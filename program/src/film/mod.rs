@@ -13,10 +13,10 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use clap::{ArgMatches, Args};
+use clap::Args;
 
 use crate::failure::Failure;
-use crate::flags::{Optimisation, Stream};
+use crate::flags::{Flags, Stream};
 use crate::output::{Output, same_file};
 use formats::choose_parts;
 use render::{End, Render};
@@ -48,19 +48,16 @@ pub struct Arguments {
     force: bool,
 
     #[command(flatten)]
-    stream: Stream,
-
-    #[command(flatten)]
-    optimisation: Optimisation,
+    flags: Flags<Stream>,
 }
 
-pub fn run(arguments: &Arguments, matches: &ArgMatches) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     gst::init()?;
     gstneuralstyle::plugin_register_static()?;
     refuse_lost_files(arguments)?;
     let parts = choose_parts(&arguments.output)?;
     let output = Output::prepare(&arguments.output)?;
-    let render = Render::build(arguments, matches, &parts, output.path())?;
+    let render = Render::build(arguments, &parts, output.path())?;
     let began = Instant::now();
     let ended = render.run();
     // What was written before a failure or an interruption is worth as much as the time that it took.
@@ -92,13 +89,13 @@ fn refuse_lost_files(arguments: &Arguments) -> Result<(), Failure> {
         output,
         style,
         force,
-        optimisation,
+        flags,
         ..
     } = arguments;
     if !input.is_file() {
         return Err(format!("there is no video file {}", input.display()).into());
     }
-    for read in [Some(input), Some(style), optimisation.weights.as_ref()] {
+    for read in [Some(input), Some(style), flags.weights()] {
         if read.is_some_and(|read| same_file(read, output)) {
             return Err(format!("{} would be overwritten while it is read", output.display()).into());
         }

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use clap::ArgMatches;
 use gst::prelude::*;
 use indicatif::ProgressBar;
 
@@ -43,12 +42,7 @@ pub struct Render {
 }
 
 impl Render {
-    pub fn build(
-        arguments: &Arguments,
-        matches: &ArgMatches,
-        parts: &Parts,
-        location: &Path,
-    ) -> Result<Self, Failure> {
+    pub fn build(arguments: &Arguments, parts: &Parts, location: &Path) -> Result<Self, Failure> {
         let source = gst::ElementFactory::make("filesrc")
             .property("location", &arguments.input)
             .build()?;
@@ -66,7 +60,7 @@ impl Render {
             true,
         )?;
         let painter = video.by_name("painter").ok_or("the painter has lost its name")?;
-        set_properties(&painter, matches)?;
+        set_properties(&painter, &arguments.style, &arguments.flags)?;
 
         let render = Self {
             pipeline: Pipeline::default(),

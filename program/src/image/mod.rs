@@ -16,7 +16,7 @@ use image::{ImageFormat, RgbImage, imageops};
 use indicatif::ProgressBar;
 
 use crate::failure::Failure;
-use crate::flags::Optimisation;
+use crate::flags::{Flags, Picture};
 use crate::output::{Output, same_file};
 use crate::progress;
 use crate::values::count;
@@ -58,7 +58,7 @@ pub struct Arguments {
     trace: Option<PathBuf>,
 
     #[command(flatten)]
-    optimisation: Optimisation,
+    flags: Flags<Picture>,
 }
 
 /// Pictures are read at up to this size; a larger painting would only be blurred.
@@ -123,11 +123,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn settings(arguments: &Arguments, size: usize) -> (Options, Controls) {
     let options = Options {
         working_size: size,
-        ..arguments.optimisation.options()
+        ..arguments.flags.options()
     };
     let controls = Controls {
         first_iterations: arguments.iterations,
-        ..arguments.optimisation.controls()
+        ..arguments.flags.controls()
     };
     (options, controls)
 }
@@ -152,13 +152,13 @@ fn refuse_overwritten_inputs(arguments: &Arguments) -> Result<(), Failure> {
         style,
         output,
         trace,
-        optimisation,
+        flags,
         ..
     } = arguments;
     let inputs = [
         ("content", Some(content)),
         ("style", Some(style)),
-        ("weights", optimisation.weights.as_ref()),
+        ("weights", flags.weights()),
     ];
     for (flag, written) in [("output", Some(output)), ("trace", trace.as_ref())] {
         for (other, read) in inputs {

@@ -3,6 +3,7 @@
 //! The losses of every step as a document.
 
 use neuralstyle::gatys::Step;
+use neuralstyle::settings::Value;
 use neuralstyle::stylizer::{Frame, Stylizer};
 use serde_json::json;
 
@@ -28,7 +29,11 @@ pub fn document(
     seconds: f64,
 ) -> serde_json::Value {
     let stats = stylizer.stats();
-    let flags = &arguments.optimisation;
+    let mut options = serde_json::Map::new();
+    options.insert("iterations".to_owned(), arguments.iterations.into());
+    for (setting, value) in arguments.flags.all() {
+        options.insert(setting.name.to_owned(), as_json(value));
+    }
     let rows: Vec<_> = steps
         .iter()
         .map(|step| {
@@ -52,22 +57,18 @@ pub fn document(
         "seconds": seconds,
         // Without what comes before the first step, reading the style above all; `null` if there was no step.
         "seconds_per_step": (!steps.is_empty()).then_some(stats.ms_per_step / 1e3),
-        "options": {
-            "iterations": arguments.iterations,
-            "scales": flags.scales,
-            "normalization": flags.normalization.name(),
-            "pooling": flags.pooling.name(),
-            "optimizer": flags.optimizer.name(),
-            "init": flags.init.name(),
-            "seed": flags.seed,
-            "content-layers": flags.content_layers.as_ref().map(ToString::to_string),
-            "style-layers": flags.style_layers.as_ref().map(ToString::to_string),
-            "content-weight": flags.content_weight,
-            "style-weight": flags.style_weight,
-            "tv-weight": flags.tv_weight,
-            "learning-rate": flags.learning_rate,
-            "style-crop": flags.style_crop,
-        },
+        "options": options,
         "steps": rows,
     })
+}
+
+fn as_json(value: Value) -> serde_json::Value {
+    match value {
+        Value::Unset => serde_json::Value::Null,
+        Value::Int(number) => number.into(),
+        Value::Double(number) => number.into(),
+        Value::Text(text) => text.into(),
+        Value::Path(path) => path.display().to_string().into(),
+        Value::Choice(name) => name.into(),
+    }
 }

@@ -30,7 +30,7 @@ use super::measured::{self, Measured, Painted};
 use super::scenes::{self, Scene};
 use crate::bundled::{Material, STARRY_NIGHT};
 use crate::failure::Failure;
-use crate::flags::{Optimisation, measure};
+use crate::flags::{self, Flags};
 use crate::progress;
 use crate::values::{choice, count, size};
 use neuralstyle::backend::CancelToken;
@@ -72,30 +72,6 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value = "100", value_parser = count(2..=100_000))]
     frames: usize,
 
-    /// Steps per keyframe [default: the element's]
-    #[arg(long, value_name = "N", value_parser = count(1..=1_000_000))]
-    iterations: Option<usize>,
-
-    /// Steps on the first frame and after a cut, in what they cost at full size [default: the element's]
-    #[arg(long, value_name = "N", value_parser = count(1..=1_000_000))]
-    first_iterations: Option<usize>,
-
-    /// Frames from keyframe to keyframe; those between are put together from both [default: the element's]
-    #[arg(long, value_name = "N", value_parser = count(1..=100_000))]
-    keyframe_interval: Option<usize>,
-
-    /// Longer side in pixels at which frames are painted [default: the frames' own]
-    #[arg(long, value_name = "PX", value_parser = count(16..=16_384))]
-    working_size: Option<usize>,
-
-    /// How different a frame must be from the one before to start afresh; 1 is never [default: the element's]
-    #[arg(long, value_name = "SHARE", value_parser = measure(0.0..=1.0))]
-    cut_threshold: Option<f64>,
-
-    /// Weight of the difference from the last result [default: the element's]
-    #[arg(long, value_name = "WEIGHT", value_parser = measure(0.0..=1e12))]
-    temporal_weight: Option<f64>,
-
     /// At how many places of the clip frames are also painted one by one, each from a fresh start; 0 saves the time
     #[arg(long, value_name = "K", default_value = "6", value_parser = count(0..=10_000))]
     independent: usize,
@@ -117,7 +93,7 @@ pub struct Arguments {
     contact_sheet: Option<PathBuf>,
 
     #[command(flatten)]
-    optimisation: Optimisation,
+    flags: Flags<flags::Clip>,
 }
 
 /// The longer side of a video's frames if nobody chose a size.
@@ -139,7 +115,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         contact_sheet(&clip.frames, &painted).save(path)?;
     }
     let size = (clip.frames[0].width(), clip.frames[0].height());
-    let cropped = style.frame().cropped(arguments.optimisation.style_crop);
+    let cropped = style.frame().cropped(arguments.flags.controls().style_crop);
     let mut judge = Judge::new(arguments.judge, &cropped, size)?;
     let measured = Measured::of(&clip, &painted, &mut judge, arguments.judge_every)?;
     eprint!("{}", measured.table());
@@ -208,21 +184,11 @@ fn paint(arguments: &Arguments, clip: &Clip, style: &Arc<StylePicture>) -> Resul
 
 /// What the flags mean to the library.
 fn settings(arguments: &Arguments, frame: &Frame) -> (Options, Controls) {
-    let options = Options {
-        working_size: arguments
-            .working_size
-            .unwrap_or(frame.width().max(frame.height())),
-        ..arguments.optimisation.options()
-    };
-    let usual = arguments.optimisation.controls();
-    let controls = Controls {
-        iterations: arguments.iterations.unwrap_or(usual.iterations),
-        first_iterations: arguments.first_iterations.unwrap_or(usual.first_iterations),
-        keyframe_interval: arguments.keyframe_interval.unwrap_or(usual.keyframe_interval),
-        cut_threshold: arguments.cut_threshold.unwrap_or(usual.cut_threshold),
-        temporal_weight: arguments.temporal_weight.unwrap_or(usual.temporal_weight),
-        ..usual
-    };
+    let mut options = arguments.flags.options();
+    if options.working_size == 0 {
+        options.working_size = frame.width().max(frame.height());
+    }
+    let controls = arguments.flags.controls();
     (options, controls)
 }
 

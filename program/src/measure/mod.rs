@@ -29,7 +29,7 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Subject {
-    Step(step::Arguments),
+    Step(Box<step::Arguments>),
     Live(live::Arguments),
     Flicker(Box<flicker::Arguments>),
     Flow(flow::Arguments),

@@ -5,7 +5,6 @@
 //! The picture is noise: what it shows has no influence on the cost. The median of many steps is given, because other
 //! programs on the machine disturb some of them.
 
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::mpsc;
 use std::time::Instant;
@@ -14,10 +13,11 @@ use clap::Args;
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::flags::{Flags, Noise};
 use crate::values::{choice, count};
 use neuralstyle::backend::CancelToken;
-use neuralstyle::gatys::{LayerWeights, NetworkChoice, PoolingChoice, Step};
-use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Options, Stylizer};
+use neuralstyle::gatys::{NetworkChoice, Step};
+use neuralstyle::stylizer::{Controls, Frame, Options, Stylizer};
 
 /// Measures what one step costs, by network and size.
 ///
@@ -34,26 +34,6 @@ pub struct Arguments {
           value_parser = choice::<NetworkChoice>(&["tiny", "slim", "vgg16"]))]
     networks: Vec<NetworkChoice>,
 
-    /// A VGG-16 or VGG-19 from a file, measured in place of the networks
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
-
-    /// Layers that measure content [default: the network's own]
-    #[arg(long, value_name = "LAYERS", value_parser = LayerWeights::from_str)]
-    content_layers: Option<LayerWeights>,
-
-    /// Layers that measure style [default: the network's own]
-    #[arg(long, value_name = "LAYERS", value_parser = LayerWeights::from_str)]
-    style_layers: Option<LayerWeights>,
-
-    /// How the network halves its resolution
-    #[arg(long, default_value = "network", value_parser = choice::<PoolingChoice>(PoolingChoice::NAMES))]
-    pooling: PoolingChoice,
-
-    /// Passes of a 3×3 blur over the squared gradient; 0 is plain Adam
-    #[arg(long, value_name = "PASSES", default_value = "4", value_parser = count(0..=16))]
-    moment_blur: usize,
-
     /// The sizes to measure
     #[arg(
         long,
@@ -64,16 +44,8 @@ pub struct Arguments {
     sizes: Vec<Size>,
 
     /// Steps of which the median is given
-    #[arg(long, value_name = "N", default_value = "15", value_parser = count(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value = "15", value_parser = count(1..=MOST_STEPS - 1))]
     steps: usize,
-
-    /// What does the work
-    #[arg(long, default_value = "auto", value_parser = choice::<BackendChoice>(BackendChoice::NAMES))]
-    backend: BackendChoice,
-
-    /// Threads of the CPU backend; 0 is one per core
-    #[arg(long, value_name = "N", default_value = "0", value_parser = count(0..=1024))]
-    threads: usize,
 
     /// Write JSON instead of a table
     #[arg(long)]
@@ -83,7 +55,14 @@ pub struct Arguments {
     /// milliseconds: for comparisons that take turns
     #[arg(long)]
     on_demand: bool,
+
+    /// With weights from a file, their network is measured in place of the others.
+    #[command(flatten)]
+    flags: Flags<Noise>,
 }
+
+/// As many as the library takes for one picture.
+const MOST_STEPS: usize = 1_000_000;
 
 #[derive(Clone, Copy, Debug)]
 struct Size {
@@ -118,7 +97,7 @@ struct Measurement {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let networks = match arguments.weights {
+    let networks = match arguments.flags.weights() {
         Some(_) => &[NetworkChoice::File][..],
         None => &arguments.networks,
     };
@@ -199,7 +178,7 @@ fn step_on_demand(arguments: &Arguments, network: NetworkChoice, size: Size) -> 
             _ => stop.cancel(),
         }
     };
-    match paint(arguments, network, size, usize::MAX, cancel.clone(), observe) {
+    match paint(arguments, network, size, MOST_STEPS, cancel.clone(), observe) {
         Err(_) if cancel.is_cancelled() => Ok(()),
         other => other.map(drop),
     }
@@ -216,16 +195,9 @@ fn paint(
 ) -> Result<Stylizer, Failure> {
     let options = Options {
         network,
-        weights: arguments.weights.clone(),
-        content_layers: arguments.content_layers.clone(),
-        style_layers: arguments.style_layers.clone(),
-        pooling: arguments.pooling,
-        moment_blur: arguments.moment_blur,
         scales: 1,
         working_size: size.width.max(size.height),
-        backend: arguments.backend,
-        threads: arguments.threads,
-        ..Options::default()
+        ..arguments.flags.options()
     };
     let controls = Controls {
         first_iterations: steps,

@@ -17,7 +17,7 @@ use image::{ImageFormat, RgbImage, imageops};
 use super::clip::{ClipSize, decode};
 use crate::bundled::{BUNNY, Material, STARRY_NIGHT};
 use crate::failure::Failure;
-use crate::flags::Optimisation;
+use crate::flags::{Flags, Picture};
 use crate::values::count;
 use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{CancelToken, Export, Mix, Shape, cpu::Cpu};
@@ -71,7 +71,7 @@ pub struct Arguments {
     output: PathBuf,
 
     #[command(flatten)]
-    optimisation: Optimisation,
+    flags: Flags<Picture>,
 }
 
 /// Good enough to judge edges by.
@@ -150,11 +150,11 @@ fn brought_up(arguments: &Arguments, frame: &Frame) -> Result<[Frame; 3], Failur
 fn paint(arguments: &Arguments, frame: &Frame) -> Result<Frame, Failure> {
     let options = Options {
         working_size: frame.width().max(frame.height()),
-        ..arguments.optimisation.options()
+        ..arguments.flags.options()
     };
     let controls = Controls {
         first_iterations: arguments.iterations,
-        ..arguments.optimisation.controls()
+        ..arguments.flags.controls()
     };
     let mut stylizer = Stylizer::new(&options, CancelToken::new())?;
     let style = Material::new(arguments.style.as_deref(), &STARRY_NIGHT)?;
