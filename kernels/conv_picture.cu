@@ -16,9 +16,9 @@ constexpr int FIRST_HALO_AT = FIRST_WEIGHTS_AT + First::RESULTS * FIRST_ROW;
 constexpr int FIRST_SHARED = FIRST_HALO_AT + First::HALO_PIXELS * 8;
 static_assert(FIRST_SHARED >= First::PIXELS * First::RESULT_BYTES, "the finished tile lies in the same memory");
 
-// to[p, o] = max(0, Σ_{tap, i} weights[o, i, tap] · (picture − mean)[i, p + tap] + bias[o]), pooled or not.
+// to[p, o] = max(0, Σ_{tap, i} weights[o, i, tap] · picture[i, p + tap] + bias[o]), pooled or not.
 //
-//     picture  planar f32 [channels, H, W]; the mean is taken off here, the zeros beyond the frame come after that
+//     picture  planar f32 [channels, H, W], less its mean: beyond the frame there are zeros
 //     pack     [to_lanes, 48]: weights[o, i, tap] at 4 · tap + i
 //     bias, to, mask as conv_forward has them
 //
@@ -26,11 +26,10 @@ static_assert(FIRST_SHARED >= First::PIXELS * First::RESULT_BYTES, "the finished
 // to a pixel; each thread then lays out the 36 terms of its pixel, and the rest is one short product.
 KERNEL __launch_bounds__(First::THREADS)
     conv_forward_picture(const float *picture, const half *pack, const float *bias, half *to, u8 *mask, int height,
-                         int width, int channels, int to_lanes, int kind, float mean_0, float mean_1, float mean_2) {
+                         int width, int channels, int to_lanes, int kind) {
     __shared__ __align__(128) u8 shared[FIRST_SHARED];
     const Corner<First> corner(width);
     const int pixels = height * width;
-    const float means[4] = {mean_0, mean_1, mean_2, 0.0f};
     uint2 *halo = reinterpret_cast<uint2 *>(shared + FIRST_HALO_AT);
 #pragma unroll
     for (int turn = 0; turn < First::HALO_PIXELS; turn += First::THREADS) {
@@ -44,7 +43,7 @@ KERNEL __launch_bounds__(First::THREADS)
 #pragma unroll
         for (int channel = 0; channel < 4; ++channel) {
             const bool exists = inside && channel < channels;
-            values[channel] = exists ? saturated(picture[channel * pixels + y * width + x] - means[channel]) : 0.0f;
+            values[channel] = exists ? saturated(picture[channel * pixels + y * width + x]) : 0.0f;
         }
         halo[place] = make_uint2(to_half2(values[0], values[1]), to_half2(values[2], values[3]));
     }

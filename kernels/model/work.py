@@ -80,7 +80,7 @@ def conv_backward_finish(partials, splits, from_, count, factor, overflow):
     return Work(outputs=2 * count, between=4 * splits * count)
 
 
-def conv_forward_picture(picture, pack, bias, to, mask, height, width, channels, outputs, kind, *means):
+def conv_forward_picture(picture, pack, bias, to, mask, height, width, channels, outputs, kind):
     pixels = height * width
     return Work(
         9 * pixels * channels * outputs,

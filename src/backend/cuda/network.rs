@@ -158,9 +158,6 @@ fn forward(
                     shape.channels,
                     outputs,
                     kind,
-                    0.0,
-                    0.0,
-                    0.0,
                 ],
             )?;
         }
