@@ -9,7 +9,11 @@ impl Control for Cpu {
     }
 
     fn device(&self) -> String {
-        format!("{} threads, {}", self.workers.threads(), self.level.name())
+        let threads = match self.workers.threads() {
+            1 => "1 thread".to_owned(),
+            threads => format!("{threads} threads"),
+        };
+        format!("{threads}, {}", self.level.name())
     }
 
     fn lower_priority(&mut self) -> Result<()> {
