@@ -9,8 +9,8 @@ mod flow;
 mod judge;
 pub mod live;
 mod measured;
-mod scenes;
-mod step;
+pub mod scenes;
+pub mod step;
 mod upsampling;
 
 use clap::{Args, Subcommand};

@@ -5,7 +5,6 @@
 //! The picture is noise: what it shows has no influence on the cost. The median of many steps is given, because other
 //! programs on the machine disturb some of them.
 
-use std::str::FromStr;
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -14,10 +13,10 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::flags::{Flags, Noise};
-use crate::values::{choice, count};
+use crate::values::{choice, count, size};
 use neuralstyle::backend::CancelToken;
 use neuralstyle::gatys::{NetworkChoice, Step};
-use neuralstyle::stylizer::{Controls, Frame, Options, Stylizer};
+use neuralstyle::stylizer::{Controls, Frame, Options, Stats, Stylizer};
 
 /// Measures what one step costs, by network and size.
 ///
@@ -39,9 +38,10 @@ pub struct Arguments {
         long,
         value_name = "WIDTHxHEIGHT",
         value_delimiter = ',',
-        default_value = "160x90,256x144,384x216,512x288"
+        default_value = "160x90,256x144,384x216,512x288",
+        value_parser = size
     )]
-    sizes: Vec<Size>,
+    sizes: Vec<(usize, usize)>,
 
     /// Steps of which the median is given
     #[arg(long, value_name = "N", default_value = "15", value_parser = count(1..=MOST_STEPS - 1))]
@@ -64,36 +64,17 @@ pub struct Arguments {
 /// As many as the library takes for one picture.
 const MOST_STEPS: usize = 1_000_000;
 
-#[derive(Clone, Copy, Debug)]
-struct Size {
-    width: usize,
-    height: usize,
-}
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let side = |side: &str| side.parse().ok().filter(|px| (16..=8192).contains(px));
-        text.split_once('x')
-            .and_then(|(width, height)| {
-                Some(Self {
-                    width: side(width)?,
-                    height: side(height)?,
-                })
-            })
-            .ok_or_else(|| "write e.g. 256x144, with sides from 16 to 8192".into())
-    }
-}
-
 /// What one row of the table says.
 struct Measurement {
     network: NetworkChoice,
-    size: Size,
-    median_ms: f64,
-    planned_bytes: usize,
-    bytes: usize,
-    device: String,
+    size: (usize, usize),
+    timing: Timing,
+}
+
+/// What steps took.
+pub struct Timing {
+    pub median_ms: f64,
+    stats: Stats,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -103,7 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     if arguments.on_demand {
         return match (networks.first(), arguments.sizes.first()) {
-            (Some(&network), Some(&size)) => step_on_demand(arguments, network, size),
+            (Some(&network), Some(&size)) => step_on_demand(&options(arguments, network, size), size),
             _ => Err("there is no network or no size to measure".into()),
         };
     }
@@ -115,7 +96,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     for &network in networks {
         for &size in &arguments.sizes {
-            let found = measure(arguments, network, size)?;
+            let options = options(arguments, network, size);
+            let found = Measurement {
+                network,
+                size,
+                timing: time(&options, size, arguments.steps)?,
+            };
             if !arguments.json {
                 println!("{}", row(&found));
             }
@@ -126,45 +112,38 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let rows: Vec<_> = measurements.iter().map(document).collect();
         println!("{:#}", serde_json::Value::from(rows));
     } else if let Some(last) = measurements.last() {
-        println!("\nMedian of {} steps each, on {}.", arguments.steps, last.device);
+        let Stats { backend, device, .. } = &last.timing.stats;
+        println!(
+            "\nMedian of {} steps each, on {backend}: {device}.",
+            arguments.steps
+        );
     }
     Ok(())
 }
 
-fn measure(arguments: &Arguments, network: NetworkChoice, size: Size) -> Result<Measurement, Failure> {
+/// Takes some steps of a fresh start at full size.
+pub fn time(options: &Options, size: (usize, usize), steps: usize) -> Result<Timing, Failure> {
     let (log, times) = mpsc::channel();
     let observe = move |_: &Step| {
         // The receiver outlives the stylizer.
         let _ = log.send(Instant::now());
     };
     // The first step touches memory for the first time and is left out.
-    let stylizer = paint(
-        arguments,
-        network,
-        size,
-        arguments.steps + 1,
-        CancelToken::new(),
-        observe,
-    )?;
+    let stylizer = paint(options, size, steps + 1, CancelToken::new(), observe)?;
     let times: Vec<Instant> = times.try_iter().collect();
     let mut steps: Vec<f64> = times
         .windows(2)
         .map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e3)
         .collect();
     steps.sort_by(f64::total_cmp);
-    let stats = stylizer.stats();
-    Ok(Measurement {
-        network,
-        size,
+    Ok(Timing {
         median_ms: steps.get(steps.len() / 2).copied().ok_or("no step was taken")?,
-        planned_bytes: stats.planned_bytes,
-        bytes: stats.bytes_in_use,
-        device: format!("{}: {}", stats.backend, stats.device),
+        stats: stylizer.stats().clone(),
     })
 }
 
 /// Steps whenever a line comes, until there are no more.
-fn step_on_demand(arguments: &Arguments, network: NetworkChoice, size: Size) -> Result<(), Failure> {
+fn step_on_demand(options: &Options, size: (usize, usize)) -> Result<(), Failure> {
     let (cancel, mut line, mut asked) = (CancelToken::new(), String::new(), None::<Instant>);
     let stop = cancel.clone();
     // Being told of a step keeps the next one waiting.
@@ -178,33 +157,36 @@ fn step_on_demand(arguments: &Arguments, network: NetworkChoice, size: Size) -> 
             _ => stop.cancel(),
         }
     };
-    match paint(arguments, network, size, MOST_STEPS, cancel.clone(), observe) {
+    match paint(options, size, MOST_STEPS, cancel.clone(), observe) {
         Err(_) if cancel.is_cancelled() => Ok(()),
         other => other.map(drop),
     }
 }
 
+/// What the flags mean to the library.
+fn options(arguments: &Arguments, network: NetworkChoice, (width, height): (usize, usize)) -> Options {
+    Options {
+        network,
+        scales: 1,
+        working_size: width.max(height),
+        ..arguments.flags.options()
+    }
+}
+
 /// Paints noise in the style of noise.
 fn paint(
-    arguments: &Arguments,
-    network: NetworkChoice,
-    size: Size,
+    options: &Options,
+    size: (usize, usize),
     steps: usize,
     cancel: CancelToken,
     observe: impl FnMut(&Step) + Send + 'static,
 ) -> Result<Stylizer, Failure> {
-    let options = Options {
-        network,
-        scales: 1,
-        working_size: size.width.max(size.height),
-        ..arguments.flags.options()
-    };
     let controls = Controls {
         first_iterations: steps,
         ..Controls::default()
     };
     let (content, style) = (noise(size, 1)?, noise(size, 2)?);
-    let mut stylizer = Stylizer::new(&options, cancel)?;
+    let mut stylizer = Stylizer::new(options, cancel)?;
     stylizer.set_observer(Some(Box::new(observe)));
     stylizer.set_style(std::sync::Arc::new(style.into()));
     stylizer.process(&content, &mut Frame::default(), &controls)?;
@@ -212,43 +194,39 @@ fn paint(
 }
 
 /// A picture of uniform noise: a linear congruential generator is random enough to be painted.
-fn noise(size: Size, seed: u32) -> Result<Frame, Failure> {
+fn noise((width, height): (usize, usize), seed: u32) -> Result<Frame, Failure> {
     let mut state = seed;
     let bytes = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     });
-    let bytes = bytes.take(size.width * size.height * 3).collect();
-    Frame::from_rgb(size.width, size.height, bytes).ok_or_else(|| "the noise does not match its size".into())
+    let bytes = bytes.take(width * height * 3).collect();
+    Frame::from_rgb(width, height, bytes).ok_or_else(|| "the noise does not match its size".into())
 }
 
 fn row(found: &Measurement) -> String {
     let Measurement {
         network,
-        size,
-        median_ms,
-        planned_bytes,
-        bytes,
-        ..
+        size: (width, height),
+        timing: Timing { median_ms, stats },
     } = found;
     format!(
-        "| {network} | {}×{} | {median_ms:.0} | {:.1} | {} MB | {} MB |",
-        size.width,
-        size.height,
+        "| {network} | {width}×{height} | {median_ms:.0} | {:.1} | {} MB | {} MB |",
         1e3 / median_ms,
-        planned_bytes / 1_000_000,
-        bytes / 1_000_000
+        stats.planned_bytes / 1_000_000,
+        stats.bytes_in_use / 1_000_000
     )
 }
 
 fn document(found: &Measurement) -> serde_json::Value {
+    let stats = &found.timing.stats;
     json!({
         "network": found.network.name(),
-        "width": found.size.width,
-        "height": found.size.height,
-        "ms_per_step": found.median_ms,
-        "planned_bytes": found.planned_bytes,
-        "bytes_in_use": found.bytes,
-        "device": found.device,
+        "width": found.size.0,
+        "height": found.size.1,
+        "ms_per_step": found.timing.median_ms,
+        "planned_bytes": stats.planned_bytes,
+        "bytes_in_use": stats.bytes_in_use,
+        "device": format!("{}: {}", stats.backend, stats.device),
     })
 }
