@@ -4,11 +4,10 @@
 
 use neuralstyle::settings::{self, Kind, Value};
 
-use crate::command;
+use crate::running::{command, run, said, words};
 
 fn help(words: &[&str]) -> String {
-    let answer = command(words).arg("--help").output().unwrap();
-    String::from_utf8(answer.stdout).unwrap()
+    said(&run(command(words).arg("--help")))
 }
 
 #[test]
@@ -52,10 +51,9 @@ fn a_value_out_of_range_is_refused_with_what_would_work() {
         ),
         ("--backend", "reference", "[possible values: auto, cpu, cuda]"),
     ] {
-        let answer = command(&["film", "in.webm", "out.webm", "--style", "s.png", flag, value])
-            .output()
-            .unwrap();
-        let error = String::from_utf8(answer.stderr).unwrap();
+        let film = ["film", "in.webm", "out.webm", "--style", "s.png", flag, value];
+        let answer = run(&mut command(&film));
+        let error = words(&answer);
         assert_eq!(answer.status.code(), Some(2), "{error}");
         assert!(error.contains(flag) && error.contains(expected), "{error}");
     }
