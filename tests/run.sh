@@ -37,6 +37,7 @@ on_softgpu=(env "LD_LIBRARY_PATH=$driver" NEURALSTYLE_TEST_CUDA=1 "SOFTGPU_COVER
 # What is never given back to the card ends them with an error as well.
 SOFTGPU_LEAKS=1 "${on_softgpu[@]}" --test cuda --test cuda_faults
 SOFTGPU_LEAKS=1 "${on_softgpu[@]}" --test element on_a_card
+SOFTGPU_LEAKS=1 "${on_softgpu[@]}" --test program doctor::a_card
 
 # With few multiprocessors small pictures are enough for each kind of tile.
 say "Running each of its operations on the oldest kind of card, which has kernels of its own"

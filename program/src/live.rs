@@ -14,6 +14,7 @@ use indicatif::ProgressBar;
 
 use crate::bundled::{Material, STARRY_NIGHT};
 use crate::failure::Failure;
+use crate::film::formats::{Part, part};
 use crate::flags::{Flags, Stream};
 use crate::pipeline::{Pipeline, end_when, link_streams, set_properties};
 use crate::progress;
@@ -122,6 +123,17 @@ fn scaled(size: Option<(usize, usize)>) -> String {
         None => String::new(),
     }
 }
+
+/// What the elements around `neuralstyle` are called, and where they are.
+pub const SURROUNDINGS: [Part; 7] = [
+    part("queue", "", "libgstreamer1.0-0"),
+    part("filesrc", "", "libgstreamer1.0-0"),
+    part("decodebin", "", "gstreamer1.0-plugins-base"),
+    part("videoconvert", "", "gstreamer1.0-plugins-base"),
+    part("videoscale", "", "gstreamer1.0-plugins-base"),
+    part("videotestsrc", "", "gstreamer1.0-plugins-base"),
+    part("autovideosink", "", "gstreamer1.0-plugins-good"),
+];
 
 const LEAKY: &str = "queue leaky=downstream max-size-buffers=1";
 

@@ -5,6 +5,8 @@
 mod folder;
 mod running;
 
+#[cfg(unix)]
+mod doctor;
 mod films;
 mod flags;
 mod live;

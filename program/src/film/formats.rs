@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use gst::prelude::*;
+
 use crate::failure::Failure;
 
 /// A kind of file, and what can fill it, the best first.
@@ -73,9 +75,9 @@ pub const CONTAINERS: [Container; 3] = [
 ];
 
 impl Part {
-    /// Whether this GStreamer has the element.
+    /// Whether this GStreamer has the element, and whatever its plugin is linked to.
     pub fn exists(&self) -> bool {
-        gst::ElementFactory::find(self.element).is_some()
+        gst::ElementFactory::find(self.element).is_some_and(|factory| factory.load().is_ok())
     }
 
     /// As in a launch line.
@@ -135,9 +137,10 @@ fn first_that_exists(parts: &[Part], ending: &str) -> Result<Part, Failure> {
         format!("this GStreamer cannot write .{ending}: it lacks {names}; on Debian and Ubuntu: sudo apt install {package}")
             .into()
     };
-    parts
-        .iter()
-        .find(|part| part.exists())
-        .copied()
-        .ok_or_else(missing)
+    existing(parts).copied().ok_or_else(missing)
+}
+
+/// The first of some elements that is there.
+pub fn existing(parts: &[Part]) -> Option<&Part> {
+    parts.iter().find(|part| part.exists())
 }

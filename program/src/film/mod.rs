@@ -6,7 +6,7 @@
 //! encoder that is there, the sound, a progress bar, and a playable file when it is interrupted. Every flag that
 //! has the name of one of the element's properties sets it.
 
-mod formats;
+pub mod formats;
 mod render;
 
 use std::path::PathBuf;

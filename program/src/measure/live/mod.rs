@@ -145,7 +145,7 @@ pub struct Found {
     wall_ms: f64,
     /// Processor time of the painting threads per second.
     painting_ms: f64,
-    latency: gst::ClockTime,
+    pub latency: gst::ClockTime,
     first_painting: Option<Duration>,
     halfway_mb: f64,
     end_mb: f64,
@@ -155,8 +155,10 @@ pub struct Found {
 pub fn play(player: &mut Player, frames: &[gst::Buffer], time: Duration) -> Result<Found, Failure> {
     let mut first_painting = None;
     let (mut before, mut halfway_mb) = (None, None);
+    let mut began = None;
     for number in 0.. {
-        let elapsed = player.wait();
+        let due = player.wait();
+        let elapsed = due - *began.get_or_insert(due);
         if before.is_none() && elapsed >= WARM_UP {
             player.drops = 0;
             before = Some(Reading::take(player));

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Checks an NVIDIA card and its driver, and measures what a step costs on it.
-//!
-//! The last line is the verdict. `cargo test --release --test cuda` checks every operation besides.
+//! Checks an NVIDIA card and its driver, and measures what a step costs on it. `cargo test --release --test cuda` checks
+//! every operation besides.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use clap::Args;
-
+use super::Arguments;
+use super::report::Report;
 use crate::failure::Failure;
-use crate::values::{choice, count};
 use neuralstyle::backend::cpu::Cpu;
-use neuralstyle::backend::cuda::{Cuda, cards};
+use neuralstyle::backend::cuda::{Cuda, Unavailable, cards};
 use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{Backend, CancelToken, Capture, Shape};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
@@ -20,72 +18,82 @@ use neuralstyle::gatys::objective::{Objective, StyleTarget};
 use neuralstyle::gatys::{LossWeights, Network, NetworkChoice, Normalization};
 use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Options, Stylizer};
 
-/// Checks an NVIDIA card and its driver, and measures what a step costs on it.
-#[derive(Args)]
-pub struct Arguments {
-    /// Number of the card; -1 is the first that works
-    #[arg(long, value_name = "N", default_value = "-1", allow_negative_numbers = true)]
-    device: i32,
-
-    /// The networks to check and measure
-    #[arg(long, value_delimiter = ',', default_value = "tiny,slim,vgg16",
-          value_parser = choice::<NetworkChoice>(&["tiny", "slim", "vgg16"]))]
-    networks: Vec<NetworkChoice>,
-
-    /// Longer sides in pixels of the pictures (16:9) that are measured
-    #[arg(long, value_name = "PIXELS", value_delimiter = ',', default_value = "256,512,1024",
-          value_parser = count(16..=8192))]
-    sizes: Vec<usize>,
-
-    /// Steps of which the mean is taken
-    #[arg(long, value_name = "N", default_value = "100", value_parser = count(1..=1_000_000))]
-    steps: usize,
-}
-
 /// The least cosine between the image gradients of the card, in fp16, and of the CPU, in f32.
 const COSINE: f64 = 0.999;
 
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    for card in cards(arguments.device)? {
+/// Whether the card, if there is one, does what it should.
+pub fn check(report: &mut Report, arguments: &Arguments) -> bool {
+    let cards = match cards(arguments.device) {
+        Ok(cards) => cards,
+        Err(none) if is_no_failure(&none) => {
+            report.lacks("card", format!("{none}; the CPU paints"));
+            return true;
+        }
+        Err(unusable) => {
+            report.broken("card", unusable.to_string());
+            return false;
+        }
+    };
+    for card in &cards {
         let (major, minor) = card.capability;
-        println!(
-            "device {}: {}, compute capability {major}.{minor}, {} multiprocessors, {:.1} GB",
-            card.id,
-            card.name,
-            card.multiprocessors,
-            card.bytes as f64 / 1e9
+        report.works(
+            "card",
+            format!(
+                "number {}: {}, compute capability {major}.{minor}, {} multiprocessors, {:.1} GB",
+                card.id,
+                card.name,
+                card.multiprocessors,
+                card.bytes as f64 / 1e9
+            ),
         );
     }
+    let checked = examine(report, arguments);
+    if let Err(failure) = &checked {
+        report.broken("card", failure.to_string());
+    }
+    checked.is_ok()
+}
+
+/// Whether there is just no card for which there are kernels.
+fn is_no_failure(reason: &Unavailable) -> bool {
+    !reason.concerns_a_card() || matches!(reason, Unavailable::TooOld { .. })
+}
+
+/// Has the card start, compares it with the CPU, and measures it.
+fn examine(report: &mut Report, arguments: &Arguments) -> Result<(), Failure> {
     let begun = Instant::now();
     let cuda = Cuda::new(arguments.device, CancelToken::new())?;
-    println!(
-        "start-up check passed on {} ({:.0} ms with loading the kernels)",
-        cuda.device(),
-        begun.elapsed().as_secs_f64() * 1e3
-    );
+    let whole = begun.elapsed();
+    let device = cuda.device();
+    drop(cuda);
     // With the kernels there, what is left is the check itself.
     let begun = Instant::now();
     drop(Cuda::new(arguments.device, CancelToken::new())?);
-    println!(
-        "the check itself takes {:.1} ms",
-        begun.elapsed().as_secs_f64() * 1e3
+    report.works(
+        "start",
+        format!(
+            "{device}: the check passes, in {:.0} ms with loading the kernels and {:.1} ms without",
+            whole.as_secs_f64() * 1e3,
+            begun.elapsed().as_secs_f64() * 1e3
+        ),
     );
-
     for &network in &arguments.networks {
-        compare(arguments, network)?;
+        compare(report, arguments, network)?;
     }
-    println!("\n| network | size | ms per step | memory |\n| --- | --- | --- | --- |");
+    if arguments.quick {
+        return Ok(());
+    }
     for &network in &arguments.networks {
         for &size in &arguments.sizes {
-            println!("{}", row(arguments, network, size)?);
+            let words = timed(arguments, network, size)?;
+            report.works(network.name(), words);
         }
     }
-    println!("\nneuralstyle doctor: passed on {}", cuda.device());
     Ok(())
 }
 
 /// Holds the losses and the image gradient of the card against those of the CPU.
-fn compare(arguments: &Arguments, choice: NetworkChoice) -> Result<(), Failure> {
+fn compare(report: &mut Report, arguments: &Arguments, choice: NetworkChoice) -> Result<(), Failure> {
     let network = Network::open(choice, None)?;
     let (losses, gradient) = measure(Cuda::new(arguments.device, CancelToken::new())?, &network)?;
     let (expected, exact) = measure(Cpu::new(0, CancelToken::new())?, &network)?;
@@ -94,12 +102,14 @@ fn compare(arguments: &Arguments, choice: NetworkChoice) -> Result<(), Failure> 
     let lengths = (product(&gradient, &gradient) * product(&exact, &exact)).sqrt();
     let cosine = product(&gradient, &exact) / lengths;
     let off = (losses / expected - 1.0).abs();
-    println!("{choice}: J is off by {off:.1e}, the cosine of the image gradients is {cosine:.6}");
+    let words =
+        format!("J differs from the CPU's by {off:.1e}, the cosine of the image gradients is {cosine:.6}");
     // Written so that what is no number does not pass.
     if cosine >= COSINE && off <= 0.01 {
+        report.works(choice.name(), words);
         Ok(())
     } else {
-        Err(format!("FAILED: with {choice} the card's gradient is not the CPU's").into())
+        Err(format!("with {choice} it computes wrongly: {words}").into())
     }
 }
 
@@ -158,8 +168,8 @@ fn waves(shape: Shape, seed: f32) -> Vec<f32> {
     (0..shape.elements()).map(value).collect()
 }
 
-/// A line of the table.
-fn row(arguments: &Arguments, network: NetworkChoice, size: usize) -> Result<String, Failure> {
+/// What a step costs on the card.
+fn timed(arguments: &Arguments, network: NetworkChoice, size: usize) -> Result<String, Failure> {
     let options = Options {
         network,
         backend: BackendChoice::Cuda,
@@ -192,7 +202,7 @@ fn row(arguments: &Arguments, network: NetworkChoice, size: usize) -> Result<Str
     }
     let stats = stylizer.stats();
     Ok(format!(
-        "| {network} | {width}×{height} | {:.2} | {} MB |",
+        "{width}×{height}: {:.2} ms a step, {} MB",
         stats.ms_per_step,
         stats.bytes_in_use / 1_000_000
     ))
