@@ -20,6 +20,7 @@ fi
 [ $# -ge 4 ] || fail "OUT.jpg CONTENT... -- STYLE... are needed; --help says more"
 out=$1
 shift
+[ -d "$(dirname "$out")" ] || fail "there is no folder $(dirname "$out") for $out"
 contents=() styles=()
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
     need_file "$1"

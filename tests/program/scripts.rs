@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::folder::Folder;
-use crate::running::{run, said, words};
+use crate::running::{assert_refused, run, said, words};
 
 #[test]
 fn every_script_is_sound_and_explains_itself() {
@@ -39,6 +39,31 @@ fn every_script_is_sound_and_explains_itself() {
 fn is_script(path: &Path) -> bool {
     path.is_file() && fs::read(path).unwrap().starts_with(b"#!/usr/bin/env bash")
         || path.ends_with("common.sh")
+}
+
+#[test]
+fn a_gallery_that_cannot_be_written_is_refused_before_the_work() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../pipelines/gallery.sh");
+    let folder = Folder::new();
+    let gallery = |words: &[&str]| run(Command::new(script).args(words).current_dir(folder.0.path()));
+    for (words, expected) in [
+        (vec!["out.jpg", "content.png"], "are needed"),
+        (
+            vec!["nowhere/out.jpg", "content.png", "--", "style.png"],
+            "no folder nowhere",
+        ),
+        (
+            vec!["out.jpg", "nowhere.png", "--", "style.png"],
+            "no file nowhere.png",
+        ),
+        (
+            vec!["out.jpg", "content.png", "style.png", "--"],
+            "pictures are missing",
+        ),
+    ] {
+        assert_refused(&gallery(&words), expected);
+    }
+    assert_eq!(folder.names(), ["content.png", "style.png"]);
 }
 
 /// Runs lines of bash after those of pipelines/common.sh.
