@@ -34,7 +34,7 @@ pub use choices::{
 };
 pub use layers::{LayerWeights, LayerWeightsError};
 pub use setting::{Group, Kind, Refused, Setting, Value, When};
-pub use table::{CONTROLS, Controls, OPTIONS, Options, STYLE, Settings};
+pub use table::{CONTROLS, Controls, MOST_SCALES, OPTIONS, Options, STYLE, Settings};
 
 /// All settings, in the order in which they are presented within their group.
 pub fn all() -> impl Iterator<Item = &'static Setting> {

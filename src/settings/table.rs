@@ -61,6 +61,9 @@ macro_rules! settings {
     };
 }
 
+/// The most sizes of a coarse-to-fine start.
+pub const MOST_SCALES: usize = 4;
+
 /// Larger than any weight that makes sense, smaller than what overflows when squared in single precision.
 const LARGEST_WEIGHT: f64 = 1e12;
 
@@ -171,7 +174,7 @@ pub struct Options, in Settings as options, described in OPTIONS {
         blurb: "Sizes of the coarse-to-fine start; 1 = full size only, 0 = choose by size",
         name: "scales",
         nick: "Scales",
-        kind: Kind::Uint { range: 0..=4 },
+        kind: Kind::Uint { range: 0..=MOST_SCALES as u32 },
         unit: "SIZES",
         group: Group::Optimisation,
         acts: When::Start,

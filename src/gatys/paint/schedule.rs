@@ -2,17 +2,16 @@
 
 //! How many steps at which size, and how far each of them goes.
 
+use crate::settings::MOST_SCALES;
+
 /// Each scale's share of the cost of a coarse-to-fine run, the full size first. Found by trials: half of the work
 /// belongs to the sizes at which large strokes are laid out.
-const SHARES: [&[f64]; 4] = [
+const SHARES: [&[f64]; MOST_SCALES] = [
     &[1.0],
     &[0.5, 0.5],
     &[0.375, 0.4375, 0.1875],
     &[0.375, 0.4, 0.15, 0.075],
 ];
-
-/// The most scales that a run can have.
-pub const MOST_SCALES: usize = SHARES.len();
 
 /// Scales for a picture whose longer side has `longer` pixels.
 pub fn scales_for(longer: usize) -> usize {

@@ -9,6 +9,7 @@ use crate::gatys::paint::scale::{ScaleSettings, with_margin};
 use crate::gatys::paint::schedule;
 use crate::gatys::{LossWeights, Losses, PreviewSink, Recipe, Result, Run};
 use crate::picture::Picture;
+use crate::settings::MOST_SCALES;
 
 /// What a painter is to be ready for. Sizes are widths and heights in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +90,9 @@ impl<B: Backend> Painter<B> {
         };
         painter.allocate(demand)?;
         painter.measure_style(Picture::new(style.0, style.1).view())?;
-        let frame = Picture::new(demand.frame.0, demand.frame.1);
-        let mut out = frame.clone();
+        // Only the sizes count: the system gives memory for zeros when they are first touched, and nothing touches them.
+        let picture = || Picture::new(demand.frame.0, demand.frame.1);
+        let (frame, mut out) = (picture(), picture());
         painter.start(frame.view(), one_step(Some(&mut Always)))?;
         painter.advance(frame.view(), one_step(None))?;
         painter.compose(frame.view(), 1.0, &mut out)?;
@@ -112,7 +114,7 @@ impl<B: Backend> Painter<B> {
     pub(super) fn scales(&self, size: (usize, usize)) -> usize {
         match self.recipe.scales {
             0 => schedule::scales_for(size.0.max(size.1)),
-            chosen => chosen.min(schedule::MOST_SCALES),
+            chosen => chosen.min(MOST_SCALES),
         }
     }
 }
