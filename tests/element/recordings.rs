@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::common::*;
 use gst_video::VideoFormat;
-use neuralstyle::backend::cpu::Level;
+use neuralstyle::backend::cpu::InstructionSet;
 
 /// A stream and how it is painted.
 pub struct Case {
@@ -94,7 +94,7 @@ pub const CARD_CASES: &[Case] = &[
 
 /// Whether this process paints with kernels that fuse multiplication and addition.
 pub fn is_fused() -> bool {
-    Level::choose().is_ok_and(|level| level != Level::Portable)
+    InstructionSet::choose().is_ok_and(|instructions| instructions != InstructionSet::Portable)
 }
 
 /// The digests of all frames that come out, in their order. There is a cut before the last but one of five.

@@ -6,16 +6,16 @@
 use crate::operations::{losses, network, pictures, step, stopping, vectors};
 use crate::repeating;
 use neuralstyle::backend::CancelToken;
-use neuralstyle::backend::cpu::{Cpu, Level};
+use neuralstyle::backend::cpu::{Cpu, InstructionSet};
 
 backend!(cpu, |cancel| neuralstyle::backend::cpu::Cpu::new(3, cancel).ok());
 
 /// What the processor is best at is tested above; others have less, and it has that too.
 #[test]
 fn so_do_the_kernels_for_lesser_processors() {
-    for level in Level::available().into_iter().skip(1) {
-        println!("with the {} kernels", level.name());
-        let ops = &mut Cpu::with_level(3, CancelToken::new(), level).unwrap();
+    for instructions in InstructionSet::available().into_iter().skip(1) {
+        println!("with the {} kernels", instructions.name());
+        let ops = &mut Cpu::with_instructions(3, CancelToken::new(), instructions).unwrap();
         network::convolution(ops);
         network::convolution_backward(ops);
         network::convolution_is_adjoint(ops);

@@ -2,7 +2,7 @@
 
 //! The CPU's promise: the same bits from run to run and for any number of threads.
 
-use neuralstyle::backend::cpu::{Cpu, Level, Tensor};
+use neuralstyle::backend::cpu::{Cpu, InstructionSet, Tensor};
 use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{
     AdamKnobs, CancelToken, ColourMap, Export, FilterData, Mix, Pooling, Scalar, Shape, Slot,
@@ -210,11 +210,11 @@ pub fn bits_do_not_depend_on_threads() {
 
 /// The portable kernels round each product by itself, so that they are left out.
 pub fn bits_do_not_depend_on_the_kernels() {
-    let fused = Level::available()
+    let fused = InstructionSet::available()
         .into_iter()
-        .filter(|level| *level != Level::Portable);
-    assert_alike(fused.map(|level| {
-        let ops = Cpu::with_level(2, CancelToken::new(), level).unwrap();
-        (format!("the {} kernels", level.name()), ops)
+        .filter(|instructions| *instructions != InstructionSet::Portable);
+    assert_alike(fused.map(|instructions| {
+        let ops = Cpu::with_instructions(2, CancelToken::new(), instructions).unwrap();
+        (format!("the {} kernels", instructions.name()), ops)
     }));
 }

@@ -8,7 +8,7 @@ use std::{fs, thread};
 use super::report::Report;
 use super::wording::list;
 use super::{cpuinfo, memory};
-use neuralstyle::backend::cpu::{Cpu, Level};
+use neuralstyle::backend::cpu::{Cpu, InstructionSet};
 use neuralstyle::backend::{CancelToken, Control};
 
 /// Whether the processor can paint.
@@ -25,10 +25,10 @@ pub fn check(report: &mut Report) -> bool {
         }
     };
     // It was chosen a moment ago.
-    let chosen = Level::choose().map_or("unknown", Level::name);
-    let others: Vec<_> = Level::available()
+    let chosen = InstructionSet::choose().map_or("unknown", InstructionSet::name);
+    let others: Vec<_> = InstructionSet::available()
         .into_iter()
-        .map(Level::name)
+        .map(InstructionSet::name)
         .filter(|&name| name != chosen)
         .collect();
     report.works(

@@ -13,7 +13,7 @@ impl Control for Cpu {
             1 => "1 thread".to_owned(),
             threads => format!("{threads} threads"),
         };
-        format!("{threads}, {}", self.level.name())
+        format!("{threads}, {}", self.instructions.name())
     }
 
     fn lower_priority(&mut self) -> Result<()> {

@@ -8,7 +8,7 @@
 
 use rayon::prelude::*;
 
-use super::simd::{Level, Simd, kernel};
+use super::simd::{InstructionSet, Simd, kernel};
 use crate::backend::guide::{EPSILON, WINDOW};
 use crate::backend::resample::Taps;
 use crate::backend::{CancelToken, Mix, Shape};
@@ -63,7 +63,7 @@ pub struct Scratch {
 }
 
 pub fn export(
-    level: Level,
+    instructions: InstructionSet,
     painting: Painting,
     mix: Mix,
     frame: PictureView,
@@ -82,8 +82,8 @@ pub fn export(
             .par_chunks_mut(GUIDES * columns)
             .enumerate()
             .for_each(|(y, out)| {
-                // SAFETY: the level is one that this processor has.
-                unsafe { guide_row(level, &painting, y, out) };
+                // SAFETY: the instruction set is one that this processor has.
+                unsafe { guide_row(instructions, &painting, y, out) };
             });
     }
     let (across, down) = (Taps::new(columns, width), Taps::new(rows, height));
@@ -110,7 +110,7 @@ pub fn export(
         .for_each(|(y, (out, rgb))| {
             if !cancel.is_cancelled() {
                 // SAFETY: as above.
-                unsafe { compose_row(level, &lines, down.of(y), mix, rgb, out) };
+                unsafe { compose_row(instructions, &lines, down.of(y), mix, rgb, out) };
             }
         });
 }
@@ -119,7 +119,7 @@ kernel! {
     /// The guides of row `y`, [GUIDES, width of the inside].
     ///
     /// # Safety
-    /// The processor must have the level's instructions.
+    /// The processor must have the instructions of the set.
     guide_row(painting: &Painting, y: usize, out: &mut [f32]) = guides_of_row
 }
 
@@ -239,7 +239,7 @@ kernel! {
     /// A row of the frame: the lines from the tap's first on, weighed, with what the frame adds and mixed with it.
     ///
     /// # Safety
-    /// The processor must have the level's instructions.
+    /// The processor must have the instructions of the set.
     compose_row(lines: &Lines, taps: (usize, &[f32]), mix: Mix, rgb: &[u8], out: &mut [u8]) = composed_row
 }
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::layout::Layout;
 use super::parallel::{Parts, each, sum};
 use super::product::{Product, multiply, multiply_transposed};
-use super::simd::{BLOCK, Level};
+use super::simd::{BLOCK, InstructionSet};
 use crate::backend::CancelToken;
 
 /// The most pieces into which the pixels of a Gram matrix are cut.
@@ -32,7 +32,7 @@ pub fn scratch(layout: Layout) -> usize {
 /// `gram`[C, C] = `scale` · a aᵀ for a[C, P] in blocks. Only panels from the diagonal on are computed. Each piece is summed
 /// in f32 by itself, and they together in f64.
 pub fn gram(
-    level: Level,
+    instructions: InstructionSet,
     a: &[f32],
     layout: Layout,
     scale: f32,
@@ -81,7 +81,7 @@ pub fn gram(
                     };
                     // SAFETY: a has `blocks` panels of `pixels` · BLOCK numbers; the partial matrix is [row, panel, BLOCK, BLOCK],
                     // and this piece alone writes this row of it.
-                    unsafe { multiply_transposed(level, &product) };
+                    unsafe { multiply_transposed(instructions, &product) };
                 }
             }
         });
@@ -122,7 +122,7 @@ pub fn backward_scratch(layout: Layout) -> usize {
 /// `gradient`[C, P] += `coefficient` · d[C, C] a[C, P], in blocks; d is symmetric.
 #[allow(clippy::too_many_arguments)]
 pub fn backward(
-    level: Level,
+    instructions: InstructionSet,
     a: &[f32],
     layout: Layout,
     d: &[f32],
@@ -188,6 +188,6 @@ pub fn backward(
             next: d.as_ptr(),
         };
         // SAFETY: sizes as asserted; the pixels first..first + run of the gradient belong to this piece alone.
-        unsafe { multiply(level, &product) };
+        unsafe { multiply(instructions, &product) };
     });
 }

@@ -52,10 +52,10 @@ impl LossTerms for Cpu {
 
     fn gram(&mut self, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result<()> {
         self.matrices.reserve(gram::scratch(a.layout))?;
-        let (level, layout) = (self.level, a.layout);
+        let (instructions, layout) = (self.instructions, a.layout);
         let (a, gram, scratch, cancel) = (a.values(), gram.values_mut(), &mut self.matrices, &self.cancel);
         self.workers.run(cancel, || {
-            gram::gram(level, a, layout, scale, gram, scratch, cancel);
+            gram::gram(instructions, a, layout, scale, gram, scratch, cancel);
         })?;
         self.finished()
     }
@@ -85,10 +85,11 @@ impl LossTerms for Cpu {
         assert_eq!(a.layout, gradient.layout);
         self.matrices.reserve(gram::backward_scratch(a.layout))?;
         let coefficient = scalar(&coefficient);
-        let (level, layout, scratch, cancel) = (self.level, a.layout, &mut self.matrices, &self.cancel);
+        let (instructions, layout, scratch, cancel) =
+            (self.instructions, a.layout, &mut self.matrices, &self.cancel);
         let (a, d, gradient) = (a.values(), difference.values(), gradient.values_mut());
         self.workers.run(cancel, || {
-            gram::backward(level, a, layout, d, coefficient, gradient, scratch, cancel);
+            gram::backward(instructions, a, layout, d, coefficient, gradient, scratch, cancel);
         })?;
         self.finished()
     }

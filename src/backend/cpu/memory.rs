@@ -70,10 +70,10 @@ impl Memory for Cpu {
 
     fn filter(&mut self, data: &FilterData) -> Result<Filter> {
         self.finished()?;
-        let (level, in_use) = (self.level, &self.in_use);
+        let (instructions, in_use) = (self.instructions, &self.in_use);
         let filter = self
             .workers
-            .run(&self.cancel, || Filter::new(data, level, in_use))??;
+            .run(&self.cancel, || Filter::new(data, instructions, in_use))??;
         self.convolving.reserve(&filter)?;
         Ok(filter)
     }

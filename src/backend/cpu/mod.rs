@@ -35,13 +35,13 @@ use super::{CancelToken, Error, Result};
 use buffer::Buffer;
 use conv::Scratch;
 pub use shared::Filter;
-pub use simd::Level;
+pub use simd::InstructionSet;
 pub use tensor::{Mask, Tensor};
 use workers::Workers;
 
 /// The CPU and its threads.
 pub struct Cpu {
-    level: Level,
+    instructions: InstructionSet,
     workers: Workers,
     cancel: CancelToken,
     in_use: Arc<AtomicUsize>,
@@ -54,32 +54,36 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// `threads` = 0: one per core that this process may use. The kernels are those that [`Level::choose`] names.
+    /// `threads` = 0: one per core that this process may use. The kernels are those that [`InstructionSet::choose`] names.
     pub fn new(threads: usize, cancel: CancelToken) -> Result<Self> {
-        Self::with_level(threads, cancel, Level::choose()?)
+        Self::with_instructions(threads, cancel, InstructionSet::choose()?)
     }
 
     /// One thread that does not take turns with the other backends of the process: for little work for which somebody
     /// waits.
     pub fn aside(cancel: CancelToken) -> Result<Self> {
-        Self::with_workers(Workers::aside()?, cancel, Level::choose()?)
+        Self::with_workers(Workers::aside()?, cancel, InstructionSet::choose()?)
     }
 
-    /// With the kernels of a certain level; it must be [available](Level::available).
-    pub fn with_level(threads: usize, cancel: CancelToken, level: Level) -> Result<Self> {
-        if !Level::available().contains(&level) {
+    /// With the kernels of a certain instruction set; it must be [available](InstructionSet::available).
+    pub fn with_instructions(
+        threads: usize,
+        cancel: CancelToken,
+        instructions: InstructionSet,
+    ) -> Result<Self> {
+        if !InstructionSet::available().contains(&instructions) {
             return Err(Error::Unavailable(format!(
                 "this processor has no {}",
-                level.name()
+                instructions.name()
             )));
         }
-        Self::with_workers(Workers::new(threads)?, cancel, level)
+        Self::with_workers(Workers::new(threads)?, cancel, instructions)
     }
 
-    fn with_workers(workers: Workers, cancel: CancelToken, level: Level) -> Result<Self> {
+    fn with_workers(workers: Workers, cancel: CancelToken, instructions: InstructionSet) -> Result<Self> {
         let in_use = Arc::new(AtomicUsize::new(0));
         Ok(Self {
-            level,
+            instructions,
             convolving: Scratch::new(workers.threads(), &in_use)?,
             workers,
             cancel,

@@ -144,7 +144,7 @@ impl Cpu {
         shape: Shape,
     ) -> Convolution<'a> {
         Convolution {
-            level: self.level,
+            instructions: self.instructions,
             filter,
             direction,
             height: shape.height,

@@ -39,9 +39,9 @@ impl Pictures for Cpu {
             shape: picture.layout.shape,
             border,
         };
-        let (scratch, cancel, level) = (&mut self.exporting, &self.cancel, self.level);
+        let (scratch, cancel, instructions) = (&mut self.exporting, &self.cancel, self.instructions);
         self.workers.run(cancel, || {
-            export::export(level, painting, mix, frame, out, scratch, cancel);
+            export::export(instructions, painting, mix, frame, out, scratch, cancel);
         })?;
         self.finished()
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::buffer::CountedBytes;
 use super::conv;
-use super::simd::Level;
+use super::simd::InstructionSet;
 use crate::backend::filter_cache::FilterCache;
 use crate::backend::{FilterData, Result};
 
@@ -31,15 +31,15 @@ impl std::ops::Deref for Filter {
     }
 }
 
-/// Kernels of different levels want weights of different layouts.
-static KNOWN: LazyLock<FilterCache<Level, Shared>> = LazyLock::new(FilterCache::default);
+/// Kernels of different instruction sets want weights of different layouts.
+static KNOWN: LazyLock<FilterCache<InstructionSet, Shared>> = LazyLock::new(FilterCache::default);
 
 impl Filter {
     /// Those that are there, or new ones made in the pool of the calling thread. They are counted in `total`.
-    pub fn new(data: &FilterData, level: Level, total: &Arc<AtomicUsize>) -> Result<Self> {
-        let of = KNOWN.get(data, level, || {
+    pub fn new(data: &FilterData, instructions: InstructionSet, total: &Arc<AtomicUsize>) -> Result<Self> {
+        let of = KNOWN.get(data, instructions, || {
             let bytes = Arc::new(AtomicUsize::new(0));
-            let filter = conv::Filter::new(data, level, &bytes)?;
+            let filter = conv::Filter::new(data, instructions, &bytes)?;
             let bytes = bytes.load(Ordering::Relaxed);
             Ok(Shared { filter, bytes })
         })?;
@@ -66,13 +66,13 @@ mod tests {
     #[test]
     fn the_same_weights_are_there_once() {
         let (one, other) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let level = Level::available()[0];
-        let first = Filter::new(&data(1.0), level, &one).unwrap();
-        let second = Filter::new(&data(1.0), level, &other).unwrap();
+        let instructions = InstructionSet::available()[0];
+        let first = Filter::new(&data(1.0), instructions, &one).unwrap();
+        let second = Filter::new(&data(1.0), instructions, &other).unwrap();
         assert!(Arc::ptr_eq(&first.of, &second.of));
         assert!(!Arc::ptr_eq(
             &first.of,
-            &Filter::new(&data(2.0), level, &one).unwrap().of
+            &Filter::new(&data(2.0), instructions, &one).unwrap().of
         ));
         // Each who uses them says so, until the last has gone.
         let bytes = one.load(Ordering::Relaxed);

@@ -11,7 +11,7 @@ use super::tiles::Tiling;
 use super::transform::{Four, Six, Square, Tile};
 use crate::backend::cpu::buffer::Buffer;
 use crate::backend::cpu::parallel::Parts;
-use crate::backend::cpu::simd::{BLOCK, Level, Simd, kernel};
+use crate::backend::cpu::simd::{BLOCK, InstructionSet, Simd, kernel};
 use crate::backend::{FilterData, Result};
 
 /// Weights of both directions.
@@ -79,7 +79,7 @@ const PACK: usize = 9 * BLOCK * BLOCK;
 
 impl Filter {
     /// Lays out and transforms; runs in the pool of the calling thread.
-    pub fn new(data: &FilterData, level: Level, total: &Arc<AtomicUsize>) -> Result<Self> {
+    pub fn new(data: &FilterData, instructions: InstructionSet, total: &Arc<AtomicUsize>) -> Result<Self> {
         let (outputs, inputs) = (data.outputs, data.inputs);
         let (output_blocks, input_blocks) = (outputs.div_ceil(BLOCK), inputs.div_ceil(BLOCK));
         let mut bias = Buffer::zeros(output_blocks * BLOCK, total)?;
@@ -107,7 +107,7 @@ impl Filter {
             kept: None,
         };
         if output_blocks * input_blocks * BLOCK * BLOCK <= MOST_KEPT {
-            let set = |direction| filter.transform_all(level, direction, total);
+            let set = |direction| filter.transform_all(instructions, direction, total);
             filter.kept = Some([set(Direction::Forward)?, set(Direction::Backward)?]);
             filter.packed = Buffer::zeros(0, total)?;
         }
@@ -117,7 +117,7 @@ impl Filter {
     /// The set of a direction that is kept.
     fn transform_all(
         &self,
-        level: Level,
+        instructions: InstructionSet,
         direction: Direction,
         total: &Arc<AtomicUsize>,
     ) -> Result<Buffer<f32>> {
@@ -128,7 +128,7 @@ impl Filter {
         (0..panels).into_par_iter().for_each(|index| {
             let to = parts.at(index * panel);
             // SAFETY: each panel of the set is written by one call alone.
-            unsafe { self.transform(level, KEPT, direction, index, (0, depth), to) };
+            unsafe { self.transform(instructions, KEPT, direction, index, (0, depth), to) };
         });
         Ok(set)
     }
@@ -181,7 +181,7 @@ impl Filter {
     /// `to` has that much room, which nobody else uses.
     pub unsafe fn transform(
         &self,
-        level: Level,
+        instructions: InstructionSet,
         size: TileSize,
         direction: Direction,
         panel: usize,
@@ -199,10 +199,10 @@ impl Filter {
         // SAFETY: as promised by the caller; the panel and the channels exist.
         unsafe {
             match (size, direction) {
-                (TileSize::Four, Direction::Forward) => transform_filter::<Four, Ahead>(level, &job),
-                (TileSize::Four, Direction::Backward) => transform_filter::<Four, Back>(level, &job),
-                (TileSize::Six, Direction::Forward) => transform_filter::<Six, Ahead>(level, &job),
-                (TileSize::Six, Direction::Backward) => transform_filter::<Six, Back>(level, &job),
+                (TileSize::Four, Direction::Forward) => transform_filter::<Four, Ahead>(instructions, &job),
+                (TileSize::Four, Direction::Backward) => transform_filter::<Four, Back>(instructions, &job),
+                (TileSize::Six, Direction::Forward) => transform_filter::<Six, Ahead>(instructions, &job),
+                (TileSize::Six, Direction::Backward) => transform_filter::<Six, Back>(instructions, &job),
             }
         }
     }

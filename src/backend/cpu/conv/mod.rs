@@ -29,7 +29,7 @@ pub use output::{Bits, Rectified, RectifiedAndPooled, Scaled, Sink, Written};
 use super::buffer::Buffer;
 use super::parallel::Parts;
 use super::product::{Product, multiply};
-use super::simd::{BLOCK, Level};
+use super::simd::{BLOCK, InstructionSet};
 use crate::backend::{CancelToken, Result};
 use filter::point_stride;
 use input::{Transformed, transform_input};
@@ -149,7 +149,7 @@ fn most_tiles(points: usize, blocks: usize) -> usize {
 
 /// One convolution: which filter, which way, on frames of which size.
 pub struct Convolution<'a> {
-    pub level: Level,
+    pub instructions: InstructionSet,
     pub filter: &'a Filter,
     pub direction: Direction,
     pub height: usize,
@@ -192,7 +192,7 @@ impl Convolution<'_> {
         sink: K,
     ) {
         let Self {
-            level,
+            instructions,
             filter,
             direction,
             scratch,
@@ -224,7 +224,7 @@ impl Convolution<'_> {
                 // SAFETY: the operands were checked to belong together, `reserve` has made the room, which this thread has
                 // locked, and the pixels that come out of a piece belong to it alone.
                 unsafe {
-                    transform_input::<T, P>(level, pixels, &transformed);
+                    transform_input::<T, P>(instructions, pixels, &transformed);
                     for first in (0..panels).step_by(PANELS) {
                         let last = panels.min(first + PANELS);
                         let sums = Sums {
@@ -236,8 +236,16 @@ impl Convolution<'_> {
                         };
                         let panel = points * point_stride(depth);
                         let weights = weights.as_ptr().add(first * panel);
-                        multiply_points(level, points, &transformed, depth, (weights, panel), &sums, false);
-                        transform_output::<T, K>(level, sink, &sums);
+                        multiply_points(
+                            instructions,
+                            points,
+                            &transformed,
+                            depth,
+                            (weights, panel),
+                            &sums,
+                            false,
+                        );
+                        transform_output::<T, K>(instructions, sink, &sums);
                     }
                 }
             });
@@ -252,7 +260,7 @@ impl Convolution<'_> {
         sink: K,
     ) {
         let Self {
-            level,
+            instructions,
             filter,
             direction,
             scratch,
@@ -282,7 +290,7 @@ impl Convolution<'_> {
                 };
                 // SAFETY: the operands were checked to belong together, and `reserve` has made the room, in which each
                 // block of channels has places of its own.
-                unsafe { transform_input::<T, P>(level, pixels, &transformed) };
+                unsafe { transform_input::<T, P>(instructions, pixels, &transformed) };
             });
             (0..panels.div_ceil(PANELS)).into_par_iter().for_each(|index| {
                 if cancel.is_cancelled() {
@@ -315,7 +323,15 @@ impl Convolution<'_> {
                         Some(weights) => {
                             let panel = points * point_stride(depth);
                             let weights = weights.as_ptr().add(first * panel);
-                            multiply_points(level, points, &tiles(0), depth, (weights, panel), &sums, false);
+                            multiply_points(
+                                instructions,
+                                points,
+                                &tiles(0),
+                                depth,
+                                (weights, panel),
+                                &sums,
+                                false,
+                            );
                         }
                         None => {
                             for channel in (0..depth).step_by(DEPTH) {
@@ -323,11 +339,18 @@ impl Convolution<'_> {
                                 let panel = points * point_stride(end - channel);
                                 for index in first..last {
                                     let to = room.as_mut_ptr().add((index - first) * panel);
-                                    filter.transform(level, tile_size, direction, index, (channel, end), to);
+                                    filter.transform(
+                                        instructions,
+                                        tile_size,
+                                        direction,
+                                        index,
+                                        (channel, end),
+                                        to,
+                                    );
                                 }
                                 let weights = (room.as_ptr(), panel);
                                 multiply_points(
-                                    level,
+                                    instructions,
                                     points,
                                     &tiles(channel),
                                     end - channel,
@@ -338,7 +361,7 @@ impl Convolution<'_> {
                             }
                         }
                     }
-                    transform_output::<T, K>(level, sink, &sums);
+                    transform_output::<T, K>(instructions, sink, &sums);
                 }
             });
         }
@@ -351,7 +374,7 @@ impl Convolution<'_> {
 /// # Safety
 /// As [`multiply`], for each point.
 unsafe fn multiply_points(
-    level: Level,
+    instructions: InstructionSet,
     points: usize,
     tiles: &Transformed,
     depth: usize,
@@ -377,6 +400,6 @@ unsafe fn multiply_points(
             },
         };
         // SAFETY: as promised by the caller.
-        unsafe { multiply(level, &product) };
+        unsafe { multiply(instructions, &product) };
     }
 }

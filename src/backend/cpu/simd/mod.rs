@@ -3,7 +3,7 @@
 //! Vectors of f32 as the machine has them.
 //!
 //! A kernel is written once, generic over [`Simd`], and compiled once for each kind of machine; which of them runs
-//! is found out when the program starts ([`Level::choose`]). Memory is always cut into blocks of [`BLOCK`] numbers,
+//! is found out when the program starts ([`InstructionSet::choose`]). Memory is always cut into blocks of [`BLOCK`] numbers,
 //! so that layouts do not depend on the machine: a vector is a block or a whole part of it.
 //!
 //! All kinds but [`Portable`](portable::Portable) have fused multiply-add and so compute the same bits.
@@ -62,9 +62,9 @@ pub trait Simd: Copy + 'static {
     unsafe fn prefetch_far(_at: *const f32) {}
 }
 
-/// The kinds of machine that there are kernels for.
+/// The instruction sets that there are kernels for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Level {
+pub enum InstructionSet {
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
@@ -76,25 +76,25 @@ pub enum Level {
 
 const VARIABLE: &str = "NEURALSTYLE_KERNELS";
 
-impl Level {
+impl InstructionSet {
     /// Those that this processor can run, the fastest first.
-    pub fn available() -> Vec<Level> {
-        let mut levels = Vec::new();
+    pub fn available() -> Vec<InstructionSet> {
+        let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
             if std::is_x86_feature_detected!("avx512f") {
-                levels.push(Level::Avx512);
+                sets.push(InstructionSet::Avx512);
             }
             if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-                levels.push(Level::Avx2);
+                sets.push(InstructionSet::Avx2);
             }
         }
         #[cfg(target_arch = "aarch64")]
         if std::arch::is_aarch64_feature_detected!("neon") {
-            levels.push(Level::Neon);
+            sets.push(InstructionSet::Neon);
         }
-        levels.push(Level::Portable);
-        levels
+        sets.push(InstructionSet::Portable);
+        sets
     }
 
     /// The fastest, or the one that the environment variable `NEURALSTYLE_KERNELS` names: for comparisons, and to find
@@ -102,14 +102,14 @@ impl Level {
     ///
     /// # Errors
     /// Names those that there are, if that one is not among them.
-    pub fn choose() -> Result<Level> {
-        let levels = Self::available();
+    pub fn choose() -> Result<InstructionSet> {
+        let sets = Self::available();
         let Some(wanted) = std::env::var_os(VARIABLE) else {
-            return Ok(levels[0]);
+            return Ok(sets[0]);
         };
-        let named = |level: &&Level| wanted.eq_ignore_ascii_case(level.name());
-        levels.iter().find(named).copied().ok_or_else(|| {
-            let names: Vec<_> = levels.iter().map(|level| level.name()).collect();
+        let named = |instructions: &&InstructionSet| wanted.eq_ignore_ascii_case(instructions.name());
+        sets.iter().find(named).copied().ok_or_else(|| {
+            let names: Vec<_> = sets.iter().map(|instructions| instructions.name()).collect();
             let (wanted, names) = (wanted.display(), names.join(", "));
             Error::Unavailable(format!("{VARIABLE}={wanted}: this processor has {names}"))
         })
@@ -118,18 +118,18 @@ impl Level {
     pub fn name(self) -> &'static str {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => "AVX-512",
+            InstructionSet::Avx512 => "AVX-512",
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => "AVX2",
+            InstructionSet::Avx2 => "AVX2",
             #[cfg(target_arch = "aarch64")]
-            Level::Neon => "NEON",
-            Level::Portable => "portable",
+            InstructionSet::Neon => "NEON",
+            InstructionSet::Portable => "portable",
         }
     }
 }
 
 /// Compiles a kernel for every kind of machine. `kernel!(name[G: Bound](argument: Type, …) = body)` makes
-/// `unsafe fn name<G>(level, argument, …)`, where `body` is the path of an always inlined function that is generic over
+/// `unsafe fn name<G>(instructions, argument, …)`, where `body` is the path of an always inlined function that is generic over
 /// [`Simd`] and then over the same G.
 macro_rules! kernel {
     ($(#[$about:meta])* $visible:vis $name:ident $([$($generic:ident: $bound:ident),+])?
@@ -137,7 +137,7 @@ macro_rules! kernel {
         $(#[$about])*
         #[inline]
         $visible unsafe fn $name $(<$($generic: $bound),+>)? (
-            level: $crate::backend::cpu::simd::Level,
+            instructions: $crate::backend::cpu::simd::InstructionSet,
             $($argument: $kind),*
         ) {
             use $crate::backend::cpu::simd;
@@ -159,16 +159,16 @@ macro_rules! kernel {
                 // SAFETY: as promised by the caller.
                 unsafe { $body::<simd::Neon $($(, $generic)+)?>($($argument),*) }
             }
-            // SAFETY: a level is only made where the processor has its instructions; the rest is the caller's promise.
+            // SAFETY: an instruction set is only named where the processor has its instructions; the rest is the caller's promise.
             unsafe {
-                match level {
+                match instructions {
                     #[cfg(target_arch = "x86_64")]
-                    simd::Level::Avx512 => avx512 $(::<$($generic),+>)? ($($argument),*),
+                    simd::InstructionSet::Avx512 => avx512 $(::<$($generic),+>)? ($($argument),*),
                     #[cfg(target_arch = "x86_64")]
-                    simd::Level::Avx2 => avx2 $(::<$($generic),+>)? ($($argument),*),
+                    simd::InstructionSet::Avx2 => avx2 $(::<$($generic),+>)? ($($argument),*),
                     #[cfg(target_arch = "aarch64")]
-                    simd::Level::Neon => neon $(::<$($generic),+>)? ($($argument),*),
-                    simd::Level::Portable => $body::<simd::Portable $($(, $generic)+)?>($($argument),*),
+                    simd::InstructionSet::Neon => neon $(::<$($generic),+>)? ($($argument),*),
+                    simd::InstructionSet::Portable => $body::<simd::Portable $($(, $generic)+)?>($($argument),*),
                 }
             }
         }
