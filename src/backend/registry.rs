@@ -2,7 +2,8 @@
 
 //! The backends that there are, by name: how each is opened, and what suits it where the user chooses nothing.
 //!
-//! A new backend is an [`Entry`] here and its folder; no other code needs to know its type.
+//! A new backend is an [`Entry`] here and its folder; no other code needs to know its type. One from another crate does not
+//! stand here: [`Stylizer::on`](crate::stylizer::Stylizer::on) takes it as it is.
 
 use super::cpu::Cpu;
 use super::cuda::Cuda;

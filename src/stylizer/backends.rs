@@ -45,6 +45,15 @@ pub fn on_the_cpu(options: &Options, painting: &CancelToken) -> Result<Box<dyn D
     named(BackendChoice::Cpu.name(), options, painting, painting)
 }
 
+/// A driver on a backend that is open.
+pub fn on<B: Backend + 'static>(
+    backend: B,
+    options: &Options,
+    defaults: Defaults,
+) -> Result<Box<dyn Drive>, Error> {
+    Driver { options }.plain(backend, defaults)
+}
+
 fn named(
     name: &str,
     options: &Options,

@@ -23,7 +23,8 @@ pub use tokens::Stylizer;
 /// A picture of the stream.
 pub use crate::picture::Picture as Frame;
 
-use crate::backend::CancelToken;
+use crate::backend::registry::Defaults;
+use crate::backend::{self, Backend, CancelToken};
 use crate::gatys::{Losses, OptimizerKind, StepObserver};
 use crate::settings::Refused;
 use queue::{OutputQueue, Pushed, Token};
@@ -127,8 +128,35 @@ impl Core {
         check(options)?;
         let painting = cancel.child();
         let (driver, fallback) = backends::open(options, &painting, &cancel)?;
-        let core = Self {
+        Self {
             replaceable: options.backend == BackendChoice::Auto && fallback.is_none(),
+            fallback,
+            ..Self::with_driver(driver, options, cancel, painting)
+        }
+        .in_its_mode()
+    }
+
+    /// On a backend that the registry need not know; `open` is given the token that stops its work.
+    fn on<B: Backend + 'static>(
+        options: &Options,
+        cancel: CancelToken,
+        defaults: Defaults,
+        open: impl FnOnce(CancelToken) -> backend::Result<B>,
+    ) -> Result<Self, Error> {
+        check(options)?;
+        let painting = cancel.child();
+        let driver = backends::on(open(painting.clone())?, options, defaults)?;
+        Self::with_driver(driver, options, cancel, painting).in_its_mode()
+    }
+
+    /// `painting` is the token of the driver's backend.
+    fn with_driver(
+        driver: Box<dyn Drive>,
+        options: &Options,
+        cancel: CancelToken,
+        painting: CancelToken,
+    ) -> Self {
+        Self {
             driver,
             queue: OutputQueue::default(),
             displaced: VecDeque::new(),
@@ -137,12 +165,16 @@ impl Core {
             painting,
             is_live: false,
             style: None,
-            fallback,
-        };
-        if options.mode == Mode::Live {
-            core.live()
+            replaceable: false,
+            fallback: None,
+        }
+    }
+
+    fn in_its_mode(self) -> Result<Self, Error> {
+        if self.options.mode == Mode::Live {
+            self.live()
         } else {
-            Ok(core)
+            Ok(self)
         }
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::queue::Token;
 use super::{Controls, Core, Error, Fallback, Frame, Options, Report, Stats, StylePicture};
-use crate::backend::CancelToken;
+use crate::backend::registry::Defaults;
+use crate::backend::{self, Backend, CancelToken};
 use crate::gatys::StepObserver;
 
 /// Paints a stream of frames: they are [pushed](Self::push) in and [pulled](Self::pull) out, in their order. With
@@ -55,6 +56,21 @@ impl<T: Send + 'static> Stylizer<T> {
     /// Names the property that asks for something which does not exist or cannot work.
     pub fn with_tokens(options: &Options, cancel: CancelToken) -> Result<Self, Error> {
         Ok(Self::of(Core::new(options, cancel)?))
+    }
+
+    /// As [`with_tokens`](Self::with_tokens), on a backend of the caller's own, whatever `options.backend` says. `open` makes
+    /// it and is given the token that stops its work; `defaults` say what suits it. Motion is found on the CPU. Another
+    /// backend does not take over when this one fails.
+    ///
+    /// # Errors
+    /// As [`with_tokens`](Self::with_tokens), and what `open` answers.
+    pub fn on<B: Backend + 'static>(
+        options: &Options,
+        cancel: CancelToken,
+        defaults: Defaults,
+        open: impl FnOnce(CancelToken) -> backend::Result<B>,
+    ) -> Result<Self, Error> {
+        Ok(Self::of(Core::on(options, cancel, defaults, open)?))
     }
 
     fn of(core: Core) -> Self {

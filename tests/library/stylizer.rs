@@ -4,8 +4,10 @@
 
 use crate::scene;
 use neuralstyle::backend::CancelToken;
+use neuralstyle::backend::cpu::Cpu;
+use neuralstyle::backend::registry::Entry;
 use neuralstyle::gatys::{Init, NetworkChoice};
-use neuralstyle::stylizer::{Controls, Error, Frame, Options, Report, Stylizer};
+use neuralstyle::stylizer::{BackendChoice, Controls, Error, Frame, Options, Report, Stylizer};
 
 use crate::scene::Show;
 
@@ -54,6 +56,25 @@ fn pull(stylizer: &mut Stylizer) -> Vec<(Frame, Report)> {
         Some((std::mem::take(&mut out), report))
     })
     .collect()
+}
+
+#[test]
+fn a_backend_that_is_handed_over_paints_as_one_that_is_named_and_stops_when_it_is_told_to() {
+    let named = as_first(&scene(1));
+    let defaults = Entry::named("cpu").unwrap().defaults;
+    let cancel = CancelToken::new();
+    // The choice of a backend does not count.
+    let options = Options {
+        backend: BackendChoice::Reference,
+        ..options()
+    };
+    let open = |cancel| Cpu::new(2, cancel);
+    let mut stylizer = Stylizer::<()>::on(&options, cancel.clone(), defaults, open).unwrap();
+    stylizer.set_style(scene::style(70, 50, Show::Shapes(9)));
+    assert!(paint(&mut stylizer, &scene(1), &controls()).0 == named);
+    cancel.cancel();
+    let answer = stylizer.push(&scene(1), &controls(), ());
+    assert!(matches!(answer, Err(Error::Cancelled)), "{answer:?}");
 }
 
 /// What a frame becomes when it is the first.
