@@ -28,6 +28,11 @@ export GST_REGISTRY=$registry/registry.bin
 say "Running the tests, beside the code and in tests/, and the examples in the documentation"
 cargo test --locked "$@"
 
+say "Running the examples"
+for example in examples/*.rs element/examples/*.rs; do
+    cargo run --locked --quiet --example "$(basename "$example" .rs)"
+done
+
 say "Testing the software GPU, on which the CUDA kernels run in the tests"
 cargo test --locked --package softgpu
 
