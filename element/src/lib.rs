@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! `neuralstyle`: a GStreamer video filter that repaints a stream in the style of any picture.
+//!
+//! A plugin, and a library whose [`plugin_register_static`] makes the filter part of a program: see
+//! `element/examples/03_appsrc_appsink.rs`. Here frames, properties, latency and errors are translated between GStreamer and
+//! [`neuralstyle::stylizer::Stylizer`], which does the work.
 
 mod filter;
 
