@@ -13,7 +13,7 @@ inference mode, the fused Adam if it is there.
 
 Both programs run beside each other, each as a process of its own that waits while the other steps, and take turns;
 what is given is the ratio of the medians. Peak memory is what the kernel says of each process (VmHWM), and beside it
-what PyTorch takes by being imported. Prints JSON with --json, else the table of the README.
+what PyTorch takes by being imported. Prints JSON with --json, else the table of docs/measurements.md.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The documents hold together: what they link to is there.
+//! The documents hold together: what they link to is there, and the first of them is short.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,13 @@ fn anchor(heading: &str) -> String {
         _ => character.is_alphanumeric().then_some(character),
     });
     kept.flat_map(char::to_lowercase).collect()
+}
+
+#[test]
+fn the_readme_is_read_in_minutes() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let lines = readme.lines().count();
+    assert!(lines <= 150, "{lines} lines: what belongs into docs/ goes there");
 }
 
 #[test]
