@@ -112,7 +112,8 @@ impl Layers for Timed {
         conv_relu(from: &Tensor, filter: &Filter, to: &mut Tensor, mask: &mut Mask) -> ();
         conv_relu_backward(to: &Tensor, mask: &Mask, filter: &Filter, from: &mut Tensor) -> ();
         conv_relu_pool(from: &Tensor, filter: &Filter, kind: Pooling, to: &mut Tensor, mask: &mut Mask) -> ();
-        conv_relu_pool_backward(to: &Tensor, kind: Pooling, mask: &Mask, filter: &Filter, from: &mut Tensor) -> ();
+        conv_relu_pool_backward(to: &Tensor, kind: Pooling, mask: &Mask, filter: &Filter,
+            from: &mut Tensor) -> ();
         pool(from: &Tensor, kind: Pooling, to: &mut Tensor, mask: &mut Mask) -> ();
         pool_backward(to: &Tensor, kind: Pooling, mask: &Mask, from: &mut Tensor) -> ();
     }
@@ -121,7 +122,8 @@ impl Layers for Timed {
 impl LossTerms for Timed {
     timed! {
         squared_norm(a: &Tensor, sum: Slot<Tensor>) -> ();
-        squared_error(a: &Tensor, target: &Tensor, coefficient: Scalar<Tensor>, gradient: &mut Tensor, sum: Slot<Tensor>) -> ();
+        squared_error(a: &Tensor, target: &Tensor, coefficient: Scalar<Tensor>, gradient: &mut Tensor,
+            sum: Slot<Tensor>) -> ();
         weighted_squared_error(a: &Tensor, target: &Tensor, weight: &Tensor, coefficient: Scalar<Tensor>,
             gradient: &mut Tensor, sum: Slot<Tensor>) -> ();
         gram(a: &Tensor, scale: f32, gram: &mut Tensor) -> ();
@@ -138,7 +140,8 @@ impl Updates for Timed {
         axpy(factor: f32, x: &Tensor, to: &mut Tensor) -> ();
         adam(x: &mut Tensor, gradient: &Tensor, squared: &Tensor, m: &mut Tensor, v: &mut Tensor, knobs: &Tensor,
             at: AdamKnobs) -> ();
-        sgd(x: &mut Tensor, gradient: &Tensor, velocity: &mut Tensor, rate: Scalar<Tensor>, momentum: Scalar<Tensor>) -> ();
+        sgd(x: &mut Tensor, gradient: &Tensor, velocity: &mut Tensor, rate: Scalar<Tensor>,
+            momentum: Scalar<Tensor>) -> ();
     }
 }
 
