@@ -39,7 +39,7 @@
 //!
 //! # The layers
 //!
-//! Each uses those below it and none above.
+//! Each uses only what stands below it.
 //!
 //! | module | what it does |
 //! | --- | --- |
@@ -47,6 +47,7 @@
 //! | [`motion`] | optical flow from frame to frame, where it can be trusted, and what is a cut |
 //! | [`gatys`] | one picture: the network, J(G) and its gradient, the optimiser, from coarse to fine |
 //! | [`backend`] | the operations of a step, as traits, and those who perform them: CPU, CUDA, a slow reference in f64 |
+//! | [`settings`] | what can be chosen, each thing described once: name, range, default, meaning |
 //! | [`picture`] | RGB pictures |
 //!
 //! The folder `examples/` has short programs: one picture, a clip, and a backend of one's own.
