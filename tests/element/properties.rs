@@ -174,6 +174,25 @@ fn steps_and_keyframes_may_change_while_playing() {
     assert_eq!(steps(&mut rig, 2), 3);
 }
 
+/// No steps at the start: what `init` made is shown, offline and live.
+#[test]
+fn a_start_of_no_steps_shows_what_it_begins_with() {
+    let pictures = Pictures::new();
+    for mode in ["offline", "live"] {
+        let settings = format!("mode={mode} first-iterations=0 init=matched");
+        let mut rig = Rig::rgb(element(&pictures.red(), &settings), 32, 24);
+        let input = rig.frame(0);
+        let output = rig.paint(input);
+        let [red, _, blue] = mean_colour(&output, &rig.info);
+        assert!(red > blue, "{mode}: the style's colours");
+        assert!(rig.bus.pop_filtered(&[gst::MessageType::Error]).is_none());
+        for number in 1..4 {
+            let input = rig.frame(number);
+            rig.paint(input);
+        }
+    }
+}
+
 #[test]
 fn what_is_fixed_while_playing_is_kept_for_the_next_start() {
     init();
