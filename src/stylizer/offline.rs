@@ -164,13 +164,14 @@ impl<B: Backend> Offline<B> {
         match self.before.take() {
             Some(before) if !restarted => {
                 let motion = self.tracker.track(&before, &now)?;
-                let carry = Displacement {
+                let displacement = Displacement {
                     flow: [&motion.backward.u, &motion.backward.v],
                     trust: &motion.trust,
                 };
                 // Between keyframes the painting only moves along.
                 let steps = if keyframe { controls.iterations } else { 0 };
-                self.session.go_on(frame, carry, controls, steps, observer)?;
+                self.session
+                    .go_on(frame, displacement, controls, steps, observer)?;
                 if keyframe {
                     self.interval.meet(motion, [&before, &now]);
                 } else {

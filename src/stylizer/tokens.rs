@@ -109,7 +109,8 @@ impl<T: Send + 'static> Stylizer<T> {
     ///
     /// # Errors
     /// [`Error::Cancelled`] soon after the token was cancelled. Any other error is a real failure, after which the
-    /// stylizer can still be used. The frame and its token are lost then; frames that were held back are not.
+    /// stylizer can still be used. The frame and its token are lost then; frames that were held back are not,
+    /// except after [`Error::OutOfMemory`], which gives back what they would be put together from.
     ///
     /// With `backend=auto` a failure of the card is not an error: what is not finished is begun anew on the CPU, and
     /// [`take_fallback`](Self::take_fallback) says why.

@@ -136,7 +136,8 @@ impl Drive for Live {
             // The picture may already have moved to this frame, or not.
             self.afresh = true;
         }
-        queue.push(out, std::mem::take(token), answer?);
+        let report = answer?;
+        queue.push(out, std::mem::take(token), report);
         Ok(())
     }
 
@@ -289,5 +290,61 @@ impl Live {
             frame: self.number,
             motion,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::session::WorkingSizes;
+    use super::super::{BackendChoice, Core, Mode, Options};
+    use super::mailbox::{Job, Taken};
+    use super::*;
+    use crate::backend::cpu::Cpu;
+    use crate::gatys::{Network, NetworkChoice, Recipe};
+    use crate::motion::Tracker;
+
+    #[test]
+    fn a_frame_keeps_its_token_when_the_backend_is_replaced() {
+        let options = Options {
+            network: NetworkChoice::Tiny,
+            backend: BackendChoice::Auto,
+            mode: Mode::Live,
+            ..Options::default()
+        };
+        let sizes = WorkingSizes {
+            offline: 32,
+            live: 32,
+            tracked: 32,
+        };
+        let (cancel, painting) = (CancelToken::new(), CancelToken::new());
+        let ops = Cpu::new(1, painting.clone()).unwrap();
+        let network = Network::open(NetworkChoice::Tiny, None).unwrap();
+        let session = Session::new(ops, network, Recipe::from(&options), sizes, Box::new(|_| 0)).unwrap();
+        let tracker = Box::new(Tracker::new());
+        let live = Live::new(
+            session,
+            tracker,
+            painting.clone(),
+            cancel.clone(),
+            Stats::default(),
+        )
+        .unwrap();
+        let taken = Taken {
+            job: Job::default(),
+            observer: None,
+            scene: 0,
+        };
+        let failure = crate::backend::Error::OutOfMemory { bytes: 1 };
+        live.worker.mailbox().deliver(taken, Err(failure.into()));
+        let mut core = Core::with_driver(Box::new(live), &options, cancel, painting);
+        core.is_live = true;
+        core.replaceable = true;
+        core.set_style(Arc::new(Frame::new(20, 20).into()));
+        let token = Token(Box::new(7usize));
+        core.push(&Frame::new(32, 24), &Controls::default(), token)
+            .unwrap();
+        assert!(core.fallback.is_some());
+        let (token, _) = core.queue.pop(&mut Frame::default()).unwrap();
+        assert!(token.0.is::<usize>(), "the frame came out with another token");
     }
 }
