@@ -230,6 +230,23 @@ mod tests {
             ..Controls::default()
         };
         assert_eq!(controls.check().unwrap_err().setting, "strength");
+        // What stands for unset where a number must be written is not what a field means by it.
+        for controls in [
+            Controls {
+                style_weight: Some(-0.5),
+                ..Controls::default()
+            },
+            Controls {
+                learning_rate: Some(0.0),
+                ..Controls::default()
+            },
+            Controls {
+                tv_weight: f64::NAN,
+                ..Controls::default()
+            },
+        ] {
+            controls.check().unwrap_err();
+        }
     }
 
     #[test]

@@ -147,10 +147,10 @@ impl Setting {
     }
 
     pub fn set(&self, settings: &mut Settings, value: Value) -> Result<(), Refused> {
-        self.check(&value)?;
         let written = value.to_string();
-        (self.write)(settings, self.kind.or_unset(value))
-            .map_err(|reason| Refused::new(self.name, written, reason))
+        let value = self.kind.or_unset(value);
+        self.check(&value)?;
+        (self.write)(settings, value).map_err(|reason| Refused::new(self.name, written, reason))
     }
 
     /// The value that `text` stands for.
@@ -171,9 +171,10 @@ impl Setting {
         Ok(self.kind.or_unset(value))
     }
 
-    /// Refuses a value of another type or outside the range.
+    /// Refuses a value of another type or outside the range. A number that stands for [`Value::Unset`] is no value yet:
+    /// [`set`](Self::set) makes it one.
     pub fn check(&self, value: &Value) -> Result<(), Refused> {
-        if self.kind.holds(value) || (*value == Value::Unset && self.can_be_unset()) {
+        if self.kind.contains(value) || (*value == Value::Unset && self.can_be_unset()) {
             Ok(())
         } else {
             Err(Refused::new(self.name, value, format!("write {}", self.kind)))
@@ -186,19 +187,16 @@ impl Setting {
 }
 
 impl Kind {
-    /// Whether a value is of this type and in its range, or is the number that stands for none.
-    fn holds(&self, value: &Value) -> bool {
+    /// Whether a value is of this type and in its range.
+    fn contains(&self, value: &Value) -> bool {
         match (self, value) {
             (Self::Uint { range }, Value::Int(number)) => {
                 u32::try_from(*number).is_ok_and(|number| range.contains(&number))
             }
-            (Self::Int { range, unset }, Value::Int(number)) => {
-                let least = unset.unwrap_or(*range.start());
-                i32::try_from(*number).is_ok_and(|number| (least..=*range.end()).contains(&number))
+            (Self::Int { range, .. }, Value::Int(number)) => {
+                i32::try_from(*number).is_ok_and(|number| range.contains(&number))
             }
-            (Self::Double { range, unset }, Value::Double(number)) => {
-                (unset.unwrap_or(*range.start())..=*range.end()).contains(number)
-            }
+            (Self::Double { range, .. }, Value::Double(number)) => range.contains(number),
             (Self::Text, Value::Text(_)) | (Self::Path, Value::Path(_)) => true,
             (Self::Choice(choice), Value::Choice(name)) => {
                 choice.values.iter().any(|value| value.name == *name)
@@ -207,25 +205,26 @@ impl Kind {
         }
     }
 
-    /// The value, or [`Value::Unset`] if it is a number that stands for that.
+    /// [`Value::Unset`] for a number that stands for it, from the one that is named up to the range; other values as they are.
     fn or_unset(&self, value: Value) -> Value {
-        match (self, &value) {
+        let stands_for_unset = match (self, &value) {
             (
                 Self::Int {
                     range,
-                    unset: Some(_),
+                    unset: Some(unset),
                 },
                 Value::Int(number),
-            ) if *number < i64::from(*range.start()) => Value::Unset,
+            ) => (i64::from(*unset)..i64::from(*range.start())).contains(number),
             (
                 Self::Double {
                     range,
-                    unset: Some(_),
+                    unset: Some(unset),
                 },
                 Value::Double(number),
-            ) if number < range.start() => Value::Unset,
-            _ => value,
-        }
+            ) => (*unset..*range.start()).contains(number),
+            _ => false,
+        };
+        if stands_for_unset { Value::Unset } else { value }
     }
 }
 
