@@ -10,6 +10,7 @@ use super::cuda::Cuda;
 use super::flow::FlowSteps;
 use super::reference::Reference;
 use super::{Backend, CancelToken};
+use crate::settings::NetworkChoice;
 
 /// A backend that can be asked for by its name.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +32,8 @@ enum Kind {
 /// What suits a backend.
 #[derive(Clone, Copy, Debug)]
 pub struct Defaults {
-    /// The name of an embedded network.
-    pub network: &'static str,
+    /// An embedded network.
+    pub network: NetworkChoice,
     /// Longer sides in pixels at which frames are painted: where each frame waits for its steps, and beside a live stream.
     /// Fast enough to watch, large enough for strokes.
     pub working_size: usize,
@@ -42,7 +43,7 @@ pub struct Defaults {
 }
 
 const ON_THE_CPU: Defaults = Defaults {
-    network: "slim",
+    network: NetworkChoice::Slim,
     working_size: 256,
     live_working_size: 192,
     // What is shown must move thirty times a second or more, on one core that has other things to do.
@@ -50,7 +51,7 @@ const ON_THE_CPU: Defaults = Defaults {
 };
 
 const ON_A_CARD: Defaults = Defaults {
-    network: "vgg16",
+    network: NetworkChoice::Vgg16,
     working_size: 512,
     // What is shown is moved and laid onto the frame on the CPU; its motion is found on the card.
     live_working_size: 320,
@@ -81,7 +82,7 @@ pub const BACKENDS: [Entry; 3] = [
 
 /// What a backend is to be opened with; each takes what it knows.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct OpenOptions {
     /// Threads of the CPU; 0 = one per core.
     pub threads: usize,
     /// Which card; −1 = the first that works.
@@ -121,7 +122,7 @@ impl Entry {
     /// Says what is missing on this computer.
     pub fn open<U: Use>(
         &self,
-        settings: Settings,
+        settings: OpenOptions,
         cancel: CancelToken,
         cancel_flow: CancelToken,
         user: U,
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_backend_is_found_under_the_name_that_it_has() {
-        let settings = Settings {
+        let settings = OpenOptions {
             threads: 1,
             device: -1,
         };

@@ -38,10 +38,10 @@ pub enum Error {
     #[error("network=file: set `weights` to the path of a VGG-16 or VGG-19")]
     NoWeights,
     /// The file is readable, but its tensors are not a network that this program knows to run.
-    #[error("{file} is not a VGG network: {reason}")]
+    #[error("the file {file} is not a VGG network: {reason}")]
     NotAVgg { file: String, reason: String },
     /// A layer that the network does not have.
-    #[error("{network} has no layer ‘{layer}’; it has {known}")]
+    #[error("the network {network} has no layer ‘{layer}’; it has {known}")]
     UnknownLayer {
         network: String,
         layer: String,

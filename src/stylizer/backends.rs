@@ -6,7 +6,7 @@ use super::offline::Offline;
 use super::session::{Session, WorkingSizes};
 use super::{BackendChoice, Drive, Error, Fallback, Options, Stats};
 use crate::backend::flow::FlowSteps;
-use crate::backend::registry::{BACKENDS, Defaults, Entry, Settings, Unavailable, Use};
+use crate::backend::registry::{BACKENDS, Defaults, Entry, OpenOptions, Unavailable, Use};
 use crate::backend::{Backend, CancelToken};
 use crate::gatys::{Network, NetworkChoice, Recipe};
 use crate::motion::{self, Stepped, Track, Tracker};
@@ -71,7 +71,7 @@ fn opened(
     painting: &CancelToken,
     cancel: &CancelToken,
 ) -> Result<Result<Box<dyn Drive>, Error>, Unavailable> {
-    let settings = Settings {
+    let settings = OpenOptions {
         threads: options.threads,
         device: options.cuda_device_id,
     };
@@ -150,7 +150,7 @@ impl Driver<'_> {
 fn network(options: &Options, defaults: Defaults) -> Result<Network, Error> {
     let choice = match options.network {
         _ if options.weights.is_some() => NetworkChoice::File,
-        NetworkChoice::Auto => defaults.network.parse().unwrap_or_default(),
+        NetworkChoice::Auto => defaults.network,
         chosen => chosen,
     };
     Ok(Network::open(choice, options.weights.as_deref())?)

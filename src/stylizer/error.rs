@@ -33,7 +33,7 @@ pub enum Error {
         advice: String,
     },
     /// A fresh start with a smaller learning rate diverged, too. The losses are those before the last step.
-    #[error("the optimisation produced NaN or infinite values ({0:?}); try a smaller learning-rate")]
+    #[error("the optimisation produced NaN or infinite values; try a smaller learning-rate")]
     Diverged(gatys::Losses),
     /// The system did not start a thread, for `purpose`.
     #[error("the system gives no thread {purpose}: {source}")]

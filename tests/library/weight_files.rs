@@ -209,7 +209,10 @@ fn missing_unreadable_and_unknown_are_told_apart() {
     let missing = folder.path().join("missing.pth");
     let error = WeightFile::open(&missing).unwrap_err();
     assert!(matches!(error, WeightsError::NotFound { .. }));
-    assert_eq!(error.to_string(), format!("{} does not exist", missing.display()));
+    assert_eq!(
+        error.to_string(),
+        format!("there is no file {}", missing.display())
+    );
     let error = WeightFile::open(folder.path()).unwrap_err();
     assert!(matches!(error, WeightsError::Read { .. }));
     assert!(

@@ -9,14 +9,14 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// There is nothing at that path.
-    #[error("{file} does not exist")]
+    #[error("there is no file {file}")]
     NotFound {
         /// The path as it was given.
         file: String,
     },
 
     /// The operating system would not let us read it.
-    #[error("{file} cannot be read: {source}")]
+    #[error("the file {file} cannot be read: {source}")]
     Read {
         /// The path as it was given.
         file: String,
@@ -25,7 +25,7 @@ pub enum WeightsError {
     },
 
     /// The content is no weight file of any kind we read.
-    #[error("{file} is not a safetensors or PyTorch weight file: {reason}")]
+    #[error("the file {file} is not a safetensors or PyTorch weight file: {reason}")]
     Unrecognised {
         /// The file.
         file: String,
@@ -61,7 +61,7 @@ pub enum WeightsError {
     },
 
     /// The file contradicts itself or its format.
-    #[error("{file} is damaged: {reason}")]
+    #[error("the file {file} is damaged: {reason}")]
     Malformed {
         /// The file.
         file: String,
@@ -70,7 +70,7 @@ pub enum WeightsError {
     },
 
     /// A file that PyTorch may read but we do not, by choice.
-    #[error("{file} cannot be used: {reason}")]
+    #[error("the file {file} cannot be used: {reason}")]
     Unsupported {
         /// The file.
         file: String,
@@ -79,7 +79,7 @@ pub enum WeightsError {
     },
 
     /// The file is sound but has no such tensor.
-    #[error("{file} has no tensor named \"{tensor}\"; it has {available}")]
+    #[error("the file {file} has no tensor named \"{tensor}\"; it has {available}")]
     MissingTensor {
         /// The file.
         file: String,
