@@ -18,7 +18,7 @@ use crate::film::formats::{Part, part};
 use crate::flags::{Flags, Stream};
 use crate::pipeline::{Pipeline, end_when, link_streams, set_properties};
 use crate::progress;
-use crate::values::{count, size};
+use crate::values::{count, counted, size};
 
 /// Paints a camera, a file or a test picture while it is seen.
 ///
@@ -69,8 +69,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let began = Instant::now();
     show.run()?;
     let (frames, seconds) = (show.frames(), began.elapsed().as_secs_f64());
-    println!(
-        "{frames} frames in {seconds:.1} s ({:.1} a second), {} painted anew",
+    say!(
+        "{} in {seconds:.1} s ({:.1} a second), {} painted anew",
+        counted(frames as usize, "frame"),
         frames as f64 / seconds,
         show.keyframes()
     );
@@ -106,6 +107,7 @@ fn source(arguments: &Arguments) -> Result<Source, Failure> {
             let camera = camera().property("device", device);
             Ok(Source::Encoded(camera.build()?, LEAKY))
         }
+        _ if path.is_dir() => Err(format!("{} is a folder, not a video file", path.display()).into()),
         _ => Err(format!(
             "there is no {}; SOURCE is camera, /dev/video…, test or a video file",
             path.display()

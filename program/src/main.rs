@@ -3,6 +3,11 @@
 //! The program `neuralstyle`: paints pictures, films and live video, and measures how well and how fast.
 //! A folder or file per subcommand; what several of them need lies beside them.
 
+#![forbid(unsafe_code)]
+
+#[macro_use]
+mod say;
+
 mod bundled;
 mod cli;
 mod doctor;

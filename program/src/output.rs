@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use image::ImageFormat;
+
 use crate::failure::Failure;
 
-/// A file to be. Its contents go into an unnamed neighbour, so that a failure leaves what was there before, and a
+/// A file to be. Its contents go into a hidden file beside it, so that a failure leaves what was there before, and a
 /// place where nothing can be written is found out before hours of work.
 pub struct Output {
     path: PathBuf,
@@ -32,6 +34,8 @@ impl Output {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(cannot(error.to_string())),
         }
+        // A link stays a link, to the new file.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let folder = match path.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
@@ -65,6 +69,20 @@ impl Output {
             Err(failure) => Err(format!("cannot write {}: {}", self.path.display(), failure.error).into()),
         }
     }
+}
+
+/// The format of a picture by its file's name.
+pub fn picture_format(path: &Path) -> Result<ImageFormat, Failure> {
+    ImageFormat::from_path(path)
+        .ok()
+        .filter(ImageFormat::writing_enabled)
+        .ok_or_else(|| {
+            let path = path.display();
+            format!(
+                "cannot write {path}: the name must end in .png, .jpg, .webp, .tiff or another picture format"
+            )
+            .into()
+        })
 }
 
 /// Whether two paths lead to the same file, or would if the second were written.

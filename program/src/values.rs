@@ -26,7 +26,11 @@ pub fn within<T>(text: &str, range: &RangeInclusive<T>) -> Result<T, String>
 where
     T: FromStr + PartialOrd + std::fmt::Display,
 {
-    let asked = || format!("write a number from {} to {}", range.start(), range.end());
+    // A range to the end of the type has no end that would interest anyone.
+    let asked = || match range.end().to_string() {
+        end if end.len() > 15 => format!("write a number of {} or more", range.start()),
+        end => format!("write a number from {} to {end}", range.start()),
+    };
     text.parse()
         .ok()
         .filter(|value| range.contains(value))
@@ -39,4 +43,12 @@ pub fn size(text: &str) -> Result<(usize, usize), String> {
     text.split_once('x')
         .and_then(|(width, height)| Some((side(width)?, side(height)?)))
         .ok_or_else(|| "write e.g. 192x112, with sides from 16 to 8192".into())
+}
+
+/// "1 frame", "2 frames".
+pub fn counted(number: usize, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        _ => format!("{number} {thing}s"),
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use gst::prelude::*;
 use tempfile::TempDir;
@@ -315,4 +315,18 @@ fn lists_and_lines_read_well() {
         ["first", "this:", "  a long command"]
     );
     assert!(wording::wrapped("", 5).is_empty());
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_ends_it_quietly() {
+    let mut child = command(&["doctor", "--quick"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", words(&output));
+    assert!(!words(&output).contains("panicked"), "{}", words(&output));
 }

@@ -78,3 +78,21 @@ fn a_live_stream_can_be_measured() {
     // What it measured is the machine's affair; that it is a row of the table is not.
     assert_eq!(row.map(|row| row.matches('|').count()), Some(13), "{said}");
 }
+
+#[test]
+fn a_sheet_that_cannot_be_written_is_refused_before_the_work() {
+    let folder = Folder::with_clip(4);
+    for (sheet, expected) in [
+        ("nowhere/sheet.png", "cannot write nowhere/sheet.png"),
+        ("sheet.song", "cannot write sheet.song"),
+    ] {
+        // So many frames would take minutes.
+        let output = run(
+            command(&["measure", "flicker", "--scene=object", "--frames", "100000"])
+                .current_dir(folder.0.path())
+                .args(["--contact-sheet", sheet]),
+        );
+        assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+        assert!(words(&output).contains(expected), "{}", words(&output));
+    }
+}

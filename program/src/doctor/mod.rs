@@ -68,7 +68,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     gst::init()?;
     let mut report = Report::default();
-    println!("neuralstyle {}", env!("CARGO_PKG_VERSION"));
+    say!("neuralstyle {}", env!("CARGO_PKG_VERSION"));
 
     report.heading("GStreamer");
     let element = gstreamer::check(&mut report)?;

@@ -10,6 +10,6 @@ pub fn tell(packages: &BTreeSet<&'static str>) {
         return;
     }
     let packages: Vec<_> = packages.iter().copied().collect();
-    println!("\nOn Debian and Ubuntu, this installs what is missing:");
-    println!("  sudo apt install {}", packages.join(" "));
+    say!("\nOn Debian and Ubuntu, this installs what is missing:");
+    say!("  sudo apt install {}", packages.join(" "));
 }

@@ -25,7 +25,7 @@ pub struct Report {
 
 impl Report {
     pub fn heading(&self, title: &str) {
-        println!("\n{title}");
+        say!("\n{title}");
     }
 
     pub fn works(&self, name: &str, words: impl AsRef<str>) {
@@ -69,8 +69,8 @@ fn line(mark: Mark, name: &str, words: &str) {
     };
     let mut lines = wrapped(words, WIDTH - INDENT).into_iter();
     let first = lines.next().unwrap_or_default();
-    println!("  {mark} {name:10} {first}");
+    say!("  {mark} {name:10} {first}");
     for line in lines {
-        println!("{:INDENT$}{line}", "");
+        say!("{:INDENT$}{line}", "");
     }
 }

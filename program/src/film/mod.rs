@@ -18,6 +18,7 @@ use clap::Args;
 use crate::failure::Failure;
 use crate::flags::{Flags, Stream};
 use crate::output::{Output, same_file};
+use crate::values::counted;
 use formats::choose_parts;
 use render::{End, Render};
 
@@ -73,7 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     output.finish()?;
     let (path, seconds) = (arguments.output.display(), began.elapsed().as_secs_f64());
     match kept {
-        End::Whole => println!("{path}: {frames} frames in {seconds:.0} s"),
+        End::Whole => say!("{path}: {} in {seconds:.0} s", counted(frames as usize, "frame")),
         End::Interrupted => {
             let shown = gst::ClockTime::from_nseconds(render.progress.position.load(Ordering::Relaxed));
             return Err(format!("interrupted; {path} holds the first {shown:.1}").into());

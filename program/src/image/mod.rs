@@ -17,9 +17,9 @@ use indicatif::ProgressBar;
 
 use crate::failure::Failure;
 use crate::flags::{Flags, Picture};
-use crate::output::{Output, same_file};
+use crate::output::{Output, picture_format, same_file};
 use crate::progress;
-use crate::values::count;
+use crate::values::{count, counted};
 use neuralstyle::backend::CancelToken;
 use neuralstyle::gatys::Step;
 use neuralstyle::stylizer::{Controls, Error, Frame, Options, StylePicture, Stylizer};
@@ -112,7 +112,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         fs::write(trace.path(), format!("{document:#}\n"))?;
         trace.finish()?;
     }
-    println!(
+    say!(
         "{}",
         summary(arguments, &stylizer, &painting, steps.len(), seconds)
     );
@@ -130,19 +130,6 @@ fn settings(arguments: &Arguments, size: usize) -> (Options, Controls) {
         ..arguments.flags.controls()
     };
     (options, controls)
-}
-
-fn picture_format(path: &Path) -> Result<ImageFormat, Failure> {
-    ImageFormat::from_path(path)
-        .ok()
-        .filter(ImageFormat::writing_enabled)
-        .ok_or_else(|| {
-            let path = path.display();
-            format!(
-                "cannot write {path}: the name must end in .png, .jpg, .webp, .tiff or another picture format"
-            )
-            .into()
-        })
 }
 
 /// A mistaken name must not cost anybody a photograph.
@@ -253,14 +240,21 @@ fn summary(
     seconds: f64,
 ) -> String {
     let stats = stylizer.stats();
+    // Losses are measured by steps.
+    let losses = match steps {
+        0 => String::new(),
+        _ => format!(
+            ", content loss {:.4}, style loss {:.5}",
+            stats.losses.content, stats.losses.style
+        ),
+    };
     format!(
-        "{}: {}×{}, {steps} steps in {seconds:.1} s ({} on {}), content loss {:.4}, style loss {:.5}",
+        "{}: {}×{}, {} in {seconds:.1} s ({} on {}){losses}",
         arguments.output.display(),
         painting.width(),
         painting.height(),
+        counted(steps, "step"),
         stats.network,
         stats.backend,
-        stats.losses.content,
-        stats.losses.style,
     )
 }

@@ -31,6 +31,7 @@ use super::scenes::{self, Scene};
 use crate::bundled::{Material, STARRY_NIGHT};
 use crate::failure::Failure;
 use crate::flags::{self, Flags};
+use crate::output::{Output, picture_format};
 use crate::progress;
 use crate::values::{choice, count, size};
 use neuralstyle::backend::CancelToken;
@@ -101,6 +102,15 @@ const LONGER_SIDE: usize = 192;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     gst::init()?;
+    // What cannot be written is found out before the work.
+    let sheet = match &arguments.contact_sheet {
+        Some(path) => Some((Output::prepare(path)?, picture_format(path)?)),
+        None => None,
+    };
+    if let Some(folder) = &arguments.save {
+        fs::create_dir_all(folder)
+            .map_err(|error| format!("cannot write into {}: {error}", folder.display()))?;
+    }
     let clip = clip(arguments)?;
     if clip.frames.len() < 2 {
         return Err("there is nothing to compare in a clip of one frame".into());
@@ -111,8 +121,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(folder) = &arguments.save {
         save(folder, &painted.ours)?;
     }
-    if let Some(path) = &arguments.contact_sheet {
-        contact_sheet(&clip.frames, &painted).save(path)?;
+    if let Some((output, format)) = sheet {
+        contact_sheet(&clip.frames, &painted).save_with_format(output.path(), format)?;
+        output.finish()?;
     }
     let size = (clip.frames[0].width(), clip.frames[0].height());
     let cropped = style.frame().cropped(arguments.flags.controls().style_crop);
@@ -122,7 +133,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut document = measured.document();
     document["clip"] = clip.name.into();
     document["judge"] = arguments.judge.name().into();
-    println!("{document:#}");
+    say!("{document:#}");
     Ok(())
 }
 
@@ -210,7 +221,6 @@ fn places(frames: usize, count: usize) -> Vec<usize> {
 }
 
 fn save(folder: &Path, frames: &[Frame]) -> Result<(), Failure> {
-    fs::create_dir_all(folder)?;
     for (index, frame) in frames.iter().enumerate() {
         picture(frame).save(folder.join(format!("{index:05}.png")))?;
     }

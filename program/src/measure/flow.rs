@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         if let Some(folder) = &arguments.save {
             save(&scene, arguments.frames, &folder.join(&name))?;
         }
-        println!("{name} {:.4}", mean_error(&scene, arguments.frames));
+        say!("{name} {:.4}", mean_error(&scene, arguments.frames));
     }
     Ok(())
 }

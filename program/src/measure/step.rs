@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let mut measurements = Vec::new();
     if !arguments.json {
-        println!(
+        say!(
             "| network | size | ms per step | steps per second | planned | memory |\n| --- | --- | --- | --- | --- | --- |"
         );
     }
@@ -103,17 +103,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                 timing: time(&options, size, arguments.steps)?,
             };
             if !arguments.json {
-                println!("{}", row(&found));
+                say!("{}", row(&found));
             }
             measurements.push(found);
         }
     }
     if arguments.json {
         let rows: Vec<_> = measurements.iter().map(document).collect();
-        println!("{:#}", serde_json::Value::from(rows));
+        say!("{:#}", serde_json::Value::from(rows));
     } else if let Some(last) = measurements.last() {
         let Stats { backend, device, .. } = &last.timing.stats;
-        println!(
+        say!(
             "\nMedian of {} steps each, on {backend}: {device}.",
             arguments.steps
         );
@@ -149,7 +149,7 @@ fn step_on_demand(options: &Options, size: (usize, usize)) -> Result<(), Failure
     // Being told of a step keeps the next one waiting.
     let observe = move |_: &Step| {
         if let Some(asked) = asked {
-            println!("{}", asked.elapsed().as_secs_f64() * 1e3);
+            say!("{}", asked.elapsed().as_secs_f64() * 1e3);
         }
         line.clear();
         match std::io::stdin().read_line(&mut line) {

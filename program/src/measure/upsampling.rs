@@ -18,6 +18,7 @@ use super::clip::{ClipSize, decode};
 use crate::bundled::{BUNNY, Material, STARRY_NIGHT};
 use crate::failure::Failure;
 use crate::flags::{Flags, Picture};
+use crate::output::{Output, picture_format};
 use crate::values::count;
 use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{CancelToken, Export, Mix, Shape, cpu::Cpu};
@@ -79,6 +80,8 @@ const JPEG_QUALITY: u8 = 85;
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     gst::init()?;
+    let format = picture_format(&arguments.output)?;
+    let output = Output::prepare(&arguments.output)?;
     let clip = Material::new(arguments.clip.as_deref(), &BUNNY)?;
     let frame = decode(clip.path(), ClipSize::Longer(arguments.size), arguments.frame + 1)?
         .pop()
@@ -87,14 +90,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     panels.extend(brought_up(arguments, &frame)?);
     let sheet = sheet(&panels, &arguments.part, arguments.zoom)?;
     let mut file = Cursor::new(Vec::new());
-    match ImageFormat::from_path(&arguments.output)? {
+    match format {
         ImageFormat::Jpeg => {
             sheet.write_with_encoder(JpegEncoder::new_with_quality(&mut file, JPEG_QUALITY))?
         }
         other => sheet.write_to(&mut file, other)?,
     }
-    fs::write(&arguments.output, file.into_inner())?;
-    Ok(())
+    fs::write(output.path(), file.into_inner())?;
+    output.finish()
 }
 
 /// The small painting of a frame at the frame's size: plain, with a constant share of detail, and guided.

@@ -84,7 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Material::new(arguments.other_style.as_deref(), &NIGHT_CAFE)?,
     ];
     let frames = decode(arguments, clip.path())?;
-    println!(
+    say!(
         "| network | frames/s | dropped | streaming thread, ms/frame | wall, ms/frame | painting, ms/s | keyframes/s | latency, ms | first painting, ms \
          | painted after a cut, ms | style changed, ms | memory, MB |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
@@ -105,7 +105,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             Duration::from_secs(arguments.seconds as u64),
         )?;
         let changes = Changes::measure(&mut player, &frames, arguments.changes, &styles)?;
-        println!("{}", row(network, &found, changes));
+        say!("{}", row(network, &found, changes));
     }
     Ok(())
 }
