@@ -28,7 +28,7 @@ impl Settings {
     /// Sets one of the library's settings.
     ///
     /// # Errors
-    /// The value cannot be. What held before goes on to hold until the next start, which [`check`](Self::check) refuses.
+    /// The value is not allowed. The previous value stays in use; the next start is refused by [`check`](Self::check).
     pub fn set(&mut self, setting: &'static Setting, value: Value) -> Result<(), Refused> {
         self.refused.remove(setting.name);
         let answer = setting.set(&mut self.library, value.clone());

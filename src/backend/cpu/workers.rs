@@ -79,7 +79,7 @@ impl Workers {
     }
 }
 
-/// How much others go first, as `nice` counts: a third of the time of a thread that does not step back.
+/// The nice value of background threads: on a busy core, Linux gives such a thread a third of the time of one at 0.
 const NICE: i32 = 5;
 
 fn pool(threads: usize, name: &'static str, nice: i32) -> Result<Arc<rayon::ThreadPool>> {

@@ -191,8 +191,8 @@ impl<B: Backend> Objective<B> {
         })
     }
 
-    /// Measures a style picture at `layers`. What it was planned to have room for takes none beside masks and a
-    /// Gram matrix.
+    /// Measures a style picture at `layers`. If its activations fit into the buffers that are there, as those of the shape
+    /// `guest` do, this allocates no more than one mask and one Gram matrix at a time; otherwise two buffers as well.
     pub fn measure_style(
         &mut self,
         ops: &mut B,

@@ -45,9 +45,9 @@ pub enum Stage {
 struct Input {
     /// Which of R, G, B (0, 1, 2) each channel of the file is.
     order: [usize; 3],
-    /// By channel of the file, on the 0..1 scale.
+    /// For each channel of the file, on the 0..1 scale.
     mean: [f64; 3],
-    /// By channel of the file.
+    /// For each channel of the file, what x − mean is multiplied by.
     scale: [f64; 3],
 }
 

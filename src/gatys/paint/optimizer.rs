@@ -10,7 +10,7 @@ pub struct OptimizerSettings {
     pub kind: OptimizerKind,
     /// SGD: how much of the last step's velocity is kept, u := momentum · u + g.
     pub momentum: f64,
-    /// Passes of the binomial blur over Adam's squared gradient. One is the plain Adam of Kingma and Ba for 0.
+    /// Adam: passes of the binomial blur over the squared gradient. 0: plain Adam (Kingma and Ba 2015).
     pub moment_blur: usize,
 }
 
@@ -51,7 +51,7 @@ pub struct Optimizer<B: Backend> {
     first: B::Tensor,
     /// Adam's second moment.
     second: B::Tensor,
-    /// The squared gradient, and room to blur it.
+    /// The squared gradient, and scratch for blurring it.
     squared: [B::Tensor; 2],
     /// Steps since each moment was zero.
     first_steps: i32,

@@ -37,7 +37,7 @@ pub struct Painter<B: Backend> {
     continuation: Option<Continuation<B>>,
     /// Puts together full-size frames between keyframes, once there are any.
     between: Option<Between<B>>,
-    /// A number to look at.
+    /// [1]: the picture's sum of squares, by which [`is_finite`](Self::is_finite) finds NaN and infinity.
     probe: B::Tensor,
     painted: bool,
     losses: Losses,

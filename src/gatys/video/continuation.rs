@@ -42,22 +42,23 @@ pub struct Continuation<B: Backend> {
     flow: B::Tensor,
     /// [1, H, W].
     trust: B::Tensor,
-    /// [1, H, W]: of the last picture in what is shown.
+    /// [1, H, W], 0..1: how much of the picture shown last is mixed into the one shown now.
     share: B::Tensor,
     /// [1, H, W]: 0 where something has just come into view, 1 where it has been for long.
     settled: B::Tensor,
-    /// [1, H, W]: room, and zeros.
+    /// [1, H, W]: scratch.
     plane: B::Tensor,
+    /// [1, H, W]: zeros.
     nothing: B::Tensor,
-    /// [3, H, W].
+    /// [3, H, W]: scratch, mostly for what was moved along the flow.
     moved: B::Tensor,
-    /// [3, H / 4, W / 4].
+    /// [3, H / 4, W / 4]: scratch, a small version in which only large areas are left.
     low: B::Tensor,
     /// The picture that is shown: [3, H, W].
     shown: B::Tensor,
-    /// [3, H, W]: the inside of a picture to look at; zeros in the margin.
+    /// [3, H, W]: a copy of a picture with zeros in its margin, for the statistics of its colours.
     inside: B::Tensor,
-    /// Sums to look at.
+    /// [2]: energy of the finest detail, grey and coloured, on its way to the host.
     sums: B::Tensor,
     beginning: Beginning,
     light: Light,
@@ -224,8 +225,8 @@ impl<B: Backend> Continuation<B> {
         let [grey, colour] = self.beginning.gains(fine, variance(&content));
         ops.axpy(-grey as f32, &state.spare, &mut state.picture)?;
         ops.axpy(-colour as f32, &self.moved, &mut state.picture)?;
-        // Steps that never end darken the picture; only the input's own light may, and not by flickering. The colours are the
-        // style's affair.
+        // Steps frame after frame darken the picture. So its mean luma is set to the content's, smoothed over time, plus the
+        // difference that the first frame had. One offset for all channels: the colours are left to the style.
         let painting = self.colours(ops, &state.picture)?;
         let light = self.light.follow(luma(&content)) + self.beginning.above - luma(&painting);
         let shift = ColourMap {

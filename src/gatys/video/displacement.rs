@@ -5,9 +5,10 @@ use crate::backend::Shape;
 /// How a frame came from the one before, at the size at which it is painted.
 #[derive(Clone, Copy, Debug)]
 pub struct Displacement<'a> {
-    /// [H, W] each: how many pixels to the right and down lies, in the frame before, what a pixel shows now.
+    /// Backward flow in pixels, [H, W] each, to the right and down: the pixel at (x, y) shows what was at
+    /// (x + flow[0], y + flow[1]) in the frame before.
     pub flow: [&'a [f32]; 2],
-    /// [H, W], 0..1: whether it was seen there at all.
+    /// [H, W], 0..1: how far the flow can be relied upon; 0 where the pixel shows what was not visible before.
     pub trust: &'a [f32],
 }
 
@@ -63,7 +64,7 @@ impl DisplacementMaps {
     }
 }
 
-/// How far off, as a share of the sides, lies what lends its strokes.
+/// Where strokes for new areas are copied from: this share of the width and height away, towards the middle.
 const ELSEWHERE: f32 = 0.3;
 
 /// The first and the last pixel of the inside, along one side.
