@@ -13,7 +13,8 @@ pub struct LivePicture {
     ops: Cpu,
     /// Width and height at which it is kept.
     size: (usize, usize),
-    on: Option<Planes>,
+    /// `None` before [`plan`](Self::plan).
+    planes: Option<Planes>,
     recolouring: Option<Recolouring>,
     /// The motion at the size of the picture.
     moved: Chain,
@@ -55,7 +56,7 @@ impl LivePicture {
         Self {
             ops,
             size: (0, 0),
-            on: None,
+            planes: None,
             recolouring: None,
             moved: Chain::default(),
             painted: Vec::new(),
@@ -72,7 +73,7 @@ impl LivePicture {
     pub fn plan(&mut self, size: (usize, usize)) -> Result<(), Error> {
         let shape = Shape::new(3, size.1, size.0);
         let mut plane = |channels| self.ops.tensor(shape.with_channels(channels));
-        self.on = Some(Planes {
+        self.planes = Some(Planes {
             picture: plane(3)?,
             content: plane(3)?,
             spare: plane(3)?,
@@ -93,32 +94,34 @@ impl LivePicture {
         let (width, height) = self.size;
         let Self {
             ops,
-            on: Some(on),
+            planes: Some(planes),
             seen,
             ..
         } = self
         else {
             return Ok(Gray::default());
         };
-        ops.import(frame.view(), 0, &mut on.content)?;
-        ops.download(&on.content, seen)?;
+        ops.import(frame.view(), 0, &mut planes.content)?;
+        ops.download(&planes.content, seen)?;
         Ok(Gray::of_planes(seen, width, height))
     }
 
     /// Shows the frame in the colours of `style`.
     pub fn restart(&mut self, style: &StylePicture, crop: f64) -> Result<(), Error> {
         let Self {
-            ops, on: Some(on), ..
+            ops,
+            planes: Some(planes),
+            ..
         } = self
         else {
             return Ok(());
         };
         let colours = Recolouring {
-            content: ops.colour_statistics(&on.content)?,
+            content: ops.colour_statistics(&planes.content)?,
             style: style.colours(crop),
         };
         let map = matching(&colours.content, &colours.style);
-        ops.colour_map(&on.content, &map, &mut on.picture)?;
+        ops.colour_map(&planes.content, &map, &mut planes.picture)?;
         self.recolouring = Some(colours);
         self.painted.fill(0.0);
         Ok(())
@@ -129,7 +132,7 @@ impl LivePicture {
     pub fn advance(&mut self, flow: &Flow, trust: &[f32]) -> Result<(), Error> {
         let Self {
             ops,
-            on: Some(on),
+            planes: Some(planes),
             recolouring: Some(colours),
             painted,
             moved,
@@ -141,17 +144,27 @@ impl LivePicture {
         };
         moved.stretch_step(flow, trust, size.0, size.1);
         let trust = &moved.trust;
-        upload_flow(ops, &moved.backward, &mut on.flow)?;
-        ops.warp(&on.picture, &on.flow, Interpolation::CatmullRom, &mut on.spare)?;
-        std::mem::swap(&mut on.picture, &mut on.spare);
-        follow(&mut colours.content, &ops.colour_statistics(&on.content)?);
+        upload_flow(ops, &moved.backward, &mut planes.flow)?;
+        ops.warp(
+            &planes.picture,
+            &planes.flow,
+            Interpolation::CatmullRom,
+            &mut planes.spare,
+        )?;
+        std::mem::swap(&mut planes.picture, &mut planes.spare);
+        follow(&mut colours.content, &ops.colour_statistics(&planes.content)?);
         let map = matching(&colours.content, &colours.style);
-        ops.colour_map(&on.content, &map, &mut on.spare)?;
-        ops.upload(trust, &mut on.share)?;
-        ops.blend(&on.spare, &on.share, &mut on.picture)?;
-        ops.upload(painted, &mut on.share)?;
-        ops.warp(&on.share, &on.flow, Interpolation::Bilinear, &mut on.painted)?;
-        ops.download(&on.painted, painted)?;
+        ops.colour_map(&planes.content, &map, &mut planes.spare)?;
+        ops.upload(trust, &mut planes.share)?;
+        ops.blend(&planes.spare, &planes.share, &mut planes.picture)?;
+        ops.upload(painted, &mut planes.share)?;
+        ops.warp(
+            &planes.share,
+            &planes.flow,
+            Interpolation::Bilinear,
+            &mut planes.painted,
+        )?;
+        ops.download(&planes.painted, painted)?;
         for (painted, trust) in painted.iter_mut().zip(trust) {
             *painted *= trust;
         }
@@ -163,7 +176,7 @@ impl LivePicture {
     pub fn mix_in(&mut self, keyframe: &[f32], finished: bool, motion: &Chain) -> Result<(), Error> {
         let Self {
             ops,
-            on: Some(on),
+            planes: Some(planes),
             painted,
             share,
             moved,
@@ -173,17 +186,22 @@ impl LivePicture {
         else {
             return Ok(());
         };
-        ops.upload(keyframe, &mut on.spare)?;
+        ops.upload(keyframe, &mut planes.spare)?;
         moved.stretch(motion, size.0, size.1);
-        upload_flow(ops, &moved.backward, &mut on.flow)?;
-        ops.warp(&on.spare, &on.flow, Interpolation::CatmullRom, &mut on.other)?;
+        upload_flow(ops, &moved.backward, &mut planes.flow)?;
+        ops.warp(
+            &planes.spare,
+            &planes.flow,
+            Interpolation::CatmullRom,
+            &mut planes.other,
+        )?;
         let limit = if finished { 1.0 } else { PREVIEW_PAINTED };
         for ((kept, painted), trust) in share.iter_mut().zip(painted).zip(&moved.trust) {
             *kept = 1.0 - trust * NEW_SHARE.max(1.0 - *painted);
             *painted += trust * (limit - *painted).max(0.0);
         }
-        ops.upload(share, &mut on.share)?;
-        ops.blend(&on.other, &on.share, &mut on.picture)?;
+        ops.upload(share, &mut planes.share)?;
+        ops.blend(&planes.other, &planes.share, &mut planes.picture)?;
         Ok(())
     }
 
@@ -198,13 +216,15 @@ impl LivePicture {
     ) -> Result<(), Error> {
         let size = self.size;
         let Self {
-            ops, on: Some(on), ..
+            ops,
+            planes: Some(planes),
+            ..
         } = self
         else {
             return Ok(());
         };
         let mix = mix(strength, detail, size, frame.size());
-        let Planes { picture, content, .. } = on;
+        let Planes { picture, content, .. } = planes;
         ops.export(
             Export {
                 picture,
