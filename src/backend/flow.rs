@@ -113,11 +113,11 @@ pub trait FlowSteps: Backend {
     /// `noise`[1, 1, 2]: of each picture the variance of noise that is not the same from pixel to pixel (Immerkær 1996):
     /// with m the median of |differences of second differences| in every fourth row, (m / (6 · 0.6745))². The squares of
     /// the weights add up to 36, and half of a normal distribution lies within 0.6745 deviations. Of n numbers the median
-    /// is that with ⌊n/2⌋ before it. `room`, of the pictures' shape, is written over.
+    /// is that with ⌊n/2⌋ before it. `scratch`, of the pictures' shape, is written over.
     fn noise(
         &mut self,
         pictures: &Self::Tensor,
-        room: &mut Self::Tensor,
+        scratch: &mut Self::Tensor,
         noise: &mut Self::Tensor,
     ) -> Result<()>;
 
@@ -160,7 +160,7 @@ pub trait FlowSteps: Backend {
     ///
     /// where a difference divided by the length of its own gradient is one in pixels (Zimmer, Bruhn and Weickert 2011).
     /// The other picture is given mean and contrast of the one from which the flow leads. `there`[2, H, W] and
-    /// `light`[1, 1, 4] are room for the other picture where the flow leads, and its gain and lift.
+    /// `light`[1, 1, 4] are scratch for the other picture where the flow leads, and its gain and lift.
     fn linearise(
         &mut self,
         pictures: &Self::Tensor,

@@ -217,7 +217,7 @@ impl<B: Backend> Session<B> {
     pub fn go_on(
         &mut self,
         frame: &Frame,
-        carry: Displacement,
+        displacement: Displacement,
         controls: &Controls,
         iterations: usize,
         mut observer: Option<&mut StepObserver>,
@@ -230,7 +230,7 @@ impl<B: Backend> Session<B> {
             previews: None,
         };
         let (began, before) = (Instant::now(), self.painter.iterations());
-        self.painter.proceed(frame.view(), carry, run)?;
+        self.painter.proceed(frame.view(), displacement, run)?;
         self.measure(began, before);
         if self.painter.is_finite()? {
             return Ok(());

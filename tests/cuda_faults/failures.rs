@@ -100,7 +100,7 @@ fn none_goes_unnoticed_while_frames_are_painted() {
         painter.start(frame.view(), faint())
     });
     let (zeros, ones) = ([0.0; 64], [1.0; 64]);
-    let carry = Displacement {
+    let displacement = Displacement {
         flow: [&zeros, &zeros],
         trust: &ones,
     };
@@ -109,7 +109,7 @@ fn none_goes_unnoticed_while_frames_are_painted() {
     each_is_told(&gpu, "the next frame", |begin| {
         painter.start(frame.view(), faint())?;
         begin();
-        painter.proceed(frame.view(), carry, faint())?;
+        painter.proceed(frame.view(), displacement, faint())?;
         painter.compose(frame.view(), 0.9, &mut out)
     });
 }

@@ -112,18 +112,18 @@ fn compare(gpu: &SoftGpu, network: Network, recipe: Recipe, demand: Demand) {
     painter.start(frame.view(), run()).unwrap();
     let (pixels, mut out) = (demand.size.0 * demand.size.1, frame.clone());
     let (zeros, ones) = (vec![0.0; pixels], vec![1.0; pixels]);
-    let carry = Displacement {
+    let displacement = Displacement {
         flow: [&zeros, &zeros],
         trust: &ones,
     };
     let shown = painter.shown().unwrap();
-    painter.proceed(frame.view(), carry, run()).unwrap();
+    painter.proceed(frame.view(), displacement, run()).unwrap();
     painter.compose(frame.view(), 0.9, &mut out).unwrap();
     if demand.between {
         let sides = Sides {
             before: &shown,
             trust: &ones,
-            after: Some((carry, 0.5)),
+            after: Some((displacement, 0.5)),
         };
         painter
             .compose_between(frame.view(), sides, 0.9, &mut out)

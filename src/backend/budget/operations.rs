@@ -258,7 +258,7 @@ impl FlowSteps for Budget {
         Ok(())
     }
 
-    fn noise(&mut self, _pictures: &Counted, _room: &mut Counted, _noise: &mut Counted) -> Result<()> {
+    fn noise(&mut self, _pictures: &Counted, _scratch: &mut Counted, _noise: &mut Counted) -> Result<()> {
         Ok(())
     }
 

@@ -44,8 +44,8 @@ pub struct PackedWeights {
     /// The bias as it is added to outputs of each exponent that came up: one for each filter, unless a network has two that are
     /// alike.
     scaled: Mutex<BTreeMap<i32, Arc<Buffer>>>,
-    /// Room for the first of them.
-    room: Mutex<Option<Buffer>>,
+    /// A buffer allocated in advance for the first of them, which takes it.
+    spare: Mutex<Option<Buffer>>,
 }
 
 /// The weights that the cards have, by card: the address of a device that lives, as it does while there are weights on it.
@@ -84,7 +84,7 @@ impl PackedWeights {
     fn new(data: &FilterData, picture: bool, mut send: impl FnMut(&[u8]) -> Result<Buffer>) -> Result<Self> {
         let exponent = exponent(data);
         let factor = 2.0_f32.powi(exponent);
-        let room = Mutex::new(Some(send(&vec![0; bias_bytes(data.outputs)])?));
+        let spare = Mutex::new(Some(send(&vec![0; bias_bytes(data.outputs)])?));
         let mut pack = |numbers: Vec<u16>| send(bytemuck::cast_slice(&numbers));
         let forward = if picture {
             Forward::Picture(pack(picture_pack(data, factor))?)
@@ -102,12 +102,12 @@ impl PackedWeights {
             backward: pack(packed(data.inputs, data.outputs, turned))?,
             bias: data.bias.clone(),
             scaled: Mutex::default(),
-            room,
+            spare,
         })
     }
 
-    /// The bias multiplied by 2 to the `exponent`, a float for each lane; `send` takes it to the card the first time, into
-    /// memory that there is or else new memory.
+    /// The bias multiplied by 2 to the `exponent`, a float for each lane. The first time `send` takes it to the card, into
+    /// the buffer that it is given or else a new one.
     pub fn bias(
         &self,
         exponent: i32,
@@ -120,8 +120,8 @@ impl PackedWeights {
         }
         let mut values: Vec<f32> = self.bias.iter().map(|b| b * 2.0_f32.powi(exponent)).collect();
         values.resize(lanes(self.outputs), 0.0);
-        let room = self.room.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let bias = Arc::new(send(bytemuck::cast_slice(&values), room)?);
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let bias = Arc::new(send(bytemuck::cast_slice(&values), spare)?);
         scaled.insert(exponent, bias.clone());
         Ok(bias)
     }

@@ -51,18 +51,18 @@ impl FlowSteps for Cuda {
         Ok(())
     }
 
-    fn noise(&mut self, pictures: &Tensor, room: &mut Tensor, noise: &mut Tensor) -> Result<()> {
+    fn noise(&mut self, pictures: &Tensor, scratch: &mut Tensor, noise: &mut Tensor) -> Result<()> {
         self.poll()?;
         let shape = pictures.layout.shape;
         assert!(shape.channels == 2 && noise.layout.shape == Shape::vector(2));
-        assert!(room.layout == pictures.layout);
+        assert!(scratch.layout == pictures.layout);
         let count = shape.height.div_ceil(4) * shape.width;
-        let space = room.pointer();
-        let arguments = arguments![pictures.pointer(), space, shape.height, shape.width];
+        let bends = scratch.pointer();
+        let arguments = arguments![pictures.pointer(), bends, shape.height, shape.width];
         self.launch(|k| &k.flow_bends, Grid::over(2 * count), arguments)?;
-        let arguments = arguments![space, count, noise.pointer()];
+        let arguments = arguments![bends, count, noise.pointer()];
         self.launch(|k| &k.flow_noise, Grid(2, 1, 1), arguments)?;
-        self.set_exponent(room, 0);
+        self.set_exponent(scratch, 0);
         self.set_exponent(noise, 0);
         Ok(())
     }

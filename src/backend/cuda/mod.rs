@@ -190,9 +190,9 @@ impl Cuda {
         self.device.checked(kernel.name(), answer)
     }
 
-    /// Bytes → the card, into memory that there is or else new memory.
-    fn send(&self, bytes: &[u8], room: Option<Buffer>) -> Result<Buffer> {
-        match room {
+    /// Bytes → the card, into `buffer` if there is one, or else into a new one.
+    fn send(&self, bytes: &[u8], buffer: Option<Buffer>) -> Result<Buffer> {
+        match buffer {
             Some(buffer) => self.transfers.send_into(bytes, buffer, &self.stream),
             None => self.transfers.send(bytes, &self.memory, &self.stream),
         }

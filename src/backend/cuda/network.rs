@@ -131,7 +131,7 @@ fn forward(
     assert!(shape.channels == filter.inputs && to.layout.shape == pooled && mask.shape == whole);
     let exponent = ops.exponent(from) + filter.exponent;
     let bias = filter
-        .bias(exponent, |bytes, room| ops.send(bytes, room))?
+        .bias(exponent, |bytes, buffer| ops.send(bytes, buffer))?
         .pointer();
     // A tensor of few channels is made from a blocked one.
     let blocked = if to.layout.blocked {

@@ -149,13 +149,13 @@ fn motion<B: FlowSteps>(ops: &mut B, answers: &mut Answers) -> Result<()> {
         100.0 + (40.0 - 6.0 * moved) * waves
     };
     let values_of: Vec<f32> = (0..shape.elements()).map(shown).collect();
-    let [mut pictures, mut room] = [ops.tensor(shape)?, ops.tensor(shape)?];
+    let [mut pictures, mut scratch] = [ops.tensor(shape)?, ops.tensor(shape)?];
     ops.upload(&values_of, &mut pictures)?;
     let mut half = ops.tensor(halved(shape))?;
     ops.halve(&pictures, &mut half)?;
     answers.push(("a picture halved", values(ops, &half)?));
     let mut noise = ops.tensor(Shape::vector(2))?;
-    ops.noise(&pictures, &mut room, &mut noise)?;
+    ops.noise(&pictures, &mut scratch, &mut noise)?;
     answers.push(("the noise of a picture", values(ops, &noise)?));
     let (mut coarse, mut flow) = (
         ops.tensor(halved(shape).with_channels(4))?,
@@ -180,7 +180,7 @@ fn motion<B: FlowSteps>(ops: &mut B, answers: &mut Answers) -> Result<()> {
     answers.push(("the motion of patches", values(ops, &flow)?));
     let mut equations = Equations::new(|| ops.tensor(shape))?;
     let mut light = ops.tensor(Shape::vector(4))?;
-    ops.linearise(&pictures, &flow, &mut room, &mut light, &mut equations)?;
+    ops.linearise(&pictures, &flow, &mut scratch, &mut light, &mut equations)?;
     ops.relax(&equations, &mut flow)?;
     answers.push(("motion", values(ops, &flow)?));
     let mut trust = ops.tensor(shape.with_channels(1))?;

@@ -66,7 +66,7 @@ impl FlowSteps for Reference {
         Ok(())
     }
 
-    fn noise(&mut self, pictures: &Tensor, _room: &mut Tensor, noise: &mut Tensor) -> Result<()> {
+    fn noise(&mut self, pictures: &Tensor, _scratch: &mut Tensor, noise: &mut Tensor) -> Result<()> {
         self.poll()?;
         let Shape { height, width, .. } = pictures.shape;
         for picture in 0..2 {

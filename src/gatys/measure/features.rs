@@ -81,12 +81,12 @@ impl LayerPlan {
         Self { shapes, steps }
     }
 
-    /// The shapes that a room holds in turn. After an even number of steps a result lies in the first room, after an odd
-    /// number in the second; so does the gradient of it.
-    fn buffer_shapes(&self, room: usize) -> Vec<Shape> {
+    /// The shapes that one of the two buffers, 0 or 1, holds in turn. The result of an even number of steps lies in buffer
+    /// 0, that of an odd number in buffer 1; so does the gradient of each.
+    fn buffer_shapes(&self, buffer: usize) -> Vec<Shape> {
         let nodes = std::iter::once(0).chain(self.steps.iter().map(|step| step.to));
         nodes
-            .skip(room)
+            .skip(buffer)
             .step_by(2)
             .map(|node| self.shapes[node])
             .collect()
@@ -94,9 +94,9 @@ impl LayerPlan {
 
     /// The shapes that both buffers hold in turn, those of another pass among them.
     fn buffers(&self, other: Option<&ForwardPass>) -> [Vec<Shape>; 2] {
-        [0, 1].map(|room| {
-            let other = other.map_or_else(Vec::new, |other| other.0.buffer_shapes(room));
-            [self.buffer_shapes(room), other].concat()
+        [0, 1].map(|buffer| {
+            let other = other.map_or_else(Vec::new, |other| other.0.buffer_shapes(buffer));
+            [self.buffer_shapes(buffer), other].concat()
         })
     }
 
@@ -106,7 +106,8 @@ impl LayerPlan {
     }
 }
 
-/// The way of a picture through the network of which nothing is kept: activations come by, and there is no way back.
+/// A forward pass that keeps no activations: each node that was asked for is shown to the caller as soon as it is computed.
+/// There is no backward pass after it.
 pub struct ForwardPass(LayerPlan);
 
 impl ForwardPass {
@@ -115,7 +116,7 @@ impl ForwardPass {
         Self(LayerPlan::new(&extractor.pools, extractor.shapes(picture), asked))
     }
 
-    /// Room for it.
+    /// Allocates the two buffers that the pass alternates between.
     pub fn buffers<B: Backend>(&self, ops: &mut B) -> Result<[B::Tensor; 2]> {
         let [even, odd] = self.0.buffers(None);
         Ok([ops.tensor_for(&even)?, ops.tensor_for(&odd)?])
@@ -174,11 +175,11 @@ impl<B: Backend> Features<B> {
         })
     }
 
-    /// Whether a picture that passes finds room.
+    /// Whether the buffers are large enough for `pass`.
     pub fn has_buffers_for(&self, ops: &B, pass: &ForwardPass) -> bool {
         let needed = pass.0.buffers(None);
         let mut pairs = self.buffers.iter().zip(&needed);
-        pairs.all(|(room, shapes)| shapes.iter().all(|&shape| ops.can_hold(room, shape)))
+        pairs.all(|(buffer, shapes)| shapes.iter().all(|&shape| ops.can_hold(buffer, shape)))
     }
 
     /// What holds activations and gradients in turn: nothing that anybody counts on between a way back and the next way

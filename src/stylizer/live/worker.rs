@@ -139,13 +139,13 @@ fn paint<B: Backend>(
         if job.from.is_some() && job.from == before && session.painter().has_painted() {
             let (width, height) = session.working();
             moved.stretch(&job.motion, width, height);
-            let carry = Displacement {
+            let displacement = Displacement {
                 flow: [&moved.backward.u, &moved.backward.v],
                 trust: &moved.trust,
             };
             session.go_on(
                 &job.frame,
-                carry,
+                displacement,
                 &job.controls,
                 job.controls.iterations,
                 observer,

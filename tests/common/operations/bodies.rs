@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-/// One test for each operation on the machine that `$start` makes of a [`CancelToken`], if it is there.
+/// One test for each operation on the backend that `$start` makes of a [`CancelToken`], if it is there.
 macro_rules! backend {
     ($name:ident, $start:expr) => {
         backend!(@each $name, $start,
@@ -43,7 +43,7 @@ macro_rules! backend {
     };
 }
 
-/// One test for each step of optical flow on the machine that `$start` makes of a [`CancelToken`], if it is there.
+/// One test for each step of optical flow on the backend that `$start` makes of a [`CancelToken`], if it is there.
 #[allow(unused_macros, reason = "the CPU follows motion by means of its own")]
 macro_rules! flow_steps {
     ($name:ident, $start:expr) => {

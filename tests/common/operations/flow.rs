@@ -4,7 +4,7 @@
 //!
 //! They are not linear, so that no count of roundings tells how far a right answer in f32 may be from that in f64. But each
 //! rounding of what is computed from operands has the effect of operands that are a little different. So the reference is also
-//! asked what it would answer to those: where it answers something else, so may the machine.
+//! asked what it would answer to those: where it answers something else, so may the backend.
 
 use neuralstyle::backend::flow::{Equations, FlowSteps, Search, halved, patches};
 use neuralstyle::backend::prelude::*;
@@ -14,7 +14,7 @@ use neuralstyle::backend::{Backend, CancelToken, Result, Shape};
 use super::pair::{Machine, UNIT, gamma};
 use super::random::Random;
 
-/// How often the reference is asked, and by how much more than the greatest change of its answers the machine may be off:
+/// How often the reference is asked, and by how much more than the greatest change of its answers the backend may be off:
 /// the signs of as many as 64 roundings that add up are drawn, and would be all the same in the worst case.
 const ASKED: usize = 8;
 const WORST: f64 = 8.0;
@@ -125,7 +125,7 @@ impl Operand {
     }
 }
 
-/// Something that a machine makes of tensors.
+/// Something that a backend makes of tensors.
 trait Step {
     /// Whether it ends when a sum of squares no longer shrinks. Where two of them are nearly the same, their roundings
     /// decide, of which operands know nothing: one number in a hundred may be a last step away from the reference's.
@@ -134,7 +134,7 @@ trait Step {
     fn run<F: FlowSteps>(&self, ops: &mut F, from: &[F::Tensor], to: &mut [F::Tensor]) -> Result<()>;
 }
 
-/// Runs `step` on the machine, on the reference, and on the reference with operands that are a little different. `to` is what
+/// Runs `step` on the backend, on the reference, and on the reference with operands that are a little different. `to` is what
 /// it writes.
 fn check<B: Machine + FlowSteps, S: Step>(ops: &mut B, what: &str, step: &S, from: &[Operand], to: &[Shape]) {
     let shape = from[0].shape;
@@ -216,8 +216,8 @@ macro_rules! step {
 
 step!(Halve, |this, ops, from, to| ops.halve(&from[0], &mut to[0]));
 step!(Noise, |this, ops, from, to| {
-    let mut room = ops.tensor(ops.shape(&from[0]))?;
-    ops.noise(&from[0], &mut room, &mut to[0])
+    let mut scratch = ops.tensor(ops.shape(&from[0]))?;
+    ops.noise(&from[0], &mut scratch, &mut to[0])
 });
 step!(Enlarge, |this, ops, from, to| ops
     .enlarge_flow(&from[0], &mut to[0]));

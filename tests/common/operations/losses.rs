@@ -231,7 +231,7 @@ pub fn gram_backward<B: Machine>(ops: &mut B) {
                 &mut gradient.exact,
             )
             .unwrap();
-        // C products, the coefficient, the sum with what was there; and the matrix, where it is rounded first. A machine
+        // C products, the coefficient, the sum with what was there; and the matrix, where it is rounded first. A backend
         // that does that rounds neither the tensors of few channels nor their matrix.
         let entering = if B::ARITHMETIC.entering(shape) > 0.0 {
             0.0

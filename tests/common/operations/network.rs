@@ -83,10 +83,10 @@ fn rectified<B: Machine>(pair: &mut Pair<B>, x: &reference::Tensor, filter: &Fil
 /// same formula makes of the magnitudes of all operands, the matrices included. With D the greatest input of a channel
 /// under any tile that covers the output, that is at most κ² D Σ|g|, where κ is the greatest entry of |Aᵀ| (|G| · the row
 /// sums of |Bᵀ|) along one axis: see [`amplification`]. On the way through a tile lie n = `channels` products and 40
-/// roundings: constants and operations of six transforms of one axis, the scale of pooling, the bias. For machines that
+/// roundings: constants and operations of six transforms of one axis, the scale of pooling, the bias. For backends that
 /// add up the nine products of each channel one by one the bound holds all the more.
 ///
-/// On a machine that rounds operands to fp16 the weights' roundoff comes to that, the input's where it is not fp16 already,
+/// On a backend that rounds operands to fp16 the weights' roundoff comes to that, the input's where it is not fp16 already,
 /// and that of storing, each times the sum of the magnitudes of the products.
 fn bounds<B: Machine>(
     pair: &mut Pair<B>,
@@ -282,7 +282,7 @@ pub fn convolution<B: Machine>(ops: &mut B) {
     }
 }
 
-/// A gradient at the outputs of a convolution that is zero where the two machines may rightly disagree about the mask:
+/// A gradient at the outputs of a convolution that is zero where the two backends may rightly disagree about the mask:
 /// where Wx + b = max(0, Wx + b) − max(0, −Wx − b) is zero within the bound.
 fn gradient_where_sure<B: Machine>(
     pair: &mut Pair<B>,
@@ -321,7 +321,7 @@ pub fn convolution_backward<B: Machine>(ops: &mut B) {
     }
 }
 
-/// A gradient behind pooling that is zero where the two machines may rightly disagree about its way back: where an
+/// A gradient behind pooling that is zero where the two backends may rightly disagree about its way back: where an
 /// output of the window may be on either side of the ReLU, or, with max pooling, two of them may be the greatest.
 fn pooled_gradient_where_sure<B: Machine>(
     pair: &mut Pair<B>,
@@ -461,7 +461,7 @@ pub fn the_first_of_equals_wins<B: Machine>(ops: &mut B) {
     }
 }
 
-/// ⟨M W x, y⟩ = ⟨x, Wᵀ M y⟩ by the machine alone, with M its own mask and no bias.
+/// ⟨M W x, y⟩ = ⟨x, Wᵀ M y⟩ by the backend alone, with M its own mask and no bias.
 pub fn convolution_is_adjoint<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 3);
     for sizes in CONVOLUTIONS {
@@ -526,7 +526,7 @@ pub fn centring<B: Machine>(ops: &mut B) {
 }
 
 /// Small whole numbers, so that a window often holds its greatest value twice: then the first place wins on every
-/// machine, or gradients would flow elsewhere.
+/// backend, or gradients would flow elsewhere.
 fn with_ties<B: Machine>(pair: &mut Pair<B>, shape: Shape) -> Twin<B::Tensor> {
     let values: Vec<f32> = (0..shape.elements())
         .map(|_| (pair.random.unit() * 4.0).floor())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A machine beside the f64 reference, with the same operands.
+//! A backend beside the f64 reference, with the same operands.
 //!
 //! How far the two may be apart follows from the arithmetic of IEEE floats alone (Higham, "Accuracy and Stability of
 //! Numerical Algorithms", §3.1). With u = 2⁻²⁴, the unit roundoff of f32, and γ_n = n u / (1 − n u), a sum of n
@@ -8,7 +8,7 @@
 //! at most γ_n Σ |a b|. Each further rounding adds 1 to n. So every bound here is a count of roundings times the sum
 //! of the *magnitudes*, which the reference computes by doing the same with absolute values.
 //!
-//! A machine may keep some tensors in fp16, see [`Arithmetic`]. Operands are then made of numbers that fp16 has, so that both
+//! A backend may keep some tensors in fp16, see [`Arithmetic`]. Operands are then made of numbers that fp16 has, so that both
 //! start from the same; what is stored is rounded once more; and operands of products that are rounded on their way
 //! add their share of the sum of magnitudes.
 
@@ -30,7 +30,7 @@ const HALF_UNIT: f64 = 1.0 / (1u64 << 11) as f64;
 /// The distance of fp16's numbers below its least normal one, 2⁻¹⁴.
 const HALF_SPACING: f64 = HALF_UNIT / (1u64 << 13) as f64;
 
-/// In what numbers a machine computes.
+/// In what numbers a backend computes.
 #[derive(Clone, Copy, Debug)]
 pub enum Arithmetic {
     /// f32 throughout.
@@ -79,7 +79,7 @@ impl Arithmetic {
     }
 }
 
-/// A machine to be tested.
+/// A backend to be tested.
 pub trait Machine: Backend {
     const ARITHMETIC: Arithmetic;
 }
@@ -234,7 +234,7 @@ pub const SHAPES: [Shape; 24] = [
     Shape::new(5, 513, 512),
 ];
 
-/// More numbers than a machine has threads for, in f32 and in vectors of eight: more than 1024 · 256, so that some threads
+/// More numbers than a backend has threads for, in f32 and in vectors of eight: more than 1024 · 256, so that some threads
 /// add up several.
 pub const LONG: [Shape; 2] = [Shape::new(1, 513, 514), Shape::new(64, 181, 182)];
 

@@ -21,7 +21,7 @@ const STEPS: [(usize, usize, usize, usize); 7] = [
 const ADAPTING: usize = 16;
 const CLEAN: usize = 201;
 
-/// A step is a gradient's way from a loss to the picture. A machine that stores it in fp16 scales it, and finds out by how
+/// A step is a gradient's way from a loss to the picture. A backend that stores it in fp16 scales it, and finds out by how
 /// much, beginning where everything here overflows; what comes out is the same. So it is some steps after gradients have become
 /// much larger, and smaller again.
 pub fn backward<B: Machine>(ops: &mut B) {

@@ -95,7 +95,7 @@ pub fn blurring<B: Machine>(ops: &mut B) {
     }
 }
 
-/// Numbers of a step among others, so that a machine that reads the wrong one is found out.
+/// Numbers of a step among others, so that a backend that reads the wrong one is found out.
 fn knobs<B: Machine>(pair: &mut Pair<B>, values: [f32; 7]) -> Twin<B::Tensor> {
     pair.tensor(Shape::vector(7), &values)
 }
@@ -144,7 +144,7 @@ pub fn adam<B: Machine>(ops: &mut B) {
         pair.assert_close("adam's m", &m, |i| gamma(4) * m_sizes[i]);
         pair.assert_close("adam's v", &v, |i| gamma(4) * v_sizes[i]);
         // The step inherits m's error and makes roundings of its own: half of v's 4, the root, its product, + ε, and
-        // the product and quotient with the rate: 7, of which a machine may double those of an inexact root and
+        // the product and quotient with the rate: 7, of which a backend may double those of an inexact root and
         // quotient; then the difference.
         let x_values = x.exact.values.clone();
         let m_values = m.exact.values.clone();
