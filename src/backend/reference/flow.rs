@@ -3,34 +3,10 @@
 //! The steps of optical flow, see [`FlowSteps`].
 
 use super::patch::{Patch, begins, candidates, pixels};
+use super::sampling::{across, between, clamped, down};
 use super::{Reference, Tensor, positions};
 use crate::backend::flow::{self, Equations, FlowSteps, SIDE, Search, halved};
 use crate::backend::{Result, Shape};
-
-/// A pixel, or the outermost one where there is none.
-fn clamped(of: &Tensor, channel: usize, y: isize, x: isize) -> f64 {
-    let inside = |at: isize, length: usize| at.clamp(0, length as isize - 1) as usize;
-    of.at(channel, inside(y, of.shape.height), inside(x, of.shape.width))
-}
-
-/// Between four pixels.
-pub(super) fn between(of: &Tensor, channel: usize, y: f64, x: f64) -> f64 {
-    let (row, column) = (y.floor(), x.floor());
-    let (down, right) = (y - row, x - column);
-    let at =
-        |below: isize, beside: isize| clamped(of, channel, row as isize + below, column as isize + beside);
-    (1.0 - down) * ((1.0 - right) * at(0, 0) + right * at(0, 1))
-        + down * ((1.0 - right) * at(1, 0) + right * at(1, 1))
-}
-
-/// Half the difference of the pixels beside one.
-pub(super) fn across(of: &Tensor, channel: usize, y: isize, x: isize) -> f64 {
-    0.5 * (clamped(of, channel, y, x + 1) - clamped(of, channel, y, x - 1))
-}
-
-pub(super) fn down(of: &Tensor, channel: usize, y: isize, x: isize) -> f64 {
-    0.5 * (clamped(of, channel, y + 1, x) - clamped(of, channel, y - 1, x))
-}
 
 /// The square of a flow's slopes.
 fn slopes(flow: &Tensor, way: usize, y: isize, x: isize) -> f64 {

@@ -2,7 +2,7 @@
 
 //! A picture laid onto a frame, guided by it.
 
-use super::pictures::{inside, resampled};
+use super::sampling::{inside, resampled};
 use super::{Tensor, positions};
 use crate::backend::{Export, Shape, guide};
 use crate::picture::{LUMA_F32, Picture};

@@ -13,6 +13,7 @@ mod network;
 mod optimizer;
 mod patch;
 mod pictures;
+mod sampling;
 
 use super::{CancelToken, Error, Result, Shape};
 

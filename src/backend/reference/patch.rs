@@ -3,7 +3,7 @@
 //! The inverse search of one patch.
 
 use super::Tensor;
-use super::flow::{across, between, down};
+use super::sampling::{across, between, down};
 use crate::backend::Shape;
 use crate::backend::flow::{self, SIDE, STEP, Search};
 

@@ -1,39 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use super::sampling::{inside, resampled};
 use super::{Reference, Tensor, guided, positions};
-use crate::backend::resample::{Taps, catmull_rom, mirrored};
+use crate::backend::resample::{catmull_rom, mirrored};
 use crate::backend::{ColourMap, ColourStatistics, Export, Interpolation, Pictures, Result, Shape};
 use crate::picture::{Picture, PictureView};
-
-/// The shape without its margin.
-pub fn inside(shape: Shape, border: usize) -> Shape {
-    Shape::new(
-        shape.channels,
-        shape.height - 2 * border,
-        shape.width - 2 * border,
-    )
-}
-
-/// Resamples a picture given as a function of (channel, row, column).
-pub fn resampled(
-    source: impl Fn(usize, usize, usize) -> f64,
-    from: Shape,
-    to: Shape,
-) -> impl Fn(usize, usize, usize) -> f64 {
-    let rows = Taps::new(from.height, to.height);
-    let columns = Taps::new(from.width, to.width);
-    move |c, y, x| {
-        let (top, down) = rows.of(y);
-        let (left, across) = columns.of(x);
-        let mut sum = 0.0;
-        for (i, a) in down.iter().enumerate() {
-            for (j, b) in across.iter().enumerate() {
-                sum += f64::from(*a) * f64::from(*b) * source(c, top + i, left + j);
-            }
-        }
-        sum
-    }
-}
 
 impl Pictures for Reference {
     fn import(&mut self, frame: PictureView, border: usize, picture: &mut Tensor) -> Result<()> {
