@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The documents hold together: what they link to is there, and the first of them is short.
+//! The documents hold together: what they link to and the paths that they name are there, and the first of them is short.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,31 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1);
     let targets = targets.filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
     targets.filter(|target| !target.contains("://"))
+}
+
+/// Folders of the project whose files documents name.
+const FOLDERS: [&str; 11] = [
+    "src/",
+    "tests/",
+    "docs/",
+    "kernels/",
+    "element/",
+    "program/",
+    "pipelines/",
+    "benches/",
+    "models/",
+    "media/",
+    "examples/",
+];
+
+/// The paths in backticks, alone or as the first word of a command, but for patterns such as `src/*.rs`.
+fn paths(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    let first_words = quoted.filter_map(|quoted| quoted.split_whitespace().next());
+    first_words.filter(|word| {
+        let placeholder = word.contains(['*', '<', '{', '$', '…']) || word.contains("...");
+        FOLDERS.iter().any(|folder| word.starts_with(folder)) && !placeholder
+    })
 }
 
 /// The name by which a heading can be linked to, as GitHub makes it.
@@ -75,5 +100,32 @@ fn every_link_of_a_document_leads_somewhere() {
         }
     }
     assert!(count > 20, "links are found at all: {count}");
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn every_path_that_a_document_names_is_there() {
+    let mut found = Vec::new();
+    documents(root(), &mut found);
+    // What is made on the way, such as caches, is not there yet.
+    let ignored = fs::read_to_string(root().join(".gitignore")).unwrap();
+    let mut broken = Vec::new();
+    let mut count = 0;
+    for document in &found {
+        // A changelog also names what was there once.
+        if document.ends_with("CHANGELOG.md") {
+            continue;
+        }
+        let text = fs::read_to_string(document).unwrap();
+        for path in paths(&text).filter(|path| !ignored.lines().any(|line| line == *path)) {
+            count += 1;
+            // From the root, or within a crate of the workspace from its own folder.
+            let places = [root(), document.parent().unwrap()];
+            if !places.iter().any(|place| place.join(path).exists()) {
+                broken.push(format!("{}: {path}", document.display()));
+            }
+        }
+    }
+    assert!(count > 20, "paths are found at all: {count}");
     assert!(broken.is_empty(), "{broken:#?}");
 }
