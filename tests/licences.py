@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Fails if a crate that ends up in the library, the plugin or the program has a licence that binds those who pass it on.
+"""Fails if a crate of the workspace, or any crate that these need to be built or tested, has a licence that binds those who
+pass it on.
 
-Reads what `cargo metadata` says of every crate that is built on this kind of machine. The names are SPDX's.
+Reads what `cargo metadata` says of every crate that is used on this kind of machine. The names are SPDX's.
 """
 
 import json
