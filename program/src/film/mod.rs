@@ -77,7 +77,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         End::Whole => say!("{path}: {} in {seconds:.0} s", counted(frames as usize, "frame")),
         End::Interrupted => {
             let shown = gst::ClockTime::from_nseconds(render.progress.position.load(Ordering::Relaxed));
-            return Err(format!("interrupted; {path} holds the first {shown:.1}").into());
+            let whole = match frames {
+                1 => "frame".to_owned(),
+                _ => format!("{frames} frames, {shown:.1}"),
+            };
+            return Err(format!("interrupted; {path} holds the first {whole}").into());
         }
     }
     Ok(())
