@@ -6,7 +6,7 @@ use crate::backend::Shape;
 #[derive(Clone, Copy, Debug)]
 pub struct Displacement<'a> {
     /// Backward flow in pixels, [H, W] each, to the right and down: the pixel at (x, y) shows what was at
-    /// (x + flow[0], y + flow[1]) in the frame before.
+    /// `(x + flow[0], y + flow[1])` in the frame before.
     pub flow: [&'a [f32]; 2],
     /// [H, W], 0..1: how far the flow can be relied upon; 0 where the pixel shows what was not visible before.
     pub trust: &'a [f32],
