@@ -19,6 +19,19 @@ pub struct Choice {
     pub values: &'static [ChoiceValue],
 }
 
+impl Choice {
+    /// The value of this name.
+    pub fn value(&self, name: &str) -> Option<&'static ChoiceValue> {
+        self.values.iter().find(|value| value.name == name)
+    }
+
+    /// The names of all values, as in "one, two, three".
+    pub fn names(&self) -> String {
+        let names: Vec<&str> = self.values.iter().map(|value| value.name).collect();
+        names.join(", ")
+    }
+}
+
 /// A word that is none of the values of a choice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("‘{word}’ is not one of {known}")]
@@ -107,9 +120,6 @@ macro_rules! choice {
         }
 
         impl $choice {
-            /// The names of all values, in their order.
-            pub const NAMES: &[&str] = &[$first_name $(, $name)* $(, $hidden_name)*];
-
             /// All values with what they mean, in their order.
             pub const CHOICE: Choice = Choice {
                 name: stringify!($choice),
@@ -121,7 +131,7 @@ macro_rules! choice {
             };
 
             pub const fn name(self) -> &'static str {
-                Self::NAMES[self as usize]
+                Self::CHOICE.values[self as usize].name
             }
         }
 
@@ -139,7 +149,7 @@ macro_rules! choice {
                     $first_name => Ok(Self::$first),
                     $($name => Ok(Self::$value),)*
                     $($hidden_name => Ok(Self::$hidden),)*
-                    _ => Err(UnknownName { word: word.to_owned(), known: Self::NAMES.join(", ") }),
+                    _ => Err(UnknownName { word: word.to_owned(), known: Self::CHOICE.names() }),
                 }
             }
         }
@@ -187,8 +197,9 @@ mod tests {
 
     #[test]
     fn a_choice_is_read_by_the_name_that_it_is_written_with() {
-        for name in NetworkChoice::NAMES {
-            assert_eq!(name.parse::<NetworkChoice>().unwrap().to_string(), *name);
+        for value in NetworkChoice::CHOICE.values {
+            let read: NetworkChoice = value.name.parse().unwrap();
+            assert_eq!(read.to_string(), value.name);
         }
         let error = "bright".parse::<Init>().unwrap_err().to_string();
         assert_eq!(error, "‘bright’ is not one of matched, content, noise, previous");

@@ -34,7 +34,7 @@ pub use choices::{
 };
 pub use layers::{LayerWeights, LayerWeightsError};
 pub use setting::{Group, Kind, Refused, Setting, Value, When};
-pub use table::{CONTROLS, Controls, MOST_SCALES, OPTIONS, Options, STYLE, Settings};
+pub use table::{CONTROLS, Controls, MOST_SCALES, MOST_STEPS, OPTIONS, Options, STYLE, Settings};
 
 /// All settings, in the order in which they are presented within their group.
 pub fn all() -> impl Iterator<Item = &'static Setting> {
@@ -73,9 +73,7 @@ impl Options {
             options: self.clone(),
             ..Settings::default()
         };
-        OPTIONS
-            .iter()
-            .try_for_each(|setting| setting.check(&setting.get(&settings)))
+        check_all(OPTIONS, &settings)
     }
 }
 
@@ -86,10 +84,15 @@ impl Controls {
             controls: *self,
             ..Settings::default()
         };
-        CONTROLS
-            .iter()
-            .try_for_each(|setting| setting.check(&setting.get(&settings)))
+        check_all(CONTROLS, &settings)
     }
+}
+
+/// Refuses the first value outside its range.
+fn check_all(described: &[Setting], settings: &Settings) -> Result<(), Refused> {
+    described
+        .iter()
+        .try_for_each(|setting| setting.check(&setting.get(settings)))
 }
 
 #[cfg(test)]

@@ -160,10 +160,7 @@ impl Setting {
             Kind::Double { .. } => text.parse().ok().map(Value::Double),
             Kind::Text => Some(Value::Text(text.to_owned())),
             Kind::Path => Some(Value::Path(text.into())),
-            Kind::Choice(choice) => {
-                let found = choice.values.iter().find(|value| value.name == text);
-                found.map(|value| Value::Choice(value.name))
-            }
+            Kind::Choice(choice) => choice.value(text).map(|value| Value::Choice(value.name)),
         };
         let value = value.ok_or_else(|| Refused::new(self.name, text, format!("write {}", self.kind)))?;
         // Whether a text can be read as a list of layers, only writing it to its field tells.
@@ -198,9 +195,7 @@ impl Kind {
             }
             (Self::Double { range, .. }, Value::Double(number)) => range.contains(number),
             (Self::Text, Value::Text(_)) | (Self::Path, Value::Path(_)) => true,
-            (Self::Choice(choice), Value::Choice(name)) => {
-                choice.values.iter().any(|value| value.name == *name)
-            }
+            (Self::Choice(choice), Value::Choice(name)) => choice.value(name).is_some(),
             _ => false,
         }
     }
@@ -248,10 +243,7 @@ impl fmt::Display for Kind {
             }
             Self::Text => f.pad("a text"),
             Self::Path => f.pad("the path of a file"),
-            Self::Choice(choice) => {
-                let names: Vec<&str> = choice.values.iter().map(|value| value.name).collect();
-                write!(f, "one of {}", names.join(", "))
-            }
+            Self::Choice(choice) => write!(f, "one of {}", choice.names()),
         }
     }
 }

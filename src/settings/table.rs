@@ -64,6 +64,9 @@ macro_rules! settings {
 /// The most sizes of a coarse-to-fine start.
 pub const MOST_SCALES: usize = 4;
 
+/// The most steps on a frame.
+pub const MOST_STEPS: usize = 1_000_000;
+
 /// Larger than any weight that makes sense, smaller than what overflows when squared in single precision.
 const LARGEST_WEIGHT: f64 = 1e12;
 
@@ -307,7 +310,7 @@ pub struct Controls, in Settings as controls, described in CONTROLS {
         blurb: "Steps on a keyframe",
         name: "iterations",
         nick: "Iterations",
-        kind: Kind::Uint { range: 1..=1_000_000 },
+        kind: Kind::Uint { range: 1..=MOST_STEPS as u32 },
         unit: "STEPS",
         group: Group::Optimisation,
         acts: When::Playing,
@@ -316,7 +319,7 @@ pub struct Controls, in Settings as controls, described in CONTROLS {
         blurb: "Steps on the first frame and after a cut, in equivalents of a full-size step; 0 = as init made it",
         name: "first-iterations",
         nick: "First iterations",
-        kind: Kind::Uint { range: 0..=1_000_000 },
+        kind: Kind::Uint { range: 0..=MOST_STEPS as u32 },
         unit: "STEPS",
         group: Group::Optimisation,
         acts: When::Playing,

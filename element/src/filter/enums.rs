@@ -70,6 +70,5 @@ pub fn value(enumeration: glib::Type, name: &str) -> Option<Value> {
 /// The name of a value.
 pub fn name(choice: &Choice, value: &Value) -> Option<&'static str> {
     let (_, value) = glib::EnumValue::from_value(value)?;
-    let known = choice.values.iter().find(|known| known.name == value.nick())?;
-    Some(known.name)
+    choice.value(value.nick()).map(|known| known.name)
 }
