@@ -98,19 +98,8 @@ pub fn decoded(path: &Path) -> (usize, usize) {
          d. ! queue ! audio/x-raw ! appsink name=audio sync=false",
         path.display()
     );
-    let pipeline = gst::parse::launch(&line)
-        .unwrap()
-        .downcast::<gst::Pipeline>()
-        .unwrap();
-    pipeline.set_state(gst::State::Playing).unwrap();
-    let count = |name: &str| {
-        let sink = pipeline.by_name(name).and_downcast::<gst_app::AppSink>().unwrap();
-        let patience = gst::ClockTime::from_seconds(60);
-        std::iter::from_fn(|| sink.try_pull_sample(patience)).count()
-    };
-    let counts = (count("video"), count("audio"));
-    pipeline.set_state(gst::State::Null).unwrap();
-    counts
+    let [pictures, sounds] = counted(&line, ["video", "audio"]);
+    (pictures, sounds)
 }
 
 /// How many pictures a file without sound decodes to.
@@ -119,17 +108,22 @@ pub fn decoded_pictures(path: &Path) -> usize {
         "filesrc location={} ! decodebin ! video/x-raw ! appsink name=video sync=false",
         path.display()
     );
-    let pipeline = gst::parse::launch(&line)
+    let [pictures] = counted(&line, ["video"]);
+    pictures
+}
+
+/// How many buffers come to each of the sinks of a pipeline.
+fn counted<const N: usize>(line: &str, sinks: [&str; N]) -> [usize; N] {
+    let pipeline = gst::parse::launch(line)
         .unwrap()
         .downcast::<gst::Pipeline>()
         .unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
-    let sink = pipeline
-        .by_name("video")
-        .and_downcast::<gst_app::AppSink>()
-        .unwrap();
     let patience = gst::ClockTime::from_seconds(60);
-    let count = std::iter::from_fn(|| sink.try_pull_sample(patience)).count();
+    let counts = sinks.map(|name| {
+        let sink = pipeline.by_name(name).and_downcast::<gst_app::AppSink>().unwrap();
+        std::iter::from_fn(|| sink.try_pull_sample(patience)).count()
+    });
     pipeline.set_state(gst::State::Null).unwrap();
-    count
+    counts
 }
