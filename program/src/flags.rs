@@ -14,10 +14,12 @@ use neuralstyle::stylizer::{Controls, Options};
 
 /// What a command paints, which decides which settings it offers as flags.
 pub trait Painted {
-    fn has(setting: &Setting) -> bool;
-
     /// Whether there are values that serve comparisons only.
     const COMPARES: bool;
+
+    fn has(setting: &Setting) -> bool {
+        !NO_FLAGS.contains(&setting.name)
+    }
 }
 
 /// One picture, whose size and steps a command has flags of its own for.
@@ -55,18 +57,10 @@ impl Painted for Picture {
 
 impl Painted for Stream {
     const COMPARES: bool = false;
-
-    fn has(setting: &Setting) -> bool {
-        !NO_FLAGS.contains(&setting.name)
-    }
 }
 
 impl Painted for Clip {
     const COMPARES: bool = true;
-
-    fn has(setting: &Setting) -> bool {
-        !NO_FLAGS.contains(&setting.name)
-    }
 }
 
 impl Painted for Noise {

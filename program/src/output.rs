@@ -6,9 +6,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
 use image::ImageFormat;
+use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
 
@@ -36,10 +35,7 @@ impl Output {
         }
         // A link stays a link, to the new file.
         let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let folder = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
+        let folder = folder_of(path);
         if !folder.is_dir() {
             return Err(cannot(format!("there is no directory {}", folder.display())));
         }
@@ -98,9 +94,13 @@ fn place(path: &Path) -> Option<PathBuf> {
     if let Ok(found) = path.canonicalize() {
         return Some(found);
     }
-    let parent = match path.parent()? {
-        parent if parent == Path::new("") => Path::new("."),
-        parent => parent,
-    };
-    Some(parent.canonicalize().ok()?.join(path.file_name()?))
+    Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?))
+}
+
+/// The folder of a file, which for a bare name is the one that the program runs in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
 }

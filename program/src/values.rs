@@ -18,23 +18,14 @@ where
 
 /// A whole number within a range.
 pub fn count(range: RangeInclusive<usize>) -> ValueParser {
-    ValueParser::new(move |text: &str| within(text, &range))
-}
-
-/// A number of the given range, or what to write instead.
-pub fn within<T>(text: &str, range: &RangeInclusive<T>) -> Result<T, String>
-where
-    T: FromStr + PartialOrd + std::fmt::Display,
-{
-    // A range to the end of the type has no end that would interest anyone.
-    let asked = || match range.end().to_string() {
-        end if end.len() > 15 => format!("write a number of {} or more", range.start()),
-        end => format!("write a number from {} to {end}", range.start()),
-    };
-    text.parse()
-        .ok()
-        .filter(|value| range.contains(value))
-        .ok_or_else(asked)
+    ValueParser::new(move |text: &str| {
+        let asked = || match *range.end() {
+            usize::MAX => format!("write a number of {} or more", range.start()),
+            end => format!("write a number from {} to {end}", range.start()),
+        };
+        let number = text.parse::<usize>().ok().filter(|number| range.contains(number));
+        number.ok_or_else(asked)
+    })
 }
 
 /// Width and height in pixels, as in 192x112.

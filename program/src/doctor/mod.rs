@@ -21,6 +21,7 @@ use clap::Args;
 use crate::failure::Failure;
 use crate::values::{choice, count};
 use neuralstyle::gatys::NetworkChoice;
+use neuralstyle::settings::MOST_STEPS;
 use report::Report;
 
 /// Says what works on this computer, what is missing, and which packages bring it.
@@ -61,7 +62,7 @@ pub struct Arguments {
     sizes: Vec<usize>,
 
     /// Steps on the card of which the mean is taken
-    #[arg(long, value_name = "N", default_value = "100", value_parser = count(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = count(1..=MOST_STEPS))]
     steps: usize,
 }
 

@@ -8,13 +8,14 @@ use std::{fs, thread};
 use super::report::Report;
 use super::wording::list;
 use super::{cpuinfo, memory};
+use crate::values::counted;
 use neuralstyle::backend::cpu::{Cpu, InstructionSet};
 use neuralstyle::backend::{CancelToken, Control};
 
 /// Whether the processor can paint.
 pub fn check(report: &mut Report) -> bool {
     let (name, cores) = cpuinfo::parse(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default());
-    let usable = thread::available_parallelism().map_or(1, |count| count.get());
+    let usable = usable_cores();
     let name = name.unwrap_or_else(|| ARCH.to_owned());
     report.works("processor", format!("{name}, {}", shares(cores, usable)));
     let mut cpu = match Cpu::new(0, CancelToken::new()) {
@@ -51,16 +52,17 @@ pub fn check(report: &mut Report) -> bool {
 
 /// How many cores there are, and how many of them this process may use.
 fn shares(cores: usize, usable: usize) -> String {
-    let counted = |count: usize| {
-        if count == 1 {
-            "1 core".to_owned()
-        } else {
-            format!("{count} cores")
-        }
-    };
     if cores <= usable {
-        counted(usable)
+        counted(usable, "core")
     } else {
-        format!("{}, of which this process may use {usable}", counted(cores))
+        format!(
+            "{}, of which this process may use {usable}",
+            counted(cores, "core")
+        )
     }
+}
+
+/// How many cores this process may use.
+pub fn usable_cores() -> usize {
+    thread::available_parallelism().map_or(1, |count| count.get())
 }

@@ -2,11 +2,12 @@
 
 //! How fast a live stream is painted here, with the settings that it has where nothing is chosen.
 
+use std::fs;
 use std::time::Duration;
-use std::{fs, thread};
 
 use gst::prelude::*;
 
+use super::processor::usable_cores;
 use super::report::Report;
 use crate::bundled::{Material, STARRY_NIGHT};
 use crate::failure::Failure;
@@ -50,7 +51,7 @@ fn tell_of_others(report: &mut Report) {
         .next()
         .and_then(|load| load.parse().ok())
         .unwrap_or(0.0);
-    let cores = thread::available_parallelism().map_or(1, |count| count.get());
+    let cores = usable_cores();
     if load > 0.5 * cores as f64 {
         report.lacks(
             "others",
@@ -63,7 +64,7 @@ fn tell_of_others(report: &mut Report) {
 struct Run {
     /// When the first painting was shown, and what the stream did after that.
     painted: Option<(Duration, Found)>,
-    /// Of the element.
+    /// The figures of the element's property `stats`.
     stats: gst::Structure,
     /// Steps per keyframe.
     steps: u32,

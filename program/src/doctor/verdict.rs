@@ -65,9 +65,8 @@ pub fn sum_up(subjects: &[(&str, bool)]) -> Result<(), Failure> {
         .filter(|(_, works)| !works)
         .map(|(name, _)| name)
         .collect();
-    match failed.as_slice() {
-        [] => Ok(()),
-        [only] => Err(format!("{only} cannot be used here; see ✗ above").into()),
-        _ => Err(format!("{} cannot be used here; see ✗ above", list(&failed, "and")).into()),
+    match list(&failed, "and").as_str() {
+        "" => Ok(()),
+        names => Err(format!("{names} cannot be used here; see ✗ above").into()),
     }
 }

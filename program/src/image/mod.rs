@@ -22,6 +22,7 @@ use crate::progress;
 use crate::values::{count, counted};
 use neuralstyle::backend::CancelToken;
 use neuralstyle::gatys::Step;
+use neuralstyle::settings::MOST_STEPS;
 use neuralstyle::stylizer::{Controls, Error, Frame, Options, StylePicture, Stylizer};
 
 /// Paints one picture in the style of another.
@@ -50,7 +51,7 @@ pub struct Arguments {
     size: Option<usize>,
 
     /// Steps, in what they cost at full size; with --scales 1 exactly so many
-    #[arg(long, value_name = "N", default_value = "40", value_parser = count(0..=1_000_000))]
+    #[arg(long, value_name = "N", default_value = "40", value_parser = count(0..=MOST_STEPS))]
     iterations: usize,
 
     /// Also write the losses of every step, as JSON, for comparisons with other programs

@@ -16,6 +16,7 @@ use crate::flags::{Flags, Noise};
 use crate::values::{choice, count, size};
 use neuralstyle::backend::CancelToken;
 use neuralstyle::gatys::{NetworkChoice, Step};
+use neuralstyle::settings::MOST_STEPS;
 use neuralstyle::stylizer::{Controls, Frame, Options, Stats, Stylizer};
 
 /// Measures what one step costs, by network and size.
@@ -60,9 +61,6 @@ pub struct Arguments {
     #[command(flatten)]
     flags: Flags<Noise>,
 }
-
-/// As many as the library takes for one picture.
-const MOST_STEPS: usize = 1_000_000;
 
 /// What one row of the table says.
 struct Measurement {
