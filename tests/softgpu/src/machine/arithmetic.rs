@@ -169,7 +169,7 @@ fn by_precision(
     }
 }
 
-#[inline(always)]
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 pub fn two(
     function: Float2,
     kind: Type,
@@ -193,7 +193,7 @@ pub fn two(
     });
 }
 
-#[inline(always)]
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 pub fn fma(
     kind: Type,
     rounding: Rounding,
@@ -228,7 +228,7 @@ pub fn fma(
     }
 }
 
-#[inline(always)]
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 pub fn one(function: Float1, kind: Type, registers: &mut Registers, at: &Instruction, mask: u32) {
     if kind == Type::F64 {
         let a = f64::load(registers, at.a);

@@ -17,29 +17,31 @@ fn bits(found: [bool; WARP]) -> u32 {
 
 #[inline(always)]
 fn numbers<T: PartialOrd + Copy>(compare: Compare, a: [T; WARP], b: [T; WARP]) -> u32 {
-    let each = |f: fn(&T, &T) -> bool| bits(by_lane(|lane| f(&a[lane], &b[lane])));
+    let less = bits(by_lane(|lane| a[lane] < b[lane]));
+    let equal = bits(by_lane(|lane| a[lane] == b[lane]));
+    let greater = bits(by_lane(|lane| a[lane] > b[lane]));
     // Only where a NaN takes part is there no order at all.
-    let nan = || bits(by_lane(|lane| a[lane].partial_cmp(&b[lane]).is_none()));
+    let nan = !(less | equal | greater);
     match compare {
-        Compare::Equal => each(|a, b| a == b),
-        Compare::NotEqual => each(|a, b| a != b) & !nan(),
-        Compare::Less => each(|a, b| a < b),
-        Compare::LessEqual => each(|a, b| a <= b),
-        Compare::Greater => each(|a, b| a > b),
-        Compare::GreaterEqual => each(|a, b| a >= b),
-        Compare::EqualU => each(|a, b| a == b) | nan(),
-        Compare::NotEqualU => each(|a, b| a != b),
-        Compare::LessU => each(|a, b| a < b) | nan(),
-        Compare::LessEqualU => each(|a, b| a <= b) | nan(),
-        Compare::GreaterU => each(|a, b| a > b) | nan(),
-        Compare::GreaterEqualU => each(|a, b| a >= b) | nan(),
-        Compare::IsNumber => !nan(),
-        Compare::IsNan => nan(),
+        Compare::Equal => equal,
+        Compare::NotEqual => less | greater,
+        Compare::Less => less,
+        Compare::LessEqual => less | equal,
+        Compare::Greater => greater,
+        Compare::GreaterEqual => greater | equal,
+        Compare::EqualU => equal | nan,
+        Compare::NotEqualU => !equal,
+        Compare::LessU => less | nan,
+        Compare::LessEqualU => !greater,
+        Compare::GreaterU => greater | nan,
+        Compare::GreaterEqualU => !less,
+        Compare::IsNumber => !nan,
+        Compare::IsNan => nan,
     }
 }
 
 /// A bit per lane. Signedness matters for the order, not for equality.
-#[inline(always)]
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 pub fn lanes(compare: Compare, kind: Type, registers: &Registers, at: &Instruction) -> u32 {
     match kind {
         Type::U16 | Type::U8 => numbers(compare, u16::load(registers, at.a), u16::load(registers, at.b)),
@@ -64,12 +66,14 @@ pub fn lanes(compare: Compare, kind: Type, registers: &Registers, at: &Instructi
 }
 
 /// For two halves: the bits of the lower and of the upper ones.
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 pub fn pairs(compare: Compare, registers: &Registers, at: &Instruction) -> (u32, u32) {
     let ((a, a_high), (b, b_high)) = (halves(registers, at.a), halves(registers, at.b));
     (numbers(compare, a, b), numbers(compare, a_high, b_high))
 }
 
 /// `set`: 1.0 or all ones where the comparison holds.
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 pub fn set(
     compare: Compare,
     kind: Type,

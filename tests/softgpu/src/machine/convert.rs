@@ -170,7 +170,7 @@ fn float_bits(value: f64, to: Type, rounding: Rounding, flush: bool) -> u64 {
     }
 }
 
-#[inline(always)]
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 pub fn convert(registers: &mut Registers, at: &Instruction, mask: u32) {
     let Op::Convert {
         to,
@@ -238,7 +238,7 @@ fn any(registers: &mut Registers, at: &Instruction, mask: u32, wide_to: bool, wi
 }
 
 /// cvt.rn.f16x2.f32: `a` becomes the upper half, `b` the lower.
-#[inline(always)]
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 pub fn pair(relu: bool, registers: &mut Registers, at: &Instruction, mask: u32) {
     let clamp = |values: [f32; WARP]| values.map(|x| if relu && x < 0.0 { 0.0 } else { x });
     let (high, low) = (

@@ -43,6 +43,17 @@ fn shift<T: Lane>(registers: &mut Registers, at: &Instruction, mask: u32, f: imp
     T::store(registers, at.d, values, mask);
 }
 
+/// Where the sign makes no difference to the bits of the result.
+macro_rules! by_width {
+    ($kind:expr, $function:ident, $registers:expr, $at:expr, $mask:expr, |$($name:ident),+| $body:expr) => {
+        match $kind.bytes() {
+            1 | 2 => $function::<u16, u16>($registers, $at, $mask, |$($name),+| $body),
+            4 => $function::<u32, u32>($registers, $at, $mask, |$($name),+| $body),
+            _ => $function::<u64, u64>($registers, $at, $mask, |$($name),+| $body),
+        }
+    };
+}
+
 macro_rules! by_type {
     ($kind:expr, $function:ident, $registers:expr, $at:expr, $mask:expr, |$($name:ident),+| $body:expr) => {
         match $kind {
@@ -56,15 +67,15 @@ macro_rules! by_type {
     };
 }
 
-#[inline(always)]
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 pub fn two(function: Integer2, kind: Type, registers: &mut Registers, at: &Instruction, mask: u32) {
     match function {
-        Integer2::Add => by_type!(kind, map2, registers, at, mask, |a, b| a.wrapping_add(b)),
-        Integer2::Sub => by_type!(kind, map2, registers, at, mask, |a, b| a.wrapping_sub(b)),
-        Integer2::MulLo => by_type!(kind, map2, registers, at, mask, |a, b| a.wrapping_mul(b)),
-        Integer2::And => by_type!(kind, map2, registers, at, mask, |a, b| a & b),
-        Integer2::Or => by_type!(kind, map2, registers, at, mask, |a, b| a | b),
-        Integer2::Xor => by_type!(kind, map2, registers, at, mask, |a, b| a ^ b),
+        Integer2::Add => by_width!(kind, map2, registers, at, mask, |a, b| a.wrapping_add(b)),
+        Integer2::Sub => by_width!(kind, map2, registers, at, mask, |a, b| a.wrapping_sub(b)),
+        Integer2::MulLo => by_width!(kind, map2, registers, at, mask, |a, b| a.wrapping_mul(b)),
+        Integer2::And => by_width!(kind, map2, registers, at, mask, |a, b| a & b),
+        Integer2::Or => by_width!(kind, map2, registers, at, mask, |a, b| a | b),
+        Integer2::Xor => by_width!(kind, map2, registers, at, mask, |a, b| a ^ b),
         Integer2::Min => by_type!(kind, map2, registers, at, mask, |a, b| a.min(b)),
         Integer2::Max => by_type!(kind, map2, registers, at, mask, |a, b| a.max(b)),
         // What a division by zero gives is not said; the cards give all ones.
@@ -157,7 +168,7 @@ fn high(kind: Type, registers: &mut Registers, at: &Instruction, mask: u32) {
     }
 }
 
-#[inline(always)]
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 pub fn one(function: Integer1, kind: Type, registers: &mut Registers, at: &Instruction, mask: u32) {
     let wide = kind.bytes() == 8;
     match function {
@@ -171,8 +182,8 @@ pub fn one(function: Integer1, kind: Type, registers: &mut Registers, at: &Instr
             4 => map1(registers, at, mask, |a: i32| a.wrapping_abs()),
             _ => map1(registers, at, mask, |a: i64| a.wrapping_abs()),
         },
-        Integer1::Not => by_type!(kind, map1, registers, at, mask, |a| !a),
-        Integer1::CNot => by_type!(kind, map1, registers, at, mask, |a| if a == 0 { 1 } else { 0 }),
+        Integer1::Not => by_width!(kind, map1, registers, at, mask, |a| !a),
+        Integer1::CNot => by_width!(kind, map1, registers, at, mask, |a| if a == 0 { 1 } else { 0 }),
         Integer1::PopCount if wide => map1(registers, at, mask, |a: u64| a.count_ones()),
         Integer1::PopCount => map1(registers, at, mask, |a: u32| a.count_ones()),
         Integer1::LeadingZeros if wide => map1(registers, at, mask, |a: u64| a.leading_zeros()),
@@ -204,7 +215,7 @@ fn highest(value: u64, bits: u32, as_shift: bool) -> u32 {
     }
 }
 
-#[inline(always)]
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 pub fn three(function: Integer3, kind: Type, registers: &mut Registers, at: &Instruction, mask: u32) {
     match function {
         Integer3::MadLo => match kind.bytes() {
@@ -344,6 +355,7 @@ fn extract(kind: Type, registers: &mut Registers, at: &Instruction, mask: u32) {
 }
 
 /// bfi: `a` put into `b` at bit `c`, `x` bits of it.
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 pub fn insert(kind: Type, registers: &mut Registers, at: &Instruction, mask: u32) {
     let bits = kind.bytes() * 8;
     let (to, length) = (*registers.words(at.c), *registers.words(at.x));
@@ -370,7 +382,7 @@ pub fn insert(kind: Type, registers: &mut Registers, at: &Instruction, mask: u32
 }
 
 /// lop3: any function of three bits, by its table.
-#[inline(always)]
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 pub fn logic3(registers: &mut Registers, at: &Instruction, mask: u32) {
     let table = at.immediate as u32;
     map3(registers, at, mask, move |a: u32, b: u32, c: u32| {

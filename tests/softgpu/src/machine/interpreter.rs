@@ -17,30 +17,23 @@ const MOST_BRANCHES: u64 = 1 << 30;
 impl Warp {
     /// Runs to the next barrier or the end.
     pub fn run(&mut self, scene: &Scene, shared: &mut Shared, watch: &mut Onlooker) -> Checked<Stop> {
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(vectors)]
         {
-            if std::arch::is_x86_feature_detected!("avx2")
-                && std::arch::is_x86_feature_detected!("fma")
-                && std::arch::is_x86_feature_detected!("f16c")
+            if !std::arch::is_x86_feature_detected!("avx2")
+                || !std::arch::is_x86_feature_detected!("fma")
+                || !std::arch::is_x86_feature_detected!("f16c")
             {
-                // SAFETY: the features were just found.
-                return unsafe { self.run_with_avx2(scene, shared, watch) };
+                let what = "this libcuda was built on a processor with AVX2, FMA and F16C; build it anew on this one";
+                return Err(Problem::new(Kind::Trap, what));
             }
+            // SAFETY: the features were just found.
+            unsafe { self.interpret(scene, shared, watch) }
         }
-        self.run_anywhere(scene, shared, watch)
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
-    fn run_with_avx2(&mut self, scene: &Scene, shared: &mut Shared, watch: &mut Onlooker) -> Checked<Stop> {
+        #[cfg(not(vectors))]
         self.interpret(scene, shared, watch)
     }
 
-    fn run_anywhere(&mut self, scene: &Scene, shared: &mut Shared, watch: &mut Onlooker) -> Checked<Stop> {
-        self.interpret(scene, shared, watch)
-    }
-
-    #[inline(always)]
+    #[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
     fn interpret(&mut self, scene: &Scene, shared: &mut Shared, watch: &mut Onlooker) -> Checked<Stop> {
         loop {
             if self.waiting.last().is_some_and(|group| group.at <= self.at) {

@@ -62,7 +62,7 @@ impl Registers {
 }
 
 /// What a function gives for each lane. The loops of the standard library would do, were they always compiled into
-/// the function that calls them, which is the one with the host's vector instructions.
+/// the function that calls them, which is one with the host's vector instructions.
 #[inline(always)]
 pub fn by_lane<T: Copy>(f: impl Fn(usize) -> T) -> [T; WARP] {
     let mut found = [f(0); WARP];

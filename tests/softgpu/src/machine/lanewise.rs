@@ -10,7 +10,7 @@ use crate::ptx::instruction::{Access, Instruction, Logic, NONE, Op, Type};
 
 impl Warp {
     /// Instructions whose lanes have nothing to do with each other.
-    #[inline(always)]
+    #[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
     pub fn lanewise(&mut self, scene: &Scene, at: &Instruction, mask: u32) -> Checked<()> {
         let registers = &mut self.registers;
         match at.op {
@@ -111,7 +111,7 @@ fn combined(logic: Logic, a: u32, b: u32) -> u32 {
     }
 }
 
-#[inline(always)]
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 fn pack(part: u8, whole: u8, at: &Instruction, registers: &mut Registers, mask: u32) {
     let bits = 8 * u32::from(part);
     let low = u64::MAX >> (64 - bits);
@@ -129,7 +129,7 @@ fn pack(part: u8, whole: u8, at: &Instruction, registers: &mut Registers, mask: 
     }
 }
 
-#[inline(always)]
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 fn unpack(part: u8, whole: u8, at: &Instruction, registers: &mut Registers, mask: u32) {
     let bits = 8 * u32::from(part);
     let low = u64::MAX >> (64 - bits);

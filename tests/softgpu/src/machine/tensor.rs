@@ -16,7 +16,7 @@ use super::{SHARED_WINDOW, WARP, WINDOW_BYTES};
 use crate::ptx::instruction::Instruction;
 
 /// D = A·B + C for one warp. `wrong` flips a bit of one result, to see who notices.
-#[inline(always)]
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 pub fn mma(
     depth: usize,
     half_d: bool,
@@ -108,7 +108,7 @@ fn singles(words: &Words) -> ([f32; WARP], [f32; WARP]) {
 
 /// Loads 8 × 8 matrices of halves: lane 8·m + r names row r of matrix m; lane l receives elements 2·(l % 4) and the next
 /// of row l / 4, or of column l / 4 when transposed.
-#[inline(always)]
+#[cfg_attr(vectors, target_feature(enable = "avx2,fma,f16c"))]
 pub fn load_matrix(
     (count, transposed, wide_address): (u8, bool, bool),
     at: &Instruction,
