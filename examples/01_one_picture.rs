@@ -43,9 +43,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         style_weight: Some(20.0),
         ..Controls::default()
     };
-    let picture = image::open(content)?.to_rgb8();
-    let (width, height) = picture.dimensions();
-    let frame = Frame::from_rgb(width as usize, height as usize, picture.into_raw()).ok_or("no picture")?;
+    // It reads any picture, upright and without transparent parts.
+    let frame = StylePicture::load(Path::new(content))?.into_frame();
     let mut painting = Frame::default();
     stylizer.process(&frame, &mut painting, &controls)?;
 
@@ -55,8 +54,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     image::save_buffer(
         output,
         painting.rgb(),
-        width,
-        height,
+        painting.width() as u32,
+        painting.height() as u32,
         image::ExtendedColorType::Rgb8,
     )?;
     Ok(())

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use image::{ExtendedColorType, RgbImage, imageops};
+use image::ExtendedColorType;
 use neuralstyle::backend::CancelToken;
 use neuralstyle::stylizer::{Controls, Frame, Options, StylePicture, Stylizer};
 
@@ -28,9 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..Controls::default()
     };
 
-    for (number, picture) in frames()?.enumerate() {
-        let (width, height) = (picture.width() as usize, picture.height() as usize);
-        let frame = Frame::from_rgb(width, height, picture.into_raw()).ok_or("no picture")?;
+    for (number, frame) in frames()?.enumerate() {
         stylizer.push(&frame, &controls, out.join(format!("{number:04}.png")))?;
         save_what_is_finished(&mut stylizer)?;
         println!("pushed {number}, {} held back", stylizer.pending());
@@ -55,17 +53,28 @@ fn save_what_is_finished(stylizer: &mut Stylizer<PathBuf>) -> Result<(), Box<dyn
     Ok(())
 }
 
-fn frames() -> Result<Box<dyn Iterator<Item = RgbImage>>, Box<dyn Error>> {
+fn frames() -> Result<Box<dyn Iterator<Item = Frame>>, Box<dyn Error>> {
     if let Some(folder) = std::env::args().nth(1) {
         let entries = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
         let mut paths: Vec<PathBuf> = entries.iter().map(|entry| entry.path()).collect();
         paths.sort();
         // Frames that are no pictures are left out.
-        let pictures = paths.into_iter().filter_map(|path| image::open(path).ok());
-        return Ok(Box::new(pictures.map(|picture| picture.to_rgb8())));
+        let pictures = paths
+            .into_iter()
+            .filter_map(|path| StylePicture::load(&path).ok());
+        return Ok(Box::new(pictures.map(StylePicture::into_frame)));
     }
-    let still = image::open("media/bunny.jpg")?.to_rgb8();
-    Ok(Box::new((0..12).map(move |number| {
-        imageops::crop_imm(&still, 4 * number, 20, 256, 144).to_image()
-    })))
+    let still = StylePicture::load(Path::new("media/bunny.jpg"))?.into_frame();
+    Ok(Box::new(
+        (0..12).map(move |number| part(&still, (4 * number, 20), (256, 144))),
+    ))
+}
+
+/// The part of a picture whose upper left corner is at (x, y).
+fn part(picture: &Frame, (x, y): (usize, usize), (width, height): (usize, usize)) -> Frame {
+    let mut part = Frame::new(width, height);
+    for (row, pixels) in part.rgb_mut().chunks_exact_mut(3 * width).enumerate() {
+        pixels.copy_from_slice(&picture.rgb()[3 * ((y + row) * picture.width() + x)..][..3 * width]);
+    }
+    part
 }

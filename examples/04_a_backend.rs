@@ -179,9 +179,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     })?;
     let style = StylePicture::load(Path::new("media/starry_night.jpg"))?;
     stylizer.set_style(Arc::new(style));
-    let picture = image::open("media/cat.jpg")?.to_rgb8();
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let frame = Frame::from_rgb(width, height, picture.into_raw()).ok_or("no picture")?;
+    let frame = StylePicture::load(Path::new("media/cat.jpg"))?.into_frame();
     let controls = Controls {
         first_iterations: 20,
         ..Controls::default()

@@ -96,6 +96,11 @@ impl StylePicture {
     pub fn frame(&self) -> &Frame {
         &self.frame
     }
+
+    /// The pixels, to be painted themselves.
+    pub fn into_frame(self) -> Frame {
+        self.frame
+    }
 }
 
 impl From<Frame> for StylePicture {

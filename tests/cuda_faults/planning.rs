@@ -177,7 +177,7 @@ fn what_is_planned_is_what_the_card_gives_and_the_peak_is_its_high_water_mark() 
         (
             vgg(&[64, 128, 256, 512, 512], &VGG16),
             recipe(1, adam, Init::Matched, 0),
-            demand((33, 19), (33, 19), (19, 33), false),
+            demand((20, 17), (20, 17), (17, 20), false),
         ),
     ] {
         compare(&gpu, network, recipe, demand);
