@@ -2,7 +2,7 @@
 
 //! What motion costs: flow both ways, its mask and how much it explains, on one core.
 //!
-//!     cargo bench --bench flow
+//!     cargo bench --package neuralstyle-benches --bench flow
 
 #[path = "../program/src/measure/scenes.rs"]
 mod scenes;

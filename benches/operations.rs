@@ -2,22 +2,20 @@
 
 //! What each operation of a step costs on the CPU.
 //!
-//!     cargo bench --bench operations
+//!     cargo bench --package neuralstyle-benches --bench operations
 //!
 //! Convolutions are counted as if done directly, by 9 multiply-adds for each pair of channels and pixel, so that a share above
 //! 100 % of the peak is what Winograd's method saves.
 
-mod common;
-
 use std::hint::black_box;
 
-use common::flops::Flops;
-use common::{numbers, setup, tensor};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use neuralstyle::backend::cpu::Cpu;
 use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{AdamKnobs, Export, FilterData, Mix, Pooling, Result, Scalar, Shape, Slot};
 use neuralstyle::picture::Picture;
+use neuralstyle_benches::flops::Flops;
+use neuralstyle_benches::{numbers, setup, tensor};
 
 /// Inputs, outputs and side of layers of VGG-19 at 256 pixels: the first of each kind.
 const LAYERS: [(&str, usize, usize, usize); 9] = [

@@ -2,14 +2,10 @@
 
 //! What a step costs on the CPU: forward, losses, backward to the picture, Adam.
 //!
-//!     cargo bench --bench steps
+//!     cargo bench --package neuralstyle-benches --bench steps
 //!
 //! The arithmetic of the convolutions is counted as if they were done directly, that of everything else not at all.
 
-mod common;
-
-use common::flops::Flops;
-use common::{setup, tensor};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use neuralstyle::backend::{Shape, cpu::Cpu};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
@@ -17,6 +13,8 @@ use neuralstyle::gatys::objective::{Objective, StyleTarget};
 use neuralstyle::gatys::{
     LossWeights, Network, NetworkChoice, Normalization, Optimizer, OptimizerSettings, Result, Stage,
 };
+use neuralstyle_benches::flops::Flops;
+use neuralstyle_benches::{setup, tensor};
 
 fn main() -> Result<()> {
     let (mut cpu, mut criterion) = setup();
