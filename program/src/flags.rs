@@ -13,7 +13,7 @@ use neuralstyle::settings::{self, Kind, Setting, Settings, Value};
 use neuralstyle::stylizer::{Controls, Options};
 
 /// What a command paints, which decides which settings it offers as flags.
-pub trait Painted {
+pub trait Subject {
     /// Whether there are values that serve comparisons only.
     const COMPARES: bool;
 
@@ -47,7 +47,7 @@ const OF_STREAMS: [&str; 6] = [
     "temporal-weight",
 ];
 
-impl Painted for Picture {
+impl Subject for Picture {
     const COMPARES: bool = true;
 
     fn has(setting: &Setting) -> bool {
@@ -55,15 +55,15 @@ impl Painted for Picture {
     }
 }
 
-impl Painted for Stream {
+impl Subject for Stream {
     const COMPARES: bool = false;
 }
 
-impl Painted for Clip {
+impl Subject for Clip {
     const COMPARES: bool = true;
 }
 
-impl Painted for Noise {
+impl Subject for Noise {
     const COMPARES: bool = true;
 
     fn has(setting: &Setting) -> bool {
@@ -82,13 +82,13 @@ impl Painted for Noise {
 }
 
 /// The settings that the flags ask for.
-pub struct Flags<P: Painted> {
+pub struct Flags<P: Subject> {
     settings: Settings,
     given: Vec<&'static Setting>,
     painted: PhantomData<P>,
 }
 
-impl<P: Painted> Flags<P> {
+impl<P: Subject> Flags<P> {
     pub fn options(&self) -> Options {
         self.settings.options.clone()
     }
@@ -117,7 +117,7 @@ impl<P: Painted> Flags<P> {
     }
 }
 
-impl<P: Painted> FromArgMatches for Flags<P> {
+impl<P: Subject> FromArgMatches for Flags<P> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut flags = Self {
             settings: Settings::default(),
@@ -144,7 +144,7 @@ impl<P: Painted> FromArgMatches for Flags<P> {
     }
 }
 
-impl<P: Painted> Args for Flags<P> {
+impl<P: Subject> Args for Flags<P> {
     fn augment_args(command: Command) -> Command {
         settings::Group::ALL
             .into_iter()

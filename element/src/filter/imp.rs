@@ -14,7 +14,7 @@ use gst_video::subclass::prelude::*;
 use super::error::Error;
 use super::interrupt::Interrupt;
 use super::latency::Latency;
-use super::settings::Settings;
+use super::property_values::PropertyValues;
 use super::state::State;
 use super::style_source::StyleSource;
 use super::{figures, lock, pixels, properties};
@@ -30,7 +30,7 @@ pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 
 #[derive(Default)]
 pub struct NeuralStyle {
-    pub settings: Mutex<Settings>,
+    pub settings: Mutex<PropertyValues>,
     /// From start to stop. The streaming thread takes it out while it works on a frame.
     pub state: Mutex<Option<State>>,
     /// From start to stop.
@@ -46,7 +46,7 @@ pub struct NeuralStyle {
 
 impl NeuralStyle {
     /// Opens what is needed from start to stop.
-    fn begin(&self, settings: &Settings) -> Result<(State, StyleSource), Error> {
+    fn begin(&self, settings: &PropertyValues) -> Result<(State, StyleSource), Error> {
         settings.check().map_err(stylizer::Error::from)?;
         let settings = &settings.library;
         let style = settings.style.as_deref().ok_or(stylizer::Error::NoStyle)?;

@@ -62,7 +62,7 @@ mod interrupt;
 mod latency;
 mod pixels;
 mod properties;
-mod settings;
+mod property_values;
 mod state;
 mod streaming;
 mod style_source;

@@ -9,7 +9,7 @@ use gst::prelude::*;
 
 use super::description::described;
 use super::enums;
-use super::settings::Settings;
+use super::property_values::PropertyValues;
 use neuralstyle::settings::{self, Kind, Refused, Setting, Value};
 
 /// What GObject is told of the properties.
@@ -73,7 +73,7 @@ fn spec(setting: &Setting) -> ParamSpec {
 }
 
 /// What a property is set to; `None` for `stats`, which only the element knows.
-pub fn get(settings: &Settings, spec: &ParamSpec) -> Option<glib::Value> {
+pub fn get(settings: &PropertyValues, spec: &ParamSpec) -> Option<glib::Value> {
     if spec.name() == "post-messages" {
         return Some(settings.post_messages.to_value());
     }
@@ -97,8 +97,8 @@ pub fn get(settings: &Settings, spec: &ParamSpec) -> Option<glib::Value> {
 /// Sets a property. GObject has seen to it that the value is of the property's type and in its range.
 ///
 /// # Errors
-/// See [`Settings::set`].
-pub fn set(settings: &mut Settings, spec: &ParamSpec, value: &glib::Value) -> Result<(), Refused> {
+/// See [`PropertyValues::set`].
+pub fn set(settings: &mut PropertyValues, spec: &ParamSpec, value: &glib::Value) -> Result<(), Refused> {
     if spec.name() == "post-messages" {
         settings.post_messages = given(value);
         return Ok(());
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn every_property_starts_with_the_value_that_it_announces() {
         for spec in writable() {
-            let value = get(&Settings::default(), spec).unwrap();
+            let value = get(&PropertyValues::default(), spec).unwrap();
             assert_eq!(
                 format!("{value:?}"),
                 format!("{:?}", spec.default_value()),
@@ -168,7 +168,7 @@ mod tests {
                     enums::value(enumeration, last.nick()).unwrap()
                 }
             };
-            let mut settings = Settings::default();
+            let mut settings = PropertyValues::default();
             set(&mut settings, spec, &another).unwrap();
             let value = get(&settings, spec).unwrap();
             assert_eq!(format!("{value:?}"), format!("{another:?}"), "{}", spec.name());
@@ -199,7 +199,7 @@ mod tests {
         ];
         for (name, number, default) in numbers {
             let spec = writable().find(|spec| spec.name() == name).unwrap();
-            let mut settings = Settings::default();
+            let mut settings = PropertyValues::default();
             set(&mut settings, spec, &number).unwrap();
             assert_ne!(settings.library, settings::Settings::default(), "{name}");
             set(&mut settings, spec, &default).unwrap();

@@ -26,7 +26,7 @@ use image::{RgbImage, imageops};
 
 use super::clip::{Clip, ClipSize};
 use super::judge::Judge;
-use super::measured::{self, Measured, Painted};
+use super::measured::{self, Measured, Paintings};
 use super::scenes::{self, Scene};
 use crate::bundled::{Material, STARRY_NIGHT};
 use crate::failure::Failure;
@@ -158,15 +158,15 @@ fn clip(arguments: &Arguments) -> Result<Clip, Failure> {
     }
 }
 
-fn paint(arguments: &Arguments, clip: &Clip, style: &Arc<StylePicture>) -> Result<Painted, Failure> {
+fn paint(arguments: &Arguments, clip: &Clip, style: &Arc<StylePicture>) -> Result<Paintings, Failure> {
     let (options, controls) = settings(arguments, &clip.frames[0]);
     let places = places(clip.frames.len(), arguments.independent);
-    let alone = Painted::alone_at(&places, clip.frames.len());
+    let alone = Paintings::alone_at(&places, clip.frames.len());
     let work = (clip.frames.len() + alone.len()) as u64;
     let bar = progress::bar(work, "{bar:30} {pos}/{len} frames, {eta} left");
     let mut stylizer = Stylizer::new(&options, CancelToken::new())?;
     stylizer.set_style(style.clone());
-    let mut painted = Painted::at(places);
+    let mut painted = Paintings::at(places);
     for (index, frame) in clip.frames.iter().enumerate() {
         let began = Instant::now();
         stylizer.push(frame, &controls, ())?;
@@ -235,7 +235,7 @@ fn picture(frame: &Frame) -> RgbImage {
 }
 
 /// Rows of the input, of frames painted one by one and of the painted clip, at up to 6 times.
-fn contact_sheet(input: &[Frame], painted: &Painted) -> RgbImage {
+fn contact_sheet(input: &[Frame], painted: &Paintings) -> RgbImage {
     const GAP: u32 = 4;
     const COLUMNS: usize = 6;
     let times: Vec<usize> = if painted.places.is_empty() {

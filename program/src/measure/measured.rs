@@ -27,7 +27,7 @@ const SETTLED: usize = 5;
 
 /// What was painted.
 #[derive(Default)]
-pub struct Painted {
+pub struct Paintings {
     pub ours: Vec<Frame>,
     reports: Vec<Report>,
     times: Vec<Duration>,
@@ -37,7 +37,7 @@ pub struct Painted {
     pub independent: BTreeMap<usize, Frame>,
 }
 
-impl Painted {
+impl Paintings {
     /// Nothing yet; independent frames will be compared with later ones at `places`.
     pub fn at(places: Vec<usize>) -> Self {
         Self {
@@ -160,11 +160,11 @@ pub struct Measured {
 impl Measured {
     pub fn of(
         clip: &Clip,
-        painted: &Painted,
+        painted: &Paintings,
         judge: &mut Judge,
         judge_every: usize,
     ) -> Result<Self, Failure> {
-        let Painted {
+        let Paintings {
             ours, independent, ..
         } = painted;
         let count = ours.len();
@@ -348,7 +348,7 @@ impl Measured {
 }
 
 /// The mean warping error to the frame `distance` later: over all frames, of the independent ones at their places.
-fn warping(clip: &Clip, painted: &Painted, distance: usize) -> Trio {
+fn warping(clip: &Clip, painted: &Paintings, distance: usize) -> Trio {
     let (mut input, mut ours, mut independent) = (Vec::new(), Vec::new(), Vec::new());
     for at in 0..painted.ours.len().saturating_sub(distance) {
         let to = at + distance;

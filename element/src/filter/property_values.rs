@@ -8,7 +8,7 @@ use neuralstyle::settings::{self, Refused, Setting, Value};
 
 /// The values of all properties.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct PropertyValues {
     /// What the library can be set to.
     pub library: settings::Settings,
     pub post_messages: bool,
@@ -16,7 +16,7 @@ pub struct Settings {
     refused: BTreeMap<&'static str, (Value, Refused)>,
 }
 
-impl Settings {
+impl PropertyValues {
     /// The value that a setting's property shows: what it was last set to.
     pub fn get(&self, setting: &'static Setting) -> Value {
         match self.refused.get(setting.name) {
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_shown_as_it_was_set_and_refused_until_it_is_mended() {
         let layers = settings::named("content-layers").unwrap();
-        let mut settings = Settings::default();
+        let mut settings = PropertyValues::default();
         let text = |text: &str| Value::Text(text.to_owned());
         settings.set(layers, text("relu3_1")).unwrap();
         settings.set(layers, text("relu4_1=much")).unwrap_err();
