@@ -26,7 +26,7 @@ import hosts
 import kernel_operators
 import report
 from kernels import KERNELS, ROOT, Kernels, files
-from suite import Suite, Verdict
+from suite import LIKELY, Suite, Verdict
 
 # Architecture → the card that is imitated.
 CARDS = {"75": "sm_75", "80": "sm_86"}
@@ -119,7 +119,7 @@ class Patience:
         """What became of all, in the order in which they were drawn."""
         for mutant, rest, variables, reach, folder, spent in self.waiting:
             began = time.monotonic()
-            verdict, _ = self.suite.catch(rest, variables)
+            verdict, _ = self.suite.catch(rest, variables, likely=LIKELY.get(mutant.operator))
             self.settle(mutant, verdict, spent + time.monotonic() - began, reach, folder)
         return [(mutant, self.outcomes.known[mutant.id]) for mutant in self.order]
 
