@@ -74,6 +74,34 @@ fn what_is_too_large_is_the_greatest_number() {
     }
 }
 
+/// Beyond the greatest half lies infinity, and a difference of two infinities is no number.
+#[test]
+fn a_picture_beyond_the_greatest_number_is_taken_for_it() {
+    let Some(mut ops) = start::cuda(CancelToken::new()) else {
+        return;
+    };
+    let shape = Shape::new(3, 9, 17);
+    let mut data = FilterData {
+        outputs: 16,
+        inputs: 3,
+        weights: vec![0.0; 16 * 3 * 9],
+        bias: vec![0.25; 16],
+    };
+    // The middle of the first channel less that of the second.
+    for of_output in data.weights.chunks_exact_mut(3 * 9) {
+        (of_output[4], of_output[9 + 4]) = (1.0, -1.0);
+    }
+    let filter = ops.filter(&data).unwrap();
+    let deep = shape.with_channels(16);
+    let (mut to, mut mask) = (ops.tensor(deep).unwrap(), ops.mask(deep).unwrap());
+    let mut picture = ops.tensor(shape).unwrap();
+    for value in [1e6, -1e6] {
+        ops.upload(&vec![value; shape.elements()], &mut picture).unwrap();
+        ops.conv_relu(&picture, &filter, &mut to, &mut mask).unwrap();
+        assert_eq!(values(&mut ops, &to), vec![0.25; deep.elements()]);
+    }
+}
+
 /// A picture, what a layer makes of it, and a way back from there to a step along the gradient.
 struct Layer {
     picture: Tensor,
