@@ -81,12 +81,12 @@ fn say_what_intervals_fit() {
         network: NetworkChoice::Tiny,
         backend: BackendChoice::Cuda,
         scales: 1,
-        working_size: 64,
+        working_size: 128,
         ..Options::default()
     };
     let mut stylizer = Stylizer::new(&options, CancelToken::new()).unwrap();
-    stylizer.set_style(scene::style(64, 48, Show::Shapes(2)));
-    let frame = scene::frame(64, 48, Show::Shapes(1));
+    stylizer.set_style(scene::style(32, 24, Show::Shapes(2)));
+    let frame = scene::frame(128, 96, Show::Shapes(1));
     for interval in std::env::var("TEST_INTERVALS").unwrap().split(',') {
         let controls = Controls {
             first_iterations: 1,
