@@ -74,6 +74,25 @@ fn what_is_too_large_is_the_greatest_number() {
     }
 }
 
+/// What a filter multiplies by is undone by a power of two that is kept beside the tensor, and grows with each filter.
+#[test]
+fn weights_beyond_all_measure_leave_finite_activations() {
+    let Some(mut ops) = start::cuda(CancelToken::new()) else {
+        return;
+    };
+    for weight in [1e30, 1e-30] {
+        let [first, second] = [3, 16].map(|inputs| filter(&mut ops, inputs, 16, weight));
+        let mut picture = ops.tensor(PICTURE).unwrap();
+        ops.upload(&vec![1.0; PICTURE.elements()], &mut picture).unwrap();
+        let [mut between, mut to] = [(); 2].map(|()| ops.tensor(DEEP).unwrap());
+        let mut mask = ops.mask(DEEP).unwrap();
+        ops.conv_relu(&picture, &first, &mut between, &mut mask).unwrap();
+        ops.conv_relu(&between, &second, &mut to, &mut mask).unwrap();
+        let found = values(&mut ops, &to);
+        assert!(found.iter().all(|value| value.is_finite()), "{weight}: {found:?}");
+    }
+}
+
 /// Beyond the greatest half lies infinity, and a difference of two infinities is no number.
 #[test]
 fn a_picture_beyond_the_greatest_number_is_taken_for_it() {

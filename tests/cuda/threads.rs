@@ -41,3 +41,12 @@ fn a_card_may_be_handed_from_thread_to_thread() {
     std::thread::spawn(move || drop(setup)).join().unwrap();
     assert!(gradients.iter().all(|gradient| *gradient == gradients[0]));
 }
+
+#[test]
+fn a_thread_that_has_done_nothing_with_the_card_gets_another_user_of_it() {
+    let Some(cuda) = start::cuda(CancelToken::new()) else {
+        return;
+    };
+    let beside = std::thread::spawn(move || cuda.beside(CancelToken::new()).map(drop));
+    beside.join().unwrap().unwrap();
+}
