@@ -5,7 +5,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# Where everything is compiled once, what would make a second time faster costs a quarter more.
+# CI compiles everything once. Incremental compilation helps only the second time, and makes the first cost more.
 if [ -n "${CI-}" ]; then
     export CARGO_INCREMENTAL=0
 fi

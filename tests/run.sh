@@ -4,7 +4,8 @@
 # Usage: tests/run.sh [ARGUMENT OF cargo test...]
 #
 # Installs what is missing, builds, and runs all tests: beside the code, on the library, on the element in pipelines,
-# on the program and the scripts. No GPU, camera or window is needed. With CI=true nothing is asked or coloured.
+# on the program and the scripts. No GPU, camera or window is needed. With CI=true nothing is asked or coloured, and
+# nothing is compiled incrementally.
 
 set -euo pipefail
 # shellcheck source=pipelines/common.sh
@@ -24,7 +25,7 @@ coverage=$(mktemp -d)
 trap 'rm -rf "$registry" "$coverage"' EXIT
 export GST_REGISTRY=$registry/registry.bin
 
-# Without --all-targets, which would build the benches, too.
+# Without --all-targets, which leaves out the examples in the documentation.
 say "Running the tests, beside the code and in tests/, and the examples in the documentation"
 cargo test --locked "$@"
 
