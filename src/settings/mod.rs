@@ -27,14 +27,16 @@ mod field;
 mod layers;
 mod setting;
 mod table;
+mod value;
 
 pub use choices::{
     BackendChoice, Choice, ChoiceValue, Init, Mode, NetworkChoice, Normalization, OptimizerKind,
     PoolingChoice, UnknownName,
 };
 pub use layers::{LayerWeights, LayerWeightsError};
-pub use setting::{Group, Kind, Refused, Setting, Value, When};
+pub use setting::{Group, Kind, Setting, When};
 pub use table::{CONTROLS, Controls, MOST_SCALES, MOST_STEPS, OPTIONS, Options, STYLE, Settings};
+pub use value::{Refused, Value};
 
 /// All settings, in the order in which they are presented within their group.
 pub fn all() -> impl Iterator<Item = &'static Setting> {
