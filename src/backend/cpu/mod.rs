@@ -2,29 +2,35 @@
 
 //! The CPU in f32: convolutions by Winograd's method and products in kernels of our own, chosen by what the processor
 //! can do; threads by `rayon`.
-#![allow(unsafe_code)]
 // Kernels read like the formulas that they compute, with an index for each axis.
 #![allow(clippy::needless_range_loop)]
 
 mod available;
 mod buffer;
 mod control;
+#[allow(unsafe_code)]
 mod conv;
+#[allow(unsafe_code)]
 mod export;
+#[allow(unsafe_code)]
 mod gram;
 mod layout;
 mod losses;
 mod memory;
 mod network;
 mod optimizer;
+#[allow(unsafe_code)]
 mod parallel;
 mod pictures;
 mod pool;
+#[allow(unsafe_code)]
 mod product;
 mod shared;
+#[allow(unsafe_code)]
 mod simd;
 mod tensor;
 mod vector;
+#[allow(unsafe_code)]
 mod warp;
 mod workers;
 
