@@ -26,7 +26,7 @@ import hosts
 import kernel_operators
 import report
 from kernels import KERNELS, ROOT, Kernels, files
-from suite import LIKELY, Suite, Verdict
+from suite import LIKELY_ON_HOSTS, Suite, Verdict
 
 # Architecture → the card that is imitated.
 CARDS = {"75": "sm_75", "80": "sm_86"}
@@ -119,7 +119,9 @@ class Patience:
         """What became of all, in the order in which they were drawn."""
         for mutant, rest, variables, reach, folder, spent in self.waiting:
             began = time.monotonic()
-            verdict, _ = self.suite.catch(rest, variables, likely=LIKELY.get(mutant.operator))
+            of_host = mutant.source.name.endswith(".rs")
+            likely = LIKELY_ON_HOSTS.get(mutant.operator) if of_host else None
+            verdict, _ = self.suite.catch(rest, variables, likely=likely)
             self.settle(mutant, verdict, spent + time.monotonic() - began, reach, folder)
         return [(mutant, self.outcomes.known[mutant.id]) for mutant in self.order]
 

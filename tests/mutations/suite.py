@@ -13,8 +13,9 @@ import time
 PROGRAMS = ["cuda", "cuda_faults"]
 # It builds drivers that lack something, which takes minutes in a tree of its own.
 LEFT_OUT = {"machines::drivers_that_are_not_there_or_lack_something"}
-# What an operator breaks → the tests that look for just that. They come first where nobody has caught a mutant quickly.
-LIKELY = {
+# Operator on host code → a part of the names of the tests that are most likely to notice. They come first where nobody has
+# caught a mutant quickly.
+LIKELY_ON_HOSTS = {
     "size": "planning::", "arithmetic": "planning::", "drop-bound": "planning::", "constant": "planning::",
     "drop-check": "failures::", "drop-statement": "failures::", "drop-flag": "overflows::",
 }
