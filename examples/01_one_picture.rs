@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         style_weight: Some(20.0),
         ..Controls::default()
     };
-    // It reads any picture, upright and without transparent parts.
+    // Read like a style: upright, opaque, and reduced to 2048 pixels if its longer side is longer.
     let frame = StylePicture::load(Path::new(content))?.into_frame();
     let mut painting = Frame::default();
     stylizer.process(&frame, &mut painting, &controls)?;

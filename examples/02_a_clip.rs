@@ -5,7 +5,7 @@
 //!     cargo run --release --example 02_a_clip [FOLDER]
 //!
 //! Paints the pictures of a folder in the order of their names; without one, 12 frames of a pan over media/bunny.jpg. The
-//! paintings are out/02/0000.png and so on.
+//! paintings are out/02/0000.png and so on, at most 2048 pixels wide and high.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

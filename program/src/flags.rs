@@ -17,6 +17,7 @@ pub trait Subject {
     /// Whether there are values that serve comparisons only.
     const COMPARES: bool;
 
+    /// Whether the command has a flag for this setting; as a rule for all but NO_FLAGS.
     fn has(setting: &Setting) -> bool {
         !NO_FLAGS.contains(&setting.name)
     }
@@ -50,6 +51,7 @@ const OF_STREAMS: [&str; 6] = [
 impl Subject for Picture {
     const COMPARES: bool = true;
 
+    /// Whether the command has a flag for this setting; as a rule for all but NO_FLAGS.
     fn has(setting: &Setting) -> bool {
         !NO_FLAGS.contains(&setting.name) && !OF_STREAMS.contains(&setting.name)
     }
@@ -82,13 +84,13 @@ impl Subject for Noise {
 }
 
 /// The settings that the flags ask for.
-pub struct Flags<P: Subject> {
+pub struct Flags<S: Subject> {
     settings: Settings,
     given: Vec<&'static Setting>,
-    painted: PhantomData<P>,
+    subject: PhantomData<S>,
 }
 
-impl<P: Subject> Flags<P> {
+impl<S: Subject> Flags<S> {
     pub fn options(&self) -> Options {
         self.settings.options.clone()
     }
@@ -112,24 +114,24 @@ impl<P: Subject> Flags<P> {
     /// All that the command offers, with what was asked for.
     pub fn all(&self) -> impl Iterator<Item = (&'static Setting, Value)> {
         settings::all()
-            .filter(|setting| P::has(setting))
+            .filter(|setting| S::has(setting))
             .map(|setting| (setting, setting.get(&self.settings)))
     }
 }
 
-impl<P: Subject> FromArgMatches for Flags<P> {
+impl<S: Subject> FromArgMatches for Flags<S> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut flags = Self {
             settings: Settings::default(),
             given: Vec::new(),
-            painted: PhantomData,
+            subject: PhantomData,
         };
         flags.update_from_arg_matches(matches)?;
         Ok(flags)
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        for setting in settings::all().filter(|setting| P::has(setting)) {
+        for setting in settings::all().filter(|setting| S::has(setting)) {
             if matches.value_source(setting.name) != Some(ValueSource::CommandLine) {
                 continue;
             }
@@ -144,14 +146,14 @@ impl<P: Subject> FromArgMatches for Flags<P> {
     }
 }
 
-impl<P: Subject> Args for Flags<P> {
+impl<S: Subject> Args for Flags<S> {
     fn augment_args(command: Command) -> Command {
         settings::Group::ALL
             .into_iter()
             .flat_map(settings::of)
-            .filter(|setting| P::has(setting))
+            .filter(|setting| S::has(setting))
             .fold(command, |command, setting| {
-                command.arg(flag(setting, P::COMPARES))
+                command.arg(flag(setting, S::COMPARES))
             })
     }
 

@@ -80,7 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Where pictures come from.
 enum Source {
-    /// Raw ones.
+    /// A launch line that gives raw frames.
     Raw(String),
     /// What a decoder must be put behind.
     Encoded(gst::Element, &'static str),

@@ -110,7 +110,7 @@ mod tests {
                 let (one, other) = (scope.spawn(ask), scope.spawn(ask));
                 assert!(Arc::ptr_eq(&one.join().unwrap(), &other.join().unwrap()));
             });
-            // Nobody has them any more, so the next round begins without.
+            // Nothing refers to them any more, so the next round makes them anew.
             assert_eq!(made.load(Ordering::SeqCst), round);
         }
     }

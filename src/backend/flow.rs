@@ -174,18 +174,18 @@ pub trait FlowSteps: Backend {
     /// neighbours, and goes [`OVER_RELAXATION`] as far.
     fn relax(&mut self, equations: &Equations<Self::Tensor>, flow: &mut Self::Tensor) -> Result<()>;
 
-    /// `trust`[1, H, W] of the first picture: 0 where the second direction does not lead back from where the first leads,
+    /// `consistency`[1, H, W] of the first picture: 0 where the second direction does not lead back from where the first leads,
     /// where that is out of the picture, or where the first changes sharply; 1 where both agree (Ruder, Dosovitskiy and
     /// Brox 2016, section 5).
-    fn consistency(&mut self, flow: &Self::Tensor, trust: &mut Self::Tensor) -> Result<()>;
+    fn consistency(&mut self, flow: &Self::Tensor, consistency: &mut Self::Tensor) -> Result<()>;
 
-    /// `resemblance`[1, H, W]: `trust`, or more where the flow leads to a place inside of the second picture that looks
+    /// `resemblance`[1, H, W]: `consistency`, or more where the flow leads to a place inside of the second picture that looks
     /// like the first.
     fn resemblance(
         &mut self,
         pictures: &Self::Tensor,
         flow: &Self::Tensor,
-        trust: &Self::Tensor,
+        consistency: &Self::Tensor,
         resemblance: &mut Self::Tensor,
     ) -> Result<()>;
 

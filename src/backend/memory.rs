@@ -7,9 +7,9 @@ use super::{Result, Shape};
 /// The weights of one 3×3 convolution, stride 1, padding 1.
 #[derive(Clone, Debug)]
 pub struct FilterData {
-    /// O.
+    /// Output channels, O.
     pub outputs: usize,
-    /// I.
+    /// Input channels, I.
     pub inputs: usize,
     /// `[O, I, 3, 3]`.
     pub weights: Vec<f32>,

@@ -18,7 +18,7 @@ pub struct Entry {
     pub name: &'static str,
     /// Whether it is tried with `backend=auto`.
     pub automatic: bool,
-    pub defaults: Defaults,
+    pub defaults: BackendDefaults,
     kind: Kind,
 }
 
@@ -31,7 +31,7 @@ enum Kind {
 
 /// What suits a backend.
 #[derive(Clone, Copy, Debug)]
-pub struct Defaults {
+pub struct BackendDefaults {
     /// An embedded network.
     pub network: NetworkChoice,
     /// Longer sides in pixels at which frames are painted: where each frame waits for its steps, and beside a live stream.
@@ -42,7 +42,7 @@ pub struct Defaults {
     pub live_tracked_size: usize,
 }
 
-const ON_THE_CPU: Defaults = Defaults {
+const ON_THE_CPU: BackendDefaults = BackendDefaults {
     network: NetworkChoice::Slim,
     working_size: 256,
     live_working_size: 192,
@@ -50,7 +50,7 @@ const ON_THE_CPU: Defaults = Defaults {
     live_tracked_size: 128,
 };
 
-const ON_A_CARD: Defaults = Defaults {
+const ON_A_CARD: BackendDefaults = BackendDefaults {
     network: NetworkChoice::Vgg16,
     working_size: 512,
     // What is shown is moved and laid onto the frame on the CPU; its motion is found on the card.
@@ -92,7 +92,7 @@ pub struct OpenOptions {
 /// Why a backend cannot be opened on this computer.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{reason}")]
-pub struct Unavailable {
+pub struct CannotStart {
     pub reason: String,
     /// Whether the user may have expected it to work: there is such a device or its driver.
     pub surprising: bool,
@@ -103,11 +103,16 @@ pub trait Use {
     type Answer;
 
     /// With one that has no operations for optical flow.
-    fn plain<B: Backend + 'static>(self, backend: B, defaults: Defaults) -> Self::Answer;
+    fn plain<B: Backend + 'static>(self, backend: B, defaults: BackendDefaults) -> Self::Answer;
 
     /// With one that finds motion, too: `flow` is a second one on the same device, whose work does not wait for that of
     /// the first.
-    fn with_flow<B: FlowSteps + 'static>(self, backend: B, flow: B, defaults: Defaults) -> Self::Answer;
+    fn with_flow<B: FlowSteps + 'static>(
+        self,
+        backend: B,
+        flow: B,
+        defaults: BackendDefaults,
+    ) -> Self::Answer;
 }
 
 impl Entry {
@@ -126,14 +131,14 @@ impl Entry {
         cancel: CancelToken,
         cancel_flow: CancelToken,
         user: U,
-    ) -> Result<U::Answer, Unavailable> {
-        let failed = |error: super::Error| Unavailable {
+    ) -> Result<U::Answer, CannotStart> {
+        let failed = |error: super::Error| CannotStart {
             reason: error.to_string(),
             surprising: true,
         };
         match self.kind {
             Kind::Cuda => {
-                let cuda = Cuda::new(settings.device, cancel).map_err(|error| Unavailable {
+                let cuda = Cuda::new(settings.device, cancel).map_err(|error| CannotStart {
                     reason: error.to_string(),
                     surprising: error.concerns_a_card(),
                 })?;
@@ -158,11 +163,11 @@ mod tests {
     impl Use for Name {
         type Answer = &'static str;
 
-        fn plain<B: Backend>(self, backend: B, _: Defaults) -> &'static str {
+        fn plain<B: Backend>(self, backend: B, _: BackendDefaults) -> &'static str {
             backend.name()
         }
 
-        fn with_flow<B: FlowSteps>(self, backend: B, _: B, _: Defaults) -> &'static str {
+        fn with_flow<B: FlowSteps>(self, backend: B, _: B, _: BackendDefaults) -> &'static str {
             backend.name()
         }
     }

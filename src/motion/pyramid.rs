@@ -12,12 +12,12 @@ pub(super) const SMALLEST_SIDE: usize = 12;
 #[derive(Debug, Default)]
 pub struct Pyramid {
     /// The finest first; each half the size of the one before, rounded up.
-    pub levels: Vec<Level>,
+    pub levels: Vec<PyramidLevel>,
 }
 
 /// A picture at one size.
 #[derive(Debug, Default)]
-pub struct Level {
+pub struct PyramidLevel {
     pub width: usize,
     pub height: usize,
     /// From row to row of `pixels`.
@@ -39,7 +39,7 @@ impl Pyramid {
             (width, height) = (width.div_ceil(2), height.div_ceil(2));
             sizes.push((width, height));
         }
-        self.levels.resize_with(sizes.len(), Level::default);
+        self.levels.resize_with(sizes.len(), PyramidLevel::default);
         for (level, (width, height)) in self.levels.iter_mut().zip(sizes) {
             level.resize(width, height);
         }
@@ -58,7 +58,7 @@ impl Pyramid {
     }
 }
 
-impl Level {
+impl PyramidLevel {
     fn resize(&mut self, width: usize, height: usize) {
         (self.width, self.height) = (width, height);
         self.stride = width + 2 * MARGIN;
@@ -80,7 +80,7 @@ impl Level {
     }
 
     /// By the weights 1 3 3 1, so that little aliases. Pixel x covers the pixels 2x and 2x + 1 of `finer`.
-    fn halve(&mut self, finer: &Level) {
+    fn halve(&mut self, finer: &PyramidLevel) {
         let mut mixed = vec![0.0; finer.stride];
         for y in 0..self.height {
             let row = |offset| finer.row(2 * y as isize + offset);

@@ -11,7 +11,7 @@
 //! where a difference divided by the length of its own gradient is one in pixels (Zimmer, Bruhn and Weickert 2011).
 
 use super::flow::Flow;
-use super::pyramid::{Level, MARGIN};
+use super::pyramid::{MARGIN, PyramidLevel};
 use crate::backend::flow::{BRIGHTNESS, DERIVATIVES, FLAT, MOST_GAIN, OVER_RELAXATION, ROUND, SMOOTHNESS};
 
 /// Planes of a level that the refinement needs. All have a border of one pixel, so that neighbours are always there.
@@ -44,7 +44,14 @@ pub struct Refine {
 
 impl Refine {
     /// Improves `flow`, which leads from `from` to `to`: `rounds` times, each with `sweeps` over the pixels.
-    pub fn improve(&mut self, from: &Level, to: &Level, rounds: usize, sweeps: usize, flow: &mut Flow) {
+    pub fn improve(
+        &mut self,
+        from: &PyramidLevel,
+        to: &PyramidLevel,
+        rounds: usize,
+        sweeps: usize,
+        flow: &mut Flow,
+    ) {
         self.resize(from.width, from.height);
         let (width, stride) = (self.width, self.width + 2);
         for y in 0..self.height {
@@ -102,7 +109,7 @@ impl Refine {
     }
 
     /// Looks at `to` where the flow leads, into `mean`.
-    fn warp(&mut self, to: &Level) {
+    fn warp(&mut self, to: &PyramidLevel) {
         let (width, stride) = (self.width, self.width + 2);
         let reach = MARGIN as f32 - 1.0;
         let last_x = (width - 1) as f32 + 2.0 * reach;
@@ -127,7 +134,7 @@ impl Refine {
     }
 
     /// Gives what was looked at the brightness and contrast of `from`, and compares the two.
-    fn match_light(&mut self, from: &Level) {
+    fn match_light(&mut self, from: &PyramidLevel) {
         let (width, stride) = (self.width, self.width + 2);
         let mut light = Light::default();
         for y in 0..self.height {

@@ -4,7 +4,7 @@
 //! "Fast Optical Flow using Dense Inverse Search", 2016, sections 2.1 and 2.2).
 
 use super::flow::Flow;
-use super::pyramid::{Level, MARGIN};
+use super::pyramid::{MARGIN, PyramidLevel};
 use crate::backend::flow::{SAME, SIDE, STEP, STEPS, STILL, WAY, WAY_PER_NOISE};
 
 const PIXELS: f32 = (SIDE * SIDE) as f32;
@@ -29,7 +29,7 @@ pub struct Guess<'a> {
 
 impl Search {
     /// Improves `flow`, which leads from `from` to `to`, both of its size.
-    pub fn improve(&mut self, from: &Level, to: &Level, guess: Option<Guess>, flow: &mut Flow) {
+    pub fn improve(&mut self, from: &PyramidLevel, to: &PyramidLevel, guess: Option<Guess>, flow: &mut Flow) {
         let (width, height) = (from.width, from.height);
         if width.min(height) < SIDE {
             return;
@@ -89,7 +89,7 @@ impl Search {
 
     /// Adds the patch's flow to the sums of its pixels. It counts the less at a pixel, the more that differs from what the
     /// patch found there.
-    fn vote(&mut self, patch: &Patch, to: &Level, [u, v]: [f32; 2], width: usize) {
+    fn vote(&mut self, patch: &Patch, to: &PyramidLevel, [u, v]: [f32; 2], width: usize) {
         let mut differences = [[0.0; SIDE]; SIDE];
         let sums = patch.compare(to, [u, v], |row, difference| differences[row] = *difference);
         let mean = sums.difference / PIXELS;
@@ -151,7 +151,7 @@ struct Patch {
 }
 
 impl Patch {
-    fn new(from: &Level, x: usize, y: usize, way: f32) -> Self {
+    fn new(from: &PyramidLevel, x: usize, y: usize, way: f32) -> Self {
         let rows = |plane: &[f32], stride: usize, at: usize| -> [[f32; SIDE]; SIDE] {
             std::array::from_fn(|row| {
                 let row = &plane[at + row * stride..][..SIDE];
@@ -182,7 +182,7 @@ impl Patch {
 
     /// How well the patch fits where `flow` leads, which is clamped to the margin, with the penalty on the distance from
     /// `start`.
-    fn at(&self, to: &Level, flow: [f32; 2], start: [f32; 2]) -> Found {
+    fn at(&self, to: &PyramidLevel, flow: [f32; 2], start: [f32; 2]) -> Found {
         let flow = self.clamped(to, flow);
         let sums = self.compare(to, flow, |_, _| ());
         Found {
@@ -197,7 +197,7 @@ impl Patch {
     }
 
     /// Gauss-Newton steps from a candidate to where the patch fits best.
-    fn descend(&self, to: &Level, found: Found, start: [f32; 2]) -> [f32; 2] {
+    fn descend(&self, to: &PyramidLevel, found: Found, start: [f32; 2]) -> [f32; 2] {
         let mut best = found;
         for _ in 0..STEPS {
             let ([a, b], [xx, xy, yy]) = (best.slope, self.inverse);
@@ -220,7 +220,7 @@ impl Patch {
         }
     }
 
-    fn clamped(&self, to: &Level, [u, v]: [f32; 2]) -> [f32; 2] {
+    fn clamped(&self, to: &PyramidLevel, [u, v]: [f32; 2]) -> [f32; 2] {
         let keep = |at: usize, shift: f32, length: usize| {
             let reach = MARGIN as f32 - 1.0;
             let last = (length - SIDE) as f32 + reach;
@@ -232,7 +232,12 @@ impl Patch {
     /// Compares the patch with the picture where `flow` leads, between the pixels by linear interpolation. `each` sees
     /// the differences of each row.
     #[inline(always)]
-    fn compare(&self, to: &Level, [u, v]: [f32; 2], mut each: impl FnMut(usize, &[f32; SIDE])) -> Sums {
+    fn compare(
+        &self,
+        to: &PyramidLevel,
+        [u, v]: [f32; 2],
+        mut each: impl FnMut(usize, &[f32; SIDE]),
+    ) -> Sums {
         // Nothing lies left of or above the margin, so that truncation is as good as floor.
         let (x, y) = (
             self.x as f32 + u + MARGIN as f32,

@@ -6,7 +6,7 @@ use super::offline::Offline;
 use super::session::{Session, WorkingSizes};
 use super::{BackendChoice, Drive, Error, Fallback, Options, Stats};
 use crate::backend::flow::FlowSteps;
-use crate::backend::registry::{BACKENDS, Defaults, Entry, OpenOptions, Unavailable, Use};
+use crate::backend::registry::{BACKENDS, BackendDefaults, CannotStart, Entry, OpenOptions, Use};
 use crate::backend::{Backend, CancelToken};
 use crate::gatys::{Network, NetworkChoice, Recipe};
 use crate::motion::{self, Stepped, Track, Tracker};
@@ -49,7 +49,7 @@ pub fn on_the_cpu(options: &Options, painting: &CancelToken) -> Result<Box<dyn D
 pub fn on<B: Backend + 'static>(
     backend: B,
     options: &Options,
-    defaults: Defaults,
+    defaults: BackendDefaults,
 ) -> Result<Box<dyn Drive>, Error> {
     Driver { options }.plain(backend, defaults)
 }
@@ -70,7 +70,7 @@ fn opened(
     options: &Options,
     painting: &CancelToken,
     cancel: &CancelToken,
-) -> Result<Result<Box<dyn Drive>, Error>, Unavailable> {
+) -> Result<Result<Box<dyn Drive>, Error>, CannotStart> {
     let settings = OpenOptions {
         threads: options.threads,
         device: options.cuda_device_id,
@@ -78,7 +78,7 @@ fn opened(
     entry.open(settings, painting.clone(), cancel.clone(), Driver { options })
 }
 
-fn refused(entry: &Entry, unavailable: &Unavailable) -> Error {
+fn refused(entry: &Entry, unavailable: &CannotStart) -> Error {
     let advice = match BACKENDS.iter().rfind(|entry| entry.automatic) {
         Some(last) if last.name != entry.name => {
             format!("; use backend={} or backend={}", last.name, BackendChoice::Auto)
@@ -97,11 +97,16 @@ impl Use for Driver<'_> {
     type Answer = Result<Box<dyn Drive>, Error>;
 
     /// Motion is found on the CPU, whose memory for it is not the painter's.
-    fn plain<B: Backend + 'static>(self, backend: B, defaults: Defaults) -> Self::Answer {
+    fn plain<B: Backend + 'static>(self, backend: B, defaults: BackendDefaults) -> Self::Answer {
         self.drive(backend, Box::new(Tracker::new()), Box::new(|_| 0), defaults)
     }
 
-    fn with_flow<B: FlowSteps + 'static>(self, backend: B, flow: B, defaults: Defaults) -> Self::Answer {
+    fn with_flow<B: FlowSteps + 'static>(
+        self,
+        backend: B,
+        flow: B,
+        defaults: BackendDefaults,
+    ) -> Self::Answer {
         let sizes = flow.sizes();
         let bytes = move |size| motion::planned_bytes(sizes.clone(), size);
         self.drive(backend, Box::new(Stepped::new(flow)), Box::new(bytes), defaults)
@@ -116,7 +121,7 @@ impl Driver<'_> {
         backend: B,
         tracker: Box<dyn Track>,
         motion_bytes: Box<dyn Fn((usize, usize)) -> usize + Send>,
-        defaults: Defaults,
+        defaults: BackendDefaults,
     ) -> Result<Box<dyn Drive>, Error> {
         let options = self.options;
         let network = network(options, defaults)?;
@@ -147,7 +152,7 @@ impl Driver<'_> {
 }
 
 /// The network that the options ask for, or the one that suits the backend.
-fn network(options: &Options, defaults: Defaults) -> Result<Network, Error> {
+fn network(options: &Options, defaults: BackendDefaults) -> Result<Network, Error> {
     let choice = match options.network {
         _ if options.weights.is_some() => NetworkChoice::File,
         NetworkChoice::Auto => defaults.network,

@@ -20,7 +20,7 @@ pub struct Interval {
 pub struct Held {
     pub pushed: Pushed,
     /// Its painting if no keyframe follows: the keyframe before, moved along.
-    shown: Vec<f32>,
+    painting: Vec<f32>,
     /// [H, W], 0..1: where the keyframe before shows what this frame shows.
     trust: Vec<f32>,
     /// The motion to the next frame and, once that is known, to the keyframe after; and how far it can be trusted.
@@ -38,7 +38,7 @@ impl Held {
             trust,
         };
         Sides {
-            before: &self.shown,
+            before: &self.painting,
             trust: &self.trust,
             after: self.time.map(|time| (onward, time)),
         }
@@ -62,9 +62,9 @@ impl Interval {
         self.ends = true;
     }
 
-    /// Holds the next frame back. `shown` is its painting if no keyframe follows, `motion` that from the frame before, and
+    /// Holds the next frame back. `painting` is its own if no keyframe follows, `motion` that from the frame before, and
     /// `seen` the two frames in which that was found.
-    pub fn hold(&mut self, pushed: Pushed, shown: Vec<f32>, motion: &Motion, seen: [&Gray; 2]) {
+    pub fn hold(&mut self, pushed: Pushed, painting: Vec<f32>, motion: &Motion, seen: [&Gray; 2]) {
         let Flow { width, height, .. } = motion.backward;
         if self.held.is_empty() {
             self.motion.restart(width, height);
@@ -73,7 +73,7 @@ impl Interval {
         self.motion.advance(&motion.backward, &motion.trust);
         self.held.push_back(Held {
             pushed,
-            shown,
+            painting,
             trust: self.motion.trust.clone(),
             onward: Default::default(),
             time: None,

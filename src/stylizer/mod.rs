@@ -23,7 +23,7 @@ pub use tokens::Stylizer;
 /// A picture of the stream.
 pub use crate::picture::Picture as Frame;
 
-use crate::backend::registry::Defaults;
+use crate::backend::registry::BackendDefaults;
 use crate::backend::{self, Backend, CancelToken};
 use crate::gatys::{Losses, OptimizerKind, StepObserver};
 use crate::settings::Refused;
@@ -140,7 +140,7 @@ impl Core {
     fn on<B: Backend + 'static>(
         options: &Options,
         cancel: CancelToken,
-        defaults: Defaults,
+        defaults: BackendDefaults,
         open: impl FnOnce(CancelToken) -> backend::Result<B>,
     ) -> Result<Self, Error> {
         check(options)?;

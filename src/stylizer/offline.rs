@@ -177,13 +177,13 @@ impl<B: Backend> Offline<B> {
                 } else {
                     let mut copy = queue.new_frame(frame);
                     copy.copy_from(frame);
-                    let shown = self.session.painter().shown()?;
+                    let painting = self.session.painter().output()?;
                     let pushed = Pushed {
                         frame: copy,
                         controls: *controls,
                         token: std::mem::take(token),
                     };
-                    self.interval.hold(pushed, shown, motion, [&before, &now]);
+                    self.interval.hold(pushed, painting, motion, [&before, &now]);
                 }
             }
             _ => {

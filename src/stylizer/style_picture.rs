@@ -30,7 +30,8 @@ pub struct StylePicture {
 }
 
 impl StylePicture {
-    /// Reads a picture. The format follows from the content, not from the name.
+    /// Reads a picture. The format follows from the content, not from the name. One whose longer side has more than 2048
+    /// pixels is reduced to that.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let mut decoder = open(path)?;
         let unreadable = |error: ImageError| unreadable(path, error);
@@ -97,7 +98,7 @@ impl StylePicture {
         &self.frame
     }
 
-    /// The pixels, to be painted themselves.
+    /// The pixels, for whoever wants to paint this picture itself.
     pub fn into_frame(self) -> Frame {
         self.frame
     }

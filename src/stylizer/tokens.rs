@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::queue::Token;
 use super::{Controls, Core, Error, Fallback, Frame, Options, Report, Stats, StylePicture};
-use crate::backend::registry::Defaults;
+use crate::backend::registry::BackendDefaults;
 use crate::backend::{self, Backend, CancelToken};
 use crate::gatys::StepObserver;
 
@@ -67,7 +67,7 @@ impl<T: Send + 'static> Stylizer<T> {
     pub fn on<B: Backend + 'static>(
         options: &Options,
         cancel: CancelToken,
-        defaults: Defaults,
+        defaults: BackendDefaults,
         open: impl FnOnce(CancelToken) -> backend::Result<B>,
     ) -> Result<Self, Error> {
         Ok(Self::of(Core::on(options, cancel, defaults, open)?))

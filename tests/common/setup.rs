@@ -28,7 +28,7 @@ pub struct Terms<'a> {
     pub weights: LossWeights,
     pub content: &'a [f32],
     pub style: &'a [f32],
-    /// Of all pictures.
+    /// The shape of all pictures.
     pub shape: Shape,
 }
 

@@ -74,7 +74,8 @@ fn what_is_too_large_is_the_greatest_number() {
     }
 }
 
-/// What a filter multiplies by is undone by a power of two that is kept beside the tensor, and grows with each filter.
+/// A filter's gain is undone by a power of two that has bounds, so that those of two filters together stay within fp32. What
+/// they do not undo stops at the greatest number.
 #[test]
 fn weights_beyond_all_measure_leave_finite_activations() {
     let Some(mut ops) = start::cuda(CancelToken::new()) else {

@@ -43,7 +43,7 @@ fn a_card_may_be_handed_from_thread_to_thread() {
 }
 
 #[test]
-fn a_thread_that_has_done_nothing_with_the_card_gets_another_user_of_it() {
+fn a_fresh_thread_can_open_a_second_stream_beside_the_first() {
     let Some(cuda) = start::cuda(CancelToken::new()) else {
         return;
     };

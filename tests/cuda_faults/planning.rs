@@ -116,12 +116,12 @@ fn compare(gpu: &SoftGpu, network: Network, recipe: Recipe, demand: Demand) {
         flow: [&zeros, &zeros],
         trust: &ones,
     };
-    let shown = painter.shown().unwrap();
+    let painting = painter.output().unwrap();
     painter.proceed(frame.view(), displacement, run()).unwrap();
     painter.compose(frame.view(), 0.9, &mut out).unwrap();
     if demand.between {
         let sides = Sides {
-            before: &shown,
+            before: &painting,
             trust: &ones,
             after: Some((displacement, 0.5)),
         };

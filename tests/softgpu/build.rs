@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The library is found by the name of the driver's, whatever its file is called. It is built for the processor that builds
-//! it: a second interpreter for those without vector instructions would be as much to compile again.
+//! it: a second interpreter for those without vector instructions would double the time to compile it.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

@@ -42,7 +42,7 @@ impl Latency {
         self.held_back_ns.swap(time.nseconds(), Ordering::Relaxed) != time.nseconds()
     }
 
-    /// Both together.
+    /// The latency to be told to the pipeline: that of painting and that of frames held back.
     pub fn total(&self) -> ClockTime {
         let [painting, held_back] = [&self.painting_ns, &self.held_back_ns]
             .map(|time| ClockTime::from_nseconds(time.load(Ordering::Relaxed)));

@@ -25,7 +25,7 @@ pub struct State {
     painting: Frame,
     /// Path of the style that the stylizer has.
     style: Option<String>,
-    /// From the caps.
+    /// What the caps say of the frames.
     info: Option<VideoInfo>,
     /// Serialized events that came after the last frame, while frames were held back.
     events: Vec<gst::Event>,

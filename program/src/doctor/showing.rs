@@ -12,19 +12,19 @@ use super::writing::all_exist;
 use crate::live::SURROUNDINGS;
 
 /// What of live video works.
-pub struct Shown {
+pub struct LiveVideo {
     /// A stream can be painted. A window and a camera can be done without: a file may be shown, and be written.
     pub works: bool,
     pub window: bool,
     pub camera: bool,
 }
 
-pub fn check(report: &mut Report) -> Shown {
+pub fn check(report: &mut Report) -> LiveVideo {
     let works = all_exist(report, "live", &SURROUNDINGS);
     if works {
         report.works("elements", "all that neuralstyle live puts around the painter");
     }
-    Shown {
+    LiveVideo {
         works,
         window: tell_of_windows(report),
         camera: tell_of_cameras(report),

@@ -4,7 +4,7 @@
 
 use super::reading::Read;
 use super::report::Report;
-use super::showing::Shown;
+use super::showing::LiveVideo;
 use super::wording::list;
 use crate::failure::Failure;
 
@@ -43,7 +43,7 @@ pub fn films(report: &mut Report, painted: bool, read: &Read, written: &[&str]) 
     works
 }
 
-pub fn live(report: &mut Report, works: bool, shown: &Shown) {
+pub fn live(report: &mut Report, works: bool, shown: &LiveVideo) {
     if !works {
         return report.broken("live", "video cannot be painted beside a stream");
     }

@@ -149,9 +149,9 @@ pub struct Camera {
 /// A disc with a picture on it that swings about the middle of the frame.
 pub struct Object {
     pub texture: Texture,
-    /// Of the frame's height.
+    /// As a share of the frame's height.
     pub radius: f64,
-    /// Of the frame's width and height, to either side.
+    /// To either side, as shares of the frame's width and height.
     pub swing: (f64, f64),
     /// Frames from a place back to it.
     pub period: f64,

@@ -14,7 +14,7 @@ use crate::backend::{FilterData, Result};
 /// The weights of a convolution, which others may share.
 pub struct Filter {
     of: Arc<Shared>,
-    /// Counted as in use by each who shares them.
+    /// Counts the bytes as in use for each backend that shares them.
     _held: CountedBytes,
 }
 
@@ -74,7 +74,7 @@ mod tests {
             &first.of,
             &Filter::new(&data(2.0), instructions, &one).unwrap().of
         ));
-        // Each who uses them says so, until the last has gone.
+        // Each backend counts them as in use until it drops them.
         let bytes = one.load(Ordering::Relaxed);
         assert!(bytes > 0 && bytes == other.load(Ordering::Relaxed));
         let left = Arc::downgrade(&first.of);

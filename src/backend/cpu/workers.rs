@@ -96,7 +96,7 @@ fn pool(threads: usize, name: &'static str, nice: i32) -> Result<Arc<rayon::Thre
 fn stand_back(nice: i32) {
     #[cfg(target_os = "linux")]
     if nice > 0 {
-        // Who may not even do that works like everybody else.
+        // Where even that is not allowed, the thread keeps the usual priority.
         let _ = rustix::process::nice(nice);
     }
     #[cfg(not(target_os = "linux"))]
@@ -127,7 +127,7 @@ struct Cores {
 
 struct State {
     taken: usize,
-    /// Those who wait, by the number that each drew when it came.
+    /// Tickets of the threads that wait, in the order in which they came.
     waiting: VecDeque<u64>,
     visitors: u64,
 }

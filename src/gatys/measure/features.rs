@@ -182,8 +182,8 @@ impl<B: Backend> Features<B> {
         pairs.all(|(buffer, shapes)| shapes.iter().all(|&shape| ops.can_hold(buffer, shape)))
     }
 
-    /// What holds activations and gradients in turn: nothing that anybody counts on between a way back and the next way
-    /// forward.
+    /// What holds activations and gradients in turn. Its contents mean nothing between a backward pass and the next forward
+    /// pass.
     pub fn buffers(&mut self) -> &mut [B::Tensor; 2] {
         &mut self.buffers
     }

@@ -336,7 +336,7 @@ impl<B: Backend> Painter<B> {
         let mix = mix(strength, recipe.detail, state.size(), frame.size());
         ops.export(
             Export {
-                picture: continuation.shown(),
+                picture: continuation.output(),
                 content: &state.content,
                 border: recipe.border,
                 mix,
@@ -349,13 +349,13 @@ impl<B: Backend> Painter<B> {
 
     /// What [`compose`](Self::compose) lays onto a frame, with its margin, for
     /// [`compose_between`](Self::compose_between); empty if there is none.
-    pub fn shown(&mut self) -> Result<Vec<f32>> {
+    pub fn output(&mut self) -> Result<Vec<f32>> {
         let Some(continuation) = &self.continuation else {
             return Ok(Vec::new());
         };
-        let mut shown = vec![0.0; self.ops.shape(continuation.shown()).elements()];
-        self.ops.download(continuation.shown(), &mut shown)?;
-        Ok(shown)
+        let mut output = vec![0.0; self.ops.shape(continuation.output()).elements()];
+        self.ops.download(continuation.output(), &mut output)?;
+        Ok(output)
     }
 
     /// As [`compose`](Self::compose), of a frame that came before the result, which is the keyframe after it if its sides
@@ -375,7 +375,7 @@ impl<B: Backend> Painter<B> {
             return Ok(());
         };
         let mix = mix(strength, self.recipe.detail, state.size(), frame.size());
-        let after = continuation.shown();
+        let after = continuation.output();
         between.compose(&mut self.ops, frame, sides, after, mix, out)
     }
 

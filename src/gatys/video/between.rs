@@ -10,7 +10,7 @@ use crate::picture::{Picture, PictureView};
 /// What a frame between two keyframes is put together from, at the size at which they are painted.
 #[derive(Clone, Copy, Debug)]
 pub struct Sides<'a> {
-    /// What was shown when the frame came, see [`Painter::shown`](crate::gatys::Painter::shown): the keyframe before, moved
+    /// What was shown when the frame came, see [`Painter::output`](crate::gatys::Painter::output): the keyframe before, moved
     /// along, and what was laid out on the way.
     pub before: &'a [f32],
     /// [H, W], 0..1: how far the keyframe before is seen in it.

@@ -54,8 +54,8 @@ pub struct Continuation<B: Backend> {
     moved: B::Tensor,
     /// [3, H / 4, W / 4]: scratch, a small version in which only large areas are left.
     low: B::Tensor,
-    /// The picture that is shown: [3, H, W].
-    shown: B::Tensor,
+    /// The picture that is output: [3, H, W].
+    output: B::Tensor,
     /// [3, H, W]: a copy of a picture with zeros in its margin, for the statistics of its colours.
     inside: B::Tensor,
     /// [2]: energy of the finest detail, grey and coloured, on its way to the host.
@@ -89,7 +89,7 @@ impl<B: Backend> Continuation<B> {
             nothing: ops.tensor(shape.with_channels(1))?,
             moved: ops.tensor(shape)?,
             low: ops.tensor(low_shape(shape))?,
-            shown: ops.tensor(shape)?,
+            output: ops.tensor(shape)?,
             inside: ops.tensor(shape)?,
             sums: ops.tensor(Shape::vector(2))?,
             beginning: Beginning::default(),
@@ -100,13 +100,13 @@ impl<B: Backend> Continuation<B> {
     }
 
     /// The picture that is shown, [3, H, W].
-    pub fn shown(&self) -> &B::Tensor {
-        &self.shown
+    pub fn output(&self) -> &B::Tensor {
+        &self.output
     }
 
     /// Takes a picture that owes nothing to one before.
     pub fn begin(&mut self, ops: &mut B, state: &mut ScaleState<B>) -> Result<()> {
-        ops.copy(&state.picture, &mut self.shown)?;
+        ops.copy(&state.picture, &mut self.output)?;
         ops.fill(1.0, &mut self.settled)?;
         let painting = self.colours(ops, &state.picture)?;
         let content = self.colours(ops, &state.content)?;
@@ -138,8 +138,8 @@ impl<B: Backend> Continuation<B> {
         ops.upload(&self.maps.share, &mut self.share)?;
 
         let sharp = Interpolation::CatmullRom;
-        ops.warp(&self.shown, &self.flow, sharp, &mut self.moved)?;
-        std::mem::swap(&mut self.shown, &mut self.moved);
+        ops.warp(&self.output, &self.flow, sharp, &mut self.moved)?;
+        std::mem::swap(&mut self.output, &mut self.moved);
 
         // moved + (1 − trust) · low-pass of (recoloured content − moved)
         ops.warp(&state.picture, &self.flow, sharp, &mut self.moved)?;
@@ -236,7 +236,7 @@ impl<B: Backend> Continuation<B> {
         follow(&mut self.content, &content);
         ops.colour_map(&state.picture, &shift, &mut self.moved)?;
         ops.copy(&self.moved, &mut state.picture)?;
-        Ok(ops.blend(&state.picture, &self.share, &mut self.shown)?)
+        Ok(ops.blend(&state.picture, &self.share, &mut self.output)?)
     }
 }
 

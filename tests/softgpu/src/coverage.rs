@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// What the instructions of a module did, by kernel; see `machine::coverage` for the bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Of the text of the module, so that a record is not taken for that of another version.
+    /// The digest of the module's text, so that a record is not taken for that of another version.
     pub digest: u64,
     pub kernels: BTreeMap<String, Vec<u8>>,
 }

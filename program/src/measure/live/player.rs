@@ -43,12 +43,12 @@ pub struct Player {
     number: u32,
     /// Frames that came too late, as the window says.
     pub drops: u64,
-    shown: Arc<Mutex<Shown>>,
+    shown: Arc<Mutex<LastFrame>>,
 }
 
 /// What the window got last.
 #[derive(Default)]
-struct Shown {
+struct LastFrame {
     /// Every so many bytes.
     sample: Vec<u8>,
     number: u64,
@@ -69,7 +69,7 @@ impl Player {
         painter.set_property("style", stream.style.to_str());
         let camera = named("camera")?.downcast::<gst_app::AppSrc>();
         let camera = camera.map_err(|_| "the camera is none")?;
-        let shown = Arc::new(Mutex::new(Shown::default()));
+        let shown = Arc::new(Mutex::new(LastFrame::default()));
         let for_probe = shown.clone();
         let pad = painter.static_pad("src").ok_or("the painter has no output")?;
         pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
@@ -165,9 +165,9 @@ impl Player {
         Ok(answer)
     }
 
-    fn sample(&self) -> Shown {
+    fn sample(&self) -> LastFrame {
         let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        Shown {
+        LastFrame {
             sample: shown.sample.clone(),
             number: shown.number,
         }

@@ -223,7 +223,7 @@ trait Way {
     /// The place of the pack between a block of the depth and a panel.
     fn pack(block: usize, panel: usize, blocks: usize) -> usize;
     /// Brings a pack into the order [BLOCK of the depth, 9, BLOCK of the panel].
-    unsafe fn arrange<S: Simd>(pack: *const f32, room: &mut [f32; PACK]) -> *const f32;
+    unsafe fn arrange<S: Simd>(pack: *const f32, scratch: &mut [f32; PACK]) -> *const f32;
 }
 
 struct Ahead;
@@ -248,13 +248,13 @@ impl Way for Back {
     }
 
     #[inline(always)]
-    unsafe fn arrange<S: Simd>(pack: *const f32, room: &mut [f32; PACK]) -> *const f32 {
+    unsafe fn arrange<S: Simd>(pack: *const f32, scratch: &mut [f32; PACK]) -> *const f32 {
         for tap in 0..9 {
-            let turned = room[(8 - tap) * BLOCK..].as_mut_ptr();
+            let turned = scratch[(8 - tap) * BLOCK..].as_mut_ptr();
             // SAFETY: a pack has BLOCK · 9 · BLOCK numbers.
             unsafe { S::transpose(pack.add(tap * BLOCK), turned, 9 * BLOCK) };
         }
-        room.as_ptr()
+        scratch.as_ptr()
     }
 }
 
@@ -267,12 +267,12 @@ kernel! {
 unsafe fn transform_filter_with<S: Simd, T: Tile, W: Way>(job: &Packs) {
     let (first, last) = job.channels;
     let depth = last - first;
-    let mut room = [0.0; PACK];
+    let mut scratch = [0.0; PACK];
     for block in first / BLOCK..last.div_ceil(BLOCK) {
         // SAFETY: as promised by the caller of `Filter::transform`.
         unsafe {
             let pack = job.packed.add(W::pack(block, job.panel, job.blocks) * PACK);
-            let pack = W::arrange::<S>(pack, &mut room);
+            let pack = W::arrange::<S>(pack, &mut scratch);
             for channel in first.max(block * BLOCK)..last.min((block + 1) * BLOCK) {
                 let from = pack.add(channel % BLOCK * 9 * BLOCK);
                 let to = job.to.add((channel - first) * BLOCK);

@@ -301,7 +301,7 @@ impl Convolution<'_> {
                 let mut space = threads[thread]
                     .lock()
                     .unwrap_or_else(|poisoned| poisoned.into_inner());
-                let [_, room, sums] = &mut *space;
+                let [_, scratch, sums] = &mut *space;
                 let sums = Sums {
                     tiling: piece,
                     blocks: (first, last),
@@ -338,7 +338,7 @@ impl Convolution<'_> {
                                 let end = depth.min(channel + DEPTH);
                                 let panel = points * point_stride(end - channel);
                                 for index in first..last {
-                                    let to = room.as_mut_ptr().add((index - first) * panel);
+                                    let to = scratch.as_mut_ptr().add((index - first) * panel);
                                     filter.transform(
                                         instructions,
                                         tile_size,
@@ -348,7 +348,7 @@ impl Convolution<'_> {
                                         to,
                                     );
                                 }
-                                let weights = (room.as_ptr(), panel);
+                                let weights = (scratch.as_ptr(), panel);
                                 multiply_points(
                                     instructions,
                                     points,

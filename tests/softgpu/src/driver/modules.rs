@@ -21,7 +21,7 @@ const REGISTERS: u32 = 65536;
 
 pub struct Module {
     pub program: Arc<Program>,
-    /// Of its text.
+    /// The digest of its text.
     pub digest: u64,
     /// Variables of the module: address and bytes.
     pub globals: HashMap<String, (u64, u64)>,
@@ -40,7 +40,7 @@ pub struct Function {
 #[derive(Debug, Clone)]
 pub struct Found {
     pub program: Arc<Program>,
-    /// Of the text of its module.
+    /// The digest of its module's text.
     pub digest: u64,
     pub kernel: usize,
     pub most_dynamic: u32,

@@ -23,7 +23,8 @@ impl Warp {
                 || !std::arch::is_x86_feature_detected!("fma")
                 || !std::arch::is_x86_feature_detected!("f16c")
             {
-                let what = "this libcuda was built on a processor with AVX2, FMA and F16C; build it anew on this one";
+                let what = "this libcuda was built on a processor with AVX2, FMA and F16C; run `cargo clean --package softgpu` and \
+                            build it on this one";
                 return Err(Problem::new(Kind::Trap, what));
             }
             // SAFETY: the features were just found.

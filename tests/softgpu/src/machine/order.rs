@@ -22,7 +22,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Of work that has no warps.
+    /// The turn of work that has no warps.
     pub const ALONE: Self = Self {
         warp: 0,
         time: 0,

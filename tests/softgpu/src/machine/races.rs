@@ -353,7 +353,7 @@ impl Races {
     }
 }
 
-/// Of two accesses in one piece of work.
+/// Whether an access is not ordered before `who`, in the same piece of work.
 fn unordered(record: u64, who: Accessor) -> bool {
     let apart = record ^ who.tag;
     if record & SEVERAL_BLOCKS != 0 || apart >> BLOCK_AT != 0 {

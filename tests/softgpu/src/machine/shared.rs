@@ -22,7 +22,7 @@ pub struct Shared {
     races: Option<Races>,
     /// Counts the blocks that have had this memory, so that their records need not be cleared.
     run: u16,
-    /// Of the warp that runs, and who that is in the records.
+    /// The turn of the warp that runs, and its name in the records.
     turn: Turn,
     tag: u64,
 }
