@@ -202,4 +202,7 @@ pub fn repeating<F: Follows>(start: impl Fn() -> F, size: (usize, usize)) {
     tracker.forget();
     let (before, now) = (gray(&scene, 0), gray(&scene, 1));
     assert!(tracker.track(&before, &now) == start().track(&before, &now));
+    // Until then the last motion is what the next search tries, too.
+    let (before, now) = (gray(&scene, 2), gray(&scene, 3));
+    assert!(tracked(start(), &scene, 3) != start().track(&before, &now));
 }

@@ -106,6 +106,31 @@ fn compare(gpu: &SoftGpu, network: Network, recipe: Recipe, demand: Demand) {
     assert_eq!(painter.backend().bytes_in_use(), planned, "{what}: counted");
     assert_eq!(given.at_most(), planned, "{what}: while it was planned");
 
+    // For a larger frame some of it is replaced, which is given back before more is taken.
+    let larger = Demand {
+        frame: (2 * demand.frame.0, 2 * demand.frame.1),
+        ..demand
+    };
+    painter.plan(larger, 0).unwrap();
+    let for_larger = painter.planned_bytes(larger);
+    assert_eq!(given.now(), for_larger, "{what}: planned for a larger frame");
+    assert_eq!(
+        given.at_most(),
+        for_larger,
+        "{what}: while it was planned for that"
+    );
+    // What fits is kept.
+    let of_same_frame = Demand {
+        between: !larger.between,
+        ..larger
+    };
+    painter.plan(of_same_frame, 0).unwrap();
+    let for_same_frame = painter.planned_bytes(of_same_frame);
+    assert_eq!(given.now(), for_same_frame, "{what}: planned for the same frame");
+    painter.plan(demand, 0).unwrap();
+    assert_eq!(given.now(), planned, "{what}: planned again");
+    gpu.faults("");
+
     let style = scene::frame(demand.style.0, demand.style.1, Show::Shapes(2));
     painter.set_style(style.view()).unwrap();
     let frame = scene::frame(demand.frame.0, demand.frame.1, Show::Shapes(1));

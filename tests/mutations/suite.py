@@ -16,7 +16,7 @@ LEFT_OUT = {"machines::drivers_that_are_not_there_or_lack_something"}
 # Operator on host code → a part of the names of the tests that are most likely to notice. They come first where nobody has
 # caught a mutant quickly.
 LIKELY_ON_HOSTS = {
-    "size": "planning::", "arithmetic": "planning::", "drop-bound": "planning::", "constant": "planning::",
+    "size": "planning::", "arithmetic": "planning::", "drop-bound": "planning::", "constant": "planning::", "negate": "planning::",
     "drop-check": "failures::", "drop-statement": "failures::", "drop-flag": "overflows::",
 }
 # Seconds beyond what tests take as a rule, and that many times over, after which they are taken to hang.
