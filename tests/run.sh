@@ -4,8 +4,7 @@
 # Usage: tests/run.sh [ARGUMENT OF cargo test...]
 #
 # Installs what is missing, builds, and runs all tests: beside the code, on the library, on the element in pipelines,
-# on the program and the scripts. No GPU, camera or window is needed. With CI=true nothing is asked or coloured, and
-# nothing is compiled incrementally.
+# on the program and the scripts. No GPU, camera or window is needed. With CI=true nothing is asked or coloured.
 
 set -euo pipefail
 # shellcheck source=pipelines/common.sh
