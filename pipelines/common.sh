@@ -5,7 +5,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# The scripts compile everything once. A crate in one piece takes half the processor time of one in many, and what makes
+# The scripts compile everything once. A crate in one piece takes less processor time than in many, and what makes
 # a second time faster makes the first one slower. Calling cargo itself still compiles incrementally.
 export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_CODEGEN_UNITS=1
 
