@@ -51,7 +51,6 @@ const OF_STREAMS: [&str; 6] = [
 impl Subject for Picture {
     const COMPARES: bool = true;
 
-    /// Whether the command has a flag for this setting; as a rule for all but NO_FLAGS.
     fn has(setting: &Setting) -> bool {
         !NO_FLAGS.contains(&setting.name) && !OF_STREAMS.contains(&setting.name)
     }

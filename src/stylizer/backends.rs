@@ -78,14 +78,14 @@ fn opened(
     entry.open(settings, painting.clone(), cancel.clone(), Driver { options })
 }
 
-fn refused(entry: &Entry, unavailable: &CannotStart) -> Error {
+fn refused(entry: &Entry, cause: &CannotStart) -> Error {
     let advice = match BACKENDS.iter().rfind(|entry| entry.automatic) {
         Some(last) if last.name != entry.name => {
             format!("; use backend={} or backend={}", last.name, BackendChoice::Auto)
         }
         _ => String::new(),
     };
-    Error::BackendUnavailable(format!("backend={}: {unavailable}{advice}", entry.name))
+    Error::BackendUnavailable(format!("backend={}: {cause}{advice}", entry.name))
 }
 
 /// Makes a driver of a backend.

@@ -54,7 +54,7 @@ pub struct Continuation<B: Backend> {
     moved: B::Tensor,
     /// [3, H / 4, W / 4]: scratch, a small version in which only large areas are left.
     low: B::Tensor,
-    /// The picture that is output: [3, H, W].
+    /// The picture that is shown: [3, H, W].
     output: B::Tensor,
     /// [3, H, W]: a copy of a picture with zeros in its margin, for the statistics of its colours.
     inside: B::Tensor,
