@@ -81,6 +81,7 @@ fn grams(cpu: &mut Cpu, criterion: &mut Criterion<Flops>) -> Result<()> {
         let shape = Shape::new(channels, side, side);
         let (a, mut gradient) = (tensor(cpu, shape), tensor(cpu, shape));
         let mut gram = cpu.tensor(Shape::square(channels))?;
+        let mut mean = cpu.tensor(Shape::vector(channels))?;
         let coefficient = one(cpu)?;
         // Half of a symmetric matrix is enough; both halves are counted.
         group.throughput(Throughput::Elements(
@@ -88,7 +89,7 @@ fn grams(cpu: &mut Cpu, criterion: &mut Criterion<Flops>) -> Result<()> {
         ));
         let size = format!("{channels}x{side}x{side}");
         group.bench_function(BenchmarkId::new("forward", &size), |bench| {
-            bench.iter(|| cpu.gram(&a, 1.0, &mut gram));
+            bench.iter(|| cpu.moments(&a, 1.0, &mut gram, &mut mean));
         });
         group.bench_function(BenchmarkId::new("backward", &size), |bench| {
             bench.iter(|| {
@@ -96,7 +97,7 @@ fn grams(cpu: &mut Cpu, criterion: &mut Criterion<Flops>) -> Result<()> {
                     of: &coefficient,
                     at: 0,
                 };
-                cpu.gram_backward(&a, &gram, coefficient, &mut gradient)
+                cpu.moments_backward(&a, &gram, &mean, coefficient, &mut gradient)
             });
         });
     }
@@ -123,7 +124,7 @@ fn passes(cpu: &mut Cpu, criterion: &mut Criterion<Flops>) -> Result<()> {
         });
     });
     let picture = Shape::new(3, 256, 256);
-    let (mut x, gradient) = (tensor(cpu, picture), tensor(cpu, picture));
+    let (mut x, mut step, gradient) = (tensor(cpu, picture), tensor(cpu, picture), tensor(cpu, picture));
     let (mut m, mut v, mut squared) = (tensor(cpu, picture), tensor(cpu, picture), tensor(cpu, picture));
     let mut knobs = cpu.tensor(Shape::vector(5))?;
     cpu.upload(&[0.01, 1.0, 0.9, 0.99, 1e-8], &mut knobs)?;
@@ -140,7 +141,12 @@ fn passes(cpu: &mut Cpu, criterion: &mut Criterion<Flops>) -> Result<()> {
     });
     group.throughput(bytes(8, picture));
     group.bench_function("adam on a picture", |bench| {
-        bench.iter(|| cpu.adam(&mut x, &gradient, &squared, &mut m, &mut v, &knobs, at));
+        bench.iter(|| cpu.adam(&gradient, &squared, &mut m, &mut v, &knobs, at, &mut step));
+    });
+    let axes = tensor(cpu, Shape::vector(9));
+    group.throughput(bytes(4, picture));
+    group.bench_function("descent of a picture", |bench| {
+        bench.iter(|| cpu.descend(&mut x, &step, &squared, &axes));
     });
     group.throughput(bytes(2, picture));
     group.bench_function("blur of a picture", |bench| {

@@ -11,7 +11,7 @@ use neuralstyle::backend::{Shape, cpu::Cpu};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
 use neuralstyle::gatys::objective::{Objective, StyleTarget};
 use neuralstyle::gatys::{
-    LossWeights, Network, NetworkChoice, Normalization, Optimizer, OptimizerSettings, Result, Stage,
+    LossWeights, Measure, Network, NetworkChoice, Normalization, Optimizer, OptimizerSettings, Result, Stage,
 };
 use neuralstyle_benches::flops::Flops;
 use neuralstyle_benches::{setup, tensor};
@@ -51,7 +51,7 @@ fn steps(
         picture,
         &content,
         &style,
-        Normalization::Relative,
+        Measure::from(Normalization::Relative),
         None,
     )?;
     let mut x = tensor(cpu, picture);
@@ -60,7 +60,7 @@ fn steps(
     objective.set_style(cpu, &target)?;
     let weights = LossWeights {
         content: 1.0,
-        style: network.defaults().style_weight,
+        style: network.defaults().style_weights.covariance,
         tv: 0.0,
         temporal: 0.0,
     };

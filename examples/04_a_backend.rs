@@ -17,8 +17,8 @@ use neuralstyle::backend::cpu::{Cpu, Filter, Mask, Tensor};
 use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::registry::Entry;
 use neuralstyle::backend::{
-    AdamKnobs, CancelToken, Capture, ColourMap, ColourStatistics, Export, FilterData, Interpolation, Pooling,
-    Result, Scalar, ScratchUse, Shape, Slot,
+    AdamKnobs, CancelToken, Capture, ColourMap, ColourStatistics, Export, FilterData, Interpolation, Moments,
+    Pooling, Result, Scalar, ScratchUse, Shape, Slot,
 };
 use neuralstyle::picture::{Picture, PictureView};
 use neuralstyle::stylizer::{Controls, Frame, Options, StylePicture, Stylizer};
@@ -126,9 +126,12 @@ impl LossTerms for Timed {
             sum: Slot<Tensor>) -> ();
         weighted_squared_error(a: &Tensor, target: &Tensor, weight: &Tensor, coefficient: Scalar<Tensor>,
             gradient: &mut Tensor, sum: Slot<Tensor>) -> ();
-        gram(a: &Tensor, scale: f32, gram: &mut Tensor) -> ();
+        moments(a: &Tensor, scale: f32, gram: &mut Tensor, mean: &mut Tensor) -> ();
         difference(g: &Tensor, target: &Tensor, difference: &mut Tensor, sum: Slot<Tensor>) -> ();
-        gram_backward(a: &Tensor, difference: &Tensor, coefficient: Scalar<Tensor>, gradient: &mut Tensor) -> ();
+        covariance_difference(found: Moments<Tensor>, target: Moments<Tensor>, q: f32, mean_weight: Scalar<Tensor>,
+            difference: &mut Tensor, offset: &mut Tensor, sum: Slot<Tensor>) -> ();
+        moments_backward(a: &Tensor, difference: &Tensor, offset: &Tensor, coefficient: Scalar<Tensor>,
+            gradient: &mut Tensor) -> ();
         total_variation(x: &Tensor, coefficient: Scalar<Tensor>, gradient: &mut Tensor, sum: Slot<Tensor>) -> ();
     }
 }
@@ -138,10 +141,11 @@ impl Updates for Timed {
         square(from: &Tensor, to: &mut Tensor) -> ();
         blur(from: &Tensor, to: &mut Tensor) -> ();
         axpy(factor: f32, x: &Tensor, to: &mut Tensor) -> ();
-        adam(x: &mut Tensor, gradient: &Tensor, squared: &Tensor, m: &mut Tensor, v: &mut Tensor, knobs: &Tensor,
-            at: AdamKnobs) -> ();
-        sgd(x: &mut Tensor, gradient: &Tensor, velocity: &mut Tensor, rate: Scalar<Tensor>,
-            momentum: Scalar<Tensor>) -> ();
+        adam(gradient: &Tensor, squared: &Tensor, m: &mut Tensor, v: &mut Tensor, knobs: &Tensor, at: AdamKnobs,
+            step: &mut Tensor) -> ();
+        sgd(gradient: &Tensor, velocity: &mut Tensor, rate: Scalar<Tensor>, momentum: Scalar<Tensor>,
+            step: &mut Tensor) -> ();
+        descend(x: &mut Tensor, step: &Tensor, blurred: &Tensor, axes: &Tensor) -> ();
     }
 }
 

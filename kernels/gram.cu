@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// Gram matrices: gram[k, l] = scale · Σ over pixels of a[p, k] · a[p, l], [C, C] in f32 from blocked a [pixels, lanes].
+// Moments: gram[k, l] = scale · Σ over pixels of a[p, k] · a[p, l], [C, C], and mean[k] = mean_scale · Σ over pixels of
+// a[p, k], [C], in f32 from blocked a [pixels, lanes].
 //
 // The product aᵀ a is cut into tiles of 64 × 64 channels, of which those on and above the diagonal are computed, and
-// into runs of pixels, so that the card is full and no sum in f32 gets long. A second pass adds up the runs in
-// order, scales, and mirrors.
+// into runs of pixels, so that the card is full and no sum in f32 gets long. Tiles on the diagonal see each channel of
+// each pixel once, and multiply them by ones as well. A second pass adds up the runs in order, scales, and mirrors.
 
 #include "primitives.cuh"
 
@@ -34,7 +35,8 @@ INLINE u32 panel_place(int pixel, int vector) {
     return pixel * 128 + (vector ^ (pixel & 7)) * 16;
 }
 
-// partials [splits, tiles, 64, 64]: the products of tile blockIdx.x over the pixels of split blockIdx.y.
+// partials [splits, tiles, 64, 64], then [splits, 64 T]: the products of tile blockIdx.x over the pixels of split blockIdx.y,
+// and the sums of the channels.
 // Launch: (T(T + 1)/2, splits) blocks of 128 threads, T = ⌈lanes/64⌉; four warps of 32 × 32 each.
 KERNEL __launch_bounds__(THREADS)
     gram_partials(const half *a, int pixels, int lanes, int pixels_per_split, float *partials) {
@@ -72,6 +74,9 @@ KERNEL __launch_bounds__(THREADS)
     const u32 a_at = panel_place(j / 2 * 8 + i, warp / 2 * 4 + j % 2);
     const u32 b_at = (diagonal ? 0 : PANEL_BYTES) + panel_place(j % 2 * 8 + i, warp % 2 * 4 + j / 2);
     float sums[2][4][4] = {};
+    // Of the columns of a tile on the diagonal each warp adds up sixteen; all rows of these products are the same.
+    const u32 ones[4] = {0x3c003c00u, 0x3c003c00u, 0x3c003c00u, 0x3c003c00u};
+    float totals[2][4] = {};
 #pragma unroll
     for (int chunk = 0; chunk < STAGES - 1; ++chunk) {
         if (chunk < chunks) {
@@ -102,11 +107,28 @@ KERNEL __launch_bounds__(THREADS)
                     multiply_add(sums[m][n], rows[m], columns[n / 2][n % 2 * 2], columns[n / 2][n % 2 * 2 + 1]);
                 }
             }
+            if (diagonal) {
+#pragma unroll
+                for (int n = 0; n < 2; ++n) {
+                    const u32 first_rows = warp / 2 == 0 ? columns[0][n * 2] : columns[1][n * 2];
+                    const u32 last_rows = warp / 2 == 0 ? columns[0][n * 2 + 1] : columns[1][n * 2 + 1];
+                    multiply_add(totals[n], ones, first_rows, last_rows);
+                }
+            }
         }
     }
     await_copies<0>();
 
     const int tiles = gridDim.x;
+    if (diagonal && lane < 4) {
+        const int side = (lanes + SIDE - 1) / SIDE;
+        float *to = partials + static_cast<size_t>(gridDim.y) * tiles * SIDE * SIDE + (blockIdx.y * side + tile.row) * SIDE;
+#pragma unroll
+        for (int n = 0; n < 2; ++n) {
+            const int column = warp % 2 * 32 + warp / 2 * 16 + n * 8 + lane * 2;
+            *reinterpret_cast<float2 *>(to + column) = make_float2(totals[n][0], totals[n][1]);
+        }
+    }
     float *to = partials + (static_cast<size_t>(blockIdx.y) * tiles + blockIdx.x) * SIDE * SIDE;
 #pragma unroll
     for (int m = 0; m < 2; ++m) {
@@ -119,11 +141,22 @@ KERNEL __launch_bounds__(THREADS)
     }
 }
 
-// gram [C, C] from the partials. Of a tile on the diagonal only what is above it counts, so that the matrix is symmetric
+// gram [C, C] and mean [C] from the partials. Of a tile on the diagonal only what is above it counts, so that the matrix is symmetric
 // bit by bit whatever order the tensor core adds in. Launch: (T(T + 1)/2, 16) blocks of 256 threads.
 KERNEL __launch_bounds__(BLOCK_THREADS)
-    gram_finish(const float *partials, int splits, int channels, int lanes, float scale, float *gram) {
-    const TriangleTile tile(blockIdx.x, (lanes + SIDE - 1) / SIDE);
+    gram_finish(const float *partials, int splits, int channels, int lanes, float scale, float *gram, float mean_scale,
+                float *mean) {
+    const int side = (lanes + SIDE - 1) / SIDE;
+    const TriangleTile tile(blockIdx.x, side);
+    const int channel = tile.row * SIDE + threadIdx.x;
+    if (blockIdx.y == 0 && tile.row == tile.column && threadIdx.x < SIDE && channel < channels) {
+        const float *sums = partials + static_cast<size_t>(splits) * gridDim.x * SIDE * SIDE;
+        float sum = 0.0f;
+        for (int split = 0; split < splits; ++split) {
+            sum += sums[split * side * SIDE + channel];
+        }
+        mean[channel] = mean_scale * sum;
+    }
     const int element = blockIdx.y * BLOCK_THREADS + threadIdx.x;
     const int row = tile.row * SIDE + element / SIDE, column = tile.column * SIDE + element % SIDE;
     if (row > column || column >= channels) {

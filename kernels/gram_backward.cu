@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// The way back through a Gram matrix: gradient[p, k] += coefficient · Σ_l D[k, l] · a[p, l], with D [C, C] symmetric and f32.
+// The way back through moments: gradient[p, k] += coefficient · (Σ_l D[k, l] · a[p, l] + offset[k]), with D [C, C] symmetric
+// and f32.
 //
 // The tensor core wants D in fp16, and its entries may be of any size (they are differences of Gram matrices divided by
 // C · H · W). So D is multiplied by the power of two that brings its greatest entry to 2¹⁴..2¹⁵: no entry overflows, entries
@@ -58,11 +59,13 @@ constexpr int A_BYTES = PIXELS * CHUNK * 2, B_BYTES = RESULTS * CHUNK * 2, STAGE
 // The finished tile in f32; 16 bytes more a row, so that eight rows begin in different banks.
 constexpr int RESULT_BYTES = RESULTS * 4 + 16;
 
-// gradient += coefficient[at] · factor · loss_scale / scale · a packᵀ, in place; gradient and a blocked [pixels, lanes].
+// gradient += coefficient[at] · factor · loss_scale · (a packᵀ / scale + a_scale · offset), in place; gradient and a blocked
+// [pixels, lanes], offset [channels] in f32. `a_scale` is what a is stored multiplied by.
 // Launch: (⌈pixels/128⌉, ⌈lanes/64⌉) blocks of 256 threads; eight warps of 32 pixels × 32 channels, three stages of 32 channels.
 KERNEL __launch_bounds__(THREADS, 2)
-    gram_backward(const half *a, const half *pack, const float *scale, const float *coefficient, int at, float factor,
-                  const float *loss_scale, half *gradient, int pixels, int lanes, u32 *overflow) {
+    gram_backward(const half *a, const half *pack, const float *scale, const float *offset, float a_scale, int channels,
+                  const float *coefficient, int at, float factor, const float *loss_scale, half *gradient, int pixels,
+                  int lanes, u32 *overflow) {
     __shared__ __align__(128) u8 memory[STAGES * STAGE_BYTES];
     static_assert(PIXELS * RESULT_BYTES <= STAGES * STAGE_BYTES, "the finished tile lies in the same memory");
     const u32 shared = shared_address(memory);
@@ -146,7 +149,8 @@ KERNEL __launch_bounds__(THREADS, 2)
             Eight sum = load_eight(to);
 #pragma unroll
             for (int i = 0; i < 8; ++i) {
-                sum.values[i] += pull * (unscaled * products[i]);
+                const float constant = channel + i < channels ? a_scale * offset[channel + i] : 0.0f;
+                sum.values[i] += pull * (unscaled * products[i] + constant);
             }
             overflowed |= store_eight(to, sum);
         }
@@ -154,11 +158,11 @@ KERNEL __launch_bounds__(THREADS, 2)
     raise(overflow, overflowed);
 }
 
-// The same for planar tensors of up to four channels: gradient[k, p] += coefficient[at] · factor · Σ_l D[k, l] · a[l, p]. Up to
-// 1024 blocks of 256 threads; an item is a pixel.
+// The same for planar tensors of up to four channels: gradient[k, p] += coefficient[at] · factor · (Σ_l D[k, l] · a[l, p] +
+// offset[k]). Up to 1024 blocks of 256 threads; an item is a pixel.
 KERNEL __launch_bounds__(BLOCK_THREADS)
-    gram_backward_f32(const float *a, const float *matrix, const float *coefficient, int at, float factor, float *gradient,
-                      int channels, int pixels) {
+    gram_backward_f32(const float *a, const float *matrix, const float *offset, const float *coefficient, int at,
+                      float factor, float *gradient, int channels, int pixels) {
     const float pull = coefficient[at] * factor;
     EACH(pixel, pixels) {
         int k = 0;
@@ -170,7 +174,7 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
             do {
                 sum += matrix[k * channels + l] * a[l * pixels + pixel];
             } while (++l < channels);
-            gradient[k * pixels + pixel] += pull * sum;
+            gradient[k * pixels + pixel] += pull * (sum + offset[k]);
         } while (++k < channels);
     }
 }

@@ -61,6 +61,34 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
     finish_block(sum, partials);
 }
 
+// With the moments G [C, C] and mean μ [C] of activations, covariance K and mean ν of a target, and w = weight[at]:
+// difference = D = G − q μ μᵀ − K; offset = w/(2q) · (μ − ν) − D μ; Σ D² + w Σ (μ − ν)².
+// Launch: ⌈channels/8⌉ blocks of 256 threads, a warp for each row; partials: one f32 for each block.
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    covariance_difference(const float *gram, const float *mean, const float *covariance, const float *wanted, float q,
+                          const float *weight, int at, float *difference, float *offset, int channels, float *partials) {
+    const int row = blockIdx.x * (BLOCK_THREADS / 32) + threadIdx.x / 32;
+    float squares = 0.0f;
+    if (row < channels) {
+        const float spread = q * mean[row];
+        float product = 0.0f;
+        for (int column = threadIdx.x % 32; column < channels; column += 32) {
+            const int place = row * channels + column;
+            const float d = gram[place] - spread * mean[column] - covariance[place];
+            difference[place] = d;
+            product += d * mean[column];
+            squares += d * d;
+        }
+        product = warp_sum(product);
+        if (threadIdx.x % 32 == 0) {
+            const float error = mean[row] - wanted[row];
+            offset[row] = weight[at] / (2.0f * q) * error - product;
+            squares += weight[at] * error * error;
+        }
+    }
+    finish_block(squares, partials);
+}
+
 // Σ w (a − t)²; gradient += pull · w · (a − t), where `weight` says w of an item.
 template <class Weight>
 INLINE void squared_error(const float *a, const float *target, float pull, float *gradient, int count, float *partials,

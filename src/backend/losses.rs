@@ -16,6 +16,13 @@ pub struct Slot<'a, T> {
     pub at: usize,
 }
 
+/// What is known of activations without their places: a matrix of second moments [C, C] and a mean [C].
+#[derive(Debug)]
+pub struct Moments<'a, T> {
+    pub second: &'a T,
+    pub mean: &'a T,
+}
+
 /// The terms of the loss: each writes a sum into a slot, adds its gradient to a running one, or both.
 pub trait LossTerms: Memory {
     /// `sum` = Σ a².
@@ -43,8 +50,14 @@ pub trait LossTerms: Memory {
         sum: Slot<Self::Tensor>,
     ) -> Result<()>;
 
-    /// `gram`[C, C] = `scale` · Σ over pixels of a aᵀ.
-    fn gram(&mut self, a: &Self::Tensor, scale: f32, gram: &mut Self::Tensor) -> Result<()>;
+    /// `gram`[C, C] = `scale` · Σ over pixels of a aᵀ; `mean`[C] = 1/P · Σ over the P pixels of a.
+    fn moments(
+        &mut self,
+        a: &Self::Tensor,
+        scale: f32,
+        gram: &mut Self::Tensor,
+        mean: &mut Self::Tensor,
+    ) -> Result<()>;
 
     /// `difference` = g − t; `sum` = Σ (g − t)².
     fn difference(
@@ -55,11 +68,30 @@ pub trait LossTerms: Memory {
         sum: Slot<Self::Tensor>,
     ) -> Result<()>;
 
-    /// `gradient` += `coefficient` · D a, with D [C, C] symmetric: the way back through a Gram matrix.
-    fn gram_backward(
+    /// How far [`moments`](Self::moments), with `scale` = q/P, are from the covariance K and the mean ν of a `target`.
+    /// With G, μ the moments `found` and w the `mean_weight`:
+    ///
+    /// `difference` = D = G − q μ μᵀ − K;  `offset`[C] = w/(2q) · (μ − ν) − D μ;  `sum` = Σ D² + w · Σ (μ − ν)².
+    ///
+    /// D and the offset lead [back](Self::moments_backward): ∂sum/∂a = 4 q/P · (D a + offset) at each pixel.
+    #[allow(clippy::too_many_arguments)]
+    fn covariance_difference(
+        &mut self,
+        found: Moments<Self::Tensor>,
+        target: Moments<Self::Tensor>,
+        q: f32,
+        mean_weight: Scalar<Self::Tensor>,
+        difference: &mut Self::Tensor,
+        offset: &mut Self::Tensor,
+        sum: Slot<Self::Tensor>,
+    ) -> Result<()>;
+
+    /// `gradient` += `coefficient` · (D a + `offset`[C]), with D [C, C] symmetric: the way back through moments.
+    fn moments_backward(
         &mut self,
         a: &Self::Tensor,
         difference: &Self::Tensor,
+        offset: &Self::Tensor,
         coefficient: Scalar<Self::Tensor>,
         gradient: &mut Self::Tensor,
     ) -> Result<()>;

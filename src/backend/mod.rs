@@ -30,7 +30,7 @@ mod shape;
 
 pub use cancel::CancelToken;
 pub use control::{Capture, Control};
-pub use losses::{LossTerms, Scalar, Slot};
+pub use losses::{LossTerms, Moments, Scalar, Slot};
 pub use memory::{FilterData, Memory, ScratchUse, Sizes};
 pub use network::{Layers, Pooling};
 pub use optimizer::{AdamKnobs, Updates};

@@ -26,27 +26,38 @@ pub trait Updates: Memory {
     /// `to` += `factor` · `x`.
     fn axpy(&mut self, factor: f32, x: &Self::Tensor, to: &mut Self::Tensor) -> Result<()>;
 
-    /// m := β₁ m + (1 − β₁) g;  v := β₂ v + (1 − β₂) s;  x := x − rate · m / (√v · root + ε), where s is g² or what a
-    /// blur made of it.
+    /// m := β₁ m + (1 − β₁) g;  v := β₂ v + (1 − β₂) s;  `step` = rate · m / (√v · root + ε), where s is g² or what a
+    /// blur made of it. All are pictures.
     #[allow(clippy::too_many_arguments)]
     fn adam(
         &mut self,
-        x: &mut Self::Tensor,
         gradient: &Self::Tensor,
         squared: &Self::Tensor,
         m: &mut Self::Tensor,
         v: &mut Self::Tensor,
         knobs: &Self::Tensor,
         at: AdamKnobs,
+        step: &mut Self::Tensor,
     ) -> Result<()>;
 
-    /// u := momentum · u + g;  x := x − rate · u.
+    /// u := momentum · u + g;  `step` = rate · u. All are pictures.
     fn sgd(
         &mut self,
-        x: &mut Self::Tensor,
         gradient: &Self::Tensor,
         velocity: &mut Self::Tensor,
         rate: Scalar<Self::Tensor>,
         momentum: Scalar<Self::Tensor>,
+        step: &mut Self::Tensor,
+    ) -> Result<()>;
+
+    /// x := x − A (s̄ + b − b̄) for a picture x of three channels: s is the `step`, b what a blur made of it, and a bar
+    /// the mean of a pixel's three numbers. So only what is coloured in the step is blurred. `axes` are the nine numbers of
+    /// the matrix A, row after row.
+    fn descend(
+        &mut self,
+        x: &mut Self::Tensor,
+        step: &Self::Tensor,
+        blurred: &Self::Tensor,
+        axes: &Self::Tensor,
     ) -> Result<()>;
 }

@@ -12,20 +12,22 @@ mod network;
 mod paint;
 mod painter;
 mod run;
+mod statistic;
 mod video;
 
 pub use crate::settings::{
     Init, LayerWeights, LayerWeightsError, NetworkChoice, Normalization, OptimizerKind, PoolingChoice,
-    UnknownName,
+    StyleStatistic, UnknownName,
 };
 pub use measure::{features, objective};
-pub use network::{Defaults, Network, Stage, extractor, weights};
+pub use network::{Defaults, Network, Stage, StyleWeights, extractor, weights};
 pub use objective::{LossWeights, Losses};
-pub use paint::colour::{follow, matching};
+pub use paint::colour::{axes, follow, matching};
 pub use paint::optimizer::{Optimizer, OptimizerSettings};
 pub use paint::scale::{ScaleState, Step};
 pub use painter::{Demand, Painter, mix};
 pub use run::{PreviewSink, Recipe, Run, StepObserver};
+pub use statistic::{Measure, Statistic};
 pub use video::between::Sides;
 pub use video::displacement::Displacement;
 

@@ -3,7 +3,7 @@
 //! What a painter is asked for.
 
 use super::paint::scale::Step;
-use super::{Init, LayerWeights, LossWeights, Normalization, OptimizerSettings, PoolingChoice};
+use super::{Init, LayerWeights, LossWeights, Measure, Normalization, OptimizerSettings, PoolingChoice};
 use crate::settings::Options;
 
 /// The margin of a coarse-to-fine start: what the zeros beyond the frame's edge visibly disturb.
@@ -16,7 +16,7 @@ pub struct Recipe {
     pub content_layers: Option<LayerWeights>,
     /// `None` = the network's own default.
     pub style_layers: Option<LayerWeights>,
-    pub normalization: Normalization,
+    pub measure: Measure,
     pub pooling: PoolingChoice,
     pub optimizer: OptimizerSettings,
     /// Share of the content's detail that is added back at each step up in size, and half of how far the result follows
@@ -38,7 +38,7 @@ impl From<&Options> for Recipe {
         Self {
             content_layers: options.content_layers.clone(),
             style_layers: options.style_layers.clone(),
-            normalization: options.normalization,
+            measure: Measure::from(options),
             pooling: options.pooling,
             optimizer: OptimizerSettings::from(options),
             detail: options.detail,

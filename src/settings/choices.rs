@@ -62,6 +62,13 @@ macro_rules! with_values {
             Gatys = "gatys", "Exactly the sums and factors of Gatys et al. (2015)";
         } {} }
     };
+    (StyleStatistic, $make:ident $(, $with:tt)*) => {
+        $make! { $($with)* StyleStatistic {
+            Auto = "auto", "Covariance, or Gram with normalization=gatys";
+            Gram = "gram", "The Gram matrix of the activations, as Gatys et al. (2015)";
+            Covariance = "covariance", "The activations' mean and covariance: strokes also where the frame is plain";
+        } {} }
+    };
     (PoolingChoice, $make:ident $(, $with:tt)*) => {
         $make! { $($with)* PoolingChoice {
             Network = "network", "As the network was made";
@@ -174,6 +181,9 @@ with_values!(NetworkChoice, choice, [
 ]);
 with_values!(Normalization, choice, [
     /// What the loss terms are divided by.
+]);
+with_values!(StyleStatistic, choice, [
+    /// What of a layer's activations is the style.
 ]);
 with_values!(PoolingChoice, choice, [
     /// How the network halves its resolution.

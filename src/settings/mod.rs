@@ -31,7 +31,7 @@ mod value;
 
 pub use choices::{
     BackendChoice, Choice, ChoiceValue, Init, Mode, NetworkChoice, Normalization, OptimizerKind,
-    PoolingChoice, UnknownName,
+    PoolingChoice, StyleStatistic, UnknownName,
 };
 pub use layers::{LayerWeights, LayerWeightsError};
 pub use setting::{Group, Kind, Setting, When};

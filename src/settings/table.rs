@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use super::field::Field;
 use super::{
-    BackendChoice, Init, Kind, LayerWeights, Mode, NetworkChoice, Normalization, OptimizerKind, PoolingChoice,
+    BackendChoice, Init, Kind, LayerWeights, Mode, NetworkChoice, Normalization, OptimizerKind,
+    PoolingChoice, StyleStatistic,
 };
 use super::{Group, Setting, When};
 
@@ -119,6 +120,15 @@ pub struct Options, in Settings as options, described in OPTIONS {
         group: Group::Style,
         acts: When::Start,
     }
+    style_statistic: StyleStatistic = StyleStatistic::Auto, {
+        blurb: "What of a layer's activations is the style",
+        name: "style-statistic",
+        nick: "Style statistic",
+        kind: Kind::Choice(StyleStatistic::CHOICE),
+        unit: "",
+        group: Group::Style,
+        acts: When::Start,
+    }
     pooling: PoolingChoice = PoolingChoice::Network, {
         blurb: "How the network halves its resolution",
         name: "pooling",
@@ -218,6 +228,24 @@ pub struct Options, in Settings as options, described in OPTIONS {
         group: Group::Optimisation,
         acts: When::Start,
     }
+    chroma_blur: Option<usize> = None, {
+        blurb: "Passes of a 3x3 blur over what is coloured in a step, against specks; -1 = 2, or 0 with normalization=gatys, init=content or init=noise",
+        name: "chroma-blur",
+        nick: "Chroma blur",
+        kind: Kind::Int { range: 0..=16, unset: Some(-1) },
+        unit: "PASSES",
+        group: Group::Optimisation,
+        acts: When::Start,
+    }
+    colour_axes: Option<f64> = None, {
+        blurb: "How far steps keep to the directions in which the style's colours spread: 0 = not at all, 1 = in proportion; -1 = 0.5, or 0 with normalization=gatys, init=content or init=noise",
+        name: "colour-axes",
+        nick: "Colour axes",
+        kind: Kind::Double { range: 0.0..=1.0, unset: Some(-1.0) },
+        unit: "SHARE",
+        group: Group::Optimisation,
+        acts: When::Start,
+    }
     mode: Mode = Mode::Auto, {
         blurb: "Whether frames wait until they are painted",
         name: "mode",
@@ -280,7 +308,7 @@ pub struct Controls, in Settings as controls, described in CONTROLS {
         acts: When::Controllable,
     }
     style_weight: Option<f64> = None, {
-        blurb: "Beta, the weight of the style's loss; below 0 = the network's own, 20 for tiny and 10 for the others",
+        blurb: "Beta, the weight of the style's loss; below 0 = the network's own, 6 for tiny and 3 for the others (with style-statistic=gram 20 and 10)",
         name: "style-weight",
         nick: "Style weight",
         kind: Kind::Double { range: 0.0..=LARGEST_WEIGHT, unset: Some(-1.0) },

@@ -67,7 +67,7 @@ impl<B: Backend> Session<B> {
     ) -> Result<Self, Error> {
         Ok(Self {
             detail: recipe.detail,
-            default_style_weight: network.defaults().style_weight,
+            default_style_weight: network.defaults().style_weights.of(recipe.measure.statistic),
             rates: rates(recipe.optimizer.kind),
             painter: Painter::new(ops, network, recipe)?,
             sizes,

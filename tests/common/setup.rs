@@ -6,7 +6,9 @@
 use neuralstyle::backend::{Backend, Capture, Pooling, Shape};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
 use neuralstyle::gatys::objective::{Objective, StyleTarget};
-use neuralstyle::gatys::{LossWeights, Losses, Network, Normalization, Optimizer, OptimizerSettings};
+use neuralstyle::gatys::{
+    LossWeights, Losses, Measure, Network, Normalization, Optimizer, OptimizerSettings,
+};
 
 use crate::scene::Random;
 
@@ -52,7 +54,7 @@ impl<B: Backend> Setup<B> {
             shape,
             &content_layers,
             &style_layers,
-            terms.normalization,
+            Measure::from(terms.normalization),
             None,
         )
         .unwrap();

@@ -136,6 +136,8 @@ struct Layer {
     /// A weight of three pixels by three alone, which only the first turns of a block's threads come across.
     few: Tensor,
     gram: Tensor,
+    mean: Tensor,
+    moved: Tensor,
     knobs: Tensor,
     sums: Tensor,
 }
@@ -166,6 +168,8 @@ impl Layer {
             weight: ops.tensor(DEEP.with_channels(1)).unwrap(),
             few: ops.tensor(DEEP.with_channels(1)).unwrap(),
             gram: ops.tensor(Shape::square(16)).unwrap(),
+            mean: ops.tensor(Shape::vector(16)).unwrap(),
+            moved: ops.tensor(PICTURE).unwrap(),
             knobs: ops.tensor(Shape::vector(3)).unwrap(),
             sums: ops.tensor(Shape::vector(1)).unwrap(),
         };
@@ -212,7 +216,8 @@ impl Layer {
                 at: 2,
             },
         );
-        ops.sgd(&mut self.picture, &self.back, &mut self.velocity, rate, momentum)
+        ops.sgd(&self.back, &mut self.velocity, rate, momentum, &mut self.moved)?;
+        ops.axpy(-1.0, &self.moved, &mut self.picture)
     }
 }
 
@@ -238,9 +243,15 @@ fn a_gradient_that_does_not_fit_is_noticed_wherever_it_arises() {
             ops.total_variation(&layer.target, coefficient, &mut layer.gradient, sum)
         }),
         ("Gram matrix", 16, |ops, layer, _| {
-            ops.gram(&layer.deep, 1e-3, &mut layer.gram)?;
+            ops.moments(&layer.deep, 1e-3, &mut layer.gram, &mut layer.mean)?;
             let (coefficient, _) = numbers(&layer.knobs, &mut layer.sums);
-            ops.gram_backward(&layer.deep, &layer.gram, coefficient, &mut layer.gradient)
+            ops.moments_backward(
+                &layer.deep,
+                &layer.gram,
+                &layer.mean,
+                coefficient,
+                &mut layer.gradient,
+            )
         }),
         ("convolution", 24, from_behind),
         ("convolution of a few pixels", 32, |ops, layer, behind| {

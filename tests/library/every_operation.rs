@@ -21,8 +21,9 @@ fn so_do_the_kernels_for_lesser_processors() {
         network::convolution_is_adjoint(ops);
         network::convolution_and_pooling(ops);
         network::the_first_of_equals_wins(ops);
-        losses::gram(ops);
-        losses::gram_backward(ops);
+        losses::moments(ops);
+        losses::moments_backward(ops);
+        losses::covariance_difference(ops);
     }
 }
 

@@ -5,7 +5,7 @@
 use neuralstyle::backend::cpu::{Cpu, InstructionSet, Tensor};
 use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{
-    AdamKnobs, CancelToken, ColourMap, Export, FilterData, Mix, Pooling, Scalar, Shape, Slot,
+    AdamKnobs, CancelToken, ColourMap, Export, FilterData, Mix, Moments, Pooling, Scalar, Shape, Slot,
 };
 use neuralstyle::picture::Picture;
 
@@ -63,16 +63,33 @@ fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
     ops.squared_norm(&activations, sum!()).unwrap();
     look(ops, "squared_norm", &sums);
     let mut gram = ops.tensor(Shape::square(37)).unwrap();
-    ops.gram(&activations, 0.01, &mut gram).unwrap();
-    look(ops, "gram", &gram);
+    let mut mean = ops.tensor(Shape::vector(37)).unwrap();
+    ops.moments(&activations, 0.01, &mut gram, &mut mean).unwrap();
+    look(ops, "moments", &gram);
+    look(ops, "the mean", &mean);
     let target = put(ops, Shape::square(37));
     let mut difference = put(ops, Shape::square(37));
     ops.difference(&gram, &target, &mut difference, sum!()).unwrap();
     look(ops, "difference", &difference);
     look(ops, "difference's sum", &sums);
-    ops.gram_backward(&activations, &difference, knob!(0), &mut gradient)
+    let (wanted, mut offset) = (put(ops, Shape::vector(37)), put(ops, Shape::vector(37)));
+    let moments = |second, mean| Moments { second, mean };
+    ops.covariance_difference(
+        moments(&gram, &mean),
+        moments(&target, &wanted),
+        0.02,
+        knob!(0),
+        &mut difference,
+        &mut offset,
+        sum!(),
+    )
+    .unwrap();
+    look(ops, "covariance_difference", &difference);
+    look(ops, "covariance_difference's offset", &offset);
+    look(ops, "covariance_difference's sum", &sums);
+    ops.moments_backward(&activations, &difference, &offset, knob!(0), &mut gradient)
         .unwrap();
-    look(ops, "gram_backward", &gradient);
+    look(ops, "moments_backward", &gradient);
     let other = put(ops, wide);
     ops.squared_error(&activations, &other, knob!(1), &mut gradient, sum!())
         .unwrap();
@@ -134,10 +151,10 @@ fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
     };
     let mut positive = ops.tensor(Shape::vector(5)).unwrap();
     ops.upload(&[0.02, 1.7, 0.9, 0.99, 1e-8], &mut positive).unwrap();
-    ops.adam(&mut x, &back, &blurred, &mut m, &mut v, &positive, at)
+    ops.adam(&back, &blurred, &mut m, &mut v, &positive, at, &mut x)
         .unwrap();
     look(ops, "adam", &x);
-    ops.sgd(&mut x, &back, &mut m, knob!(0), knob!(1)).unwrap();
+    ops.sgd(&back, &mut m, knob!(0), knob!(1), &mut x).unwrap();
     look(ops, "sgd", &x);
     look(ops, "sgd's velocity", &m);
 
@@ -147,6 +164,9 @@ fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
     ops.import(video.view(), 4, &mut picture).unwrap();
     ops.mirror_border(&mut picture, 4).unwrap();
     look(ops, "import", &picture);
+    let (step, coloured, axes) = (put(ops, frame), put(ops, frame), put(ops, Shape::vector(9)));
+    ops.descend(&mut other, &step, &coloured, &axes).unwrap();
+    look(ops, "descend", &other);
     let mut trust = ops.tensor(frame.with_channels(1)).unwrap();
     ops.fill(0.3, &mut trust).unwrap();
     let map = ColourMap {

@@ -15,7 +15,7 @@ use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{Backend, CancelToken, Capture, Shape};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
 use neuralstyle::gatys::objective::{Objective, StyleTarget};
-use neuralstyle::gatys::{LossWeights, Network, NetworkChoice, Normalization};
+use neuralstyle::gatys::{LossWeights, Measure, Network, NetworkChoice, Normalization};
 use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Options, Stylizer};
 
 /// The least cosine between the image gradients of the card, in fp16, and of the CPU, in f32.
@@ -129,8 +129,8 @@ fn measure<B: Backend>(mut ops: B, network: &Network) -> Result<(f64, Vec<f32>),
         .unwrap_or(0);
     let mut extractor = Extractor::new(network, network.pooling(), depth);
     extractor.load(&mut ops, network)?;
-    let relative = Normalization::Relative;
-    let mut objective = Objective::new(&mut ops, &extractor, shape, &content, &style, relative, None)?;
+    let measure = Measure::from(Normalization::Relative);
+    let mut objective = Objective::new(&mut ops, &extractor, shape, &content, &style, measure, None)?;
     let mut picture = ops.tensor(shape)?;
     ops.upload(&waves(shape, 1.0), &mut picture)?;
     let target = StyleTarget::measure(&mut ops, &extractor, &style, &picture)?;
@@ -139,7 +139,7 @@ fn measure<B: Backend>(mut ops: B, network: &Network) -> Result<(f64, Vec<f32>),
     objective.set_content(&mut ops, &extractor, &picture)?;
     let weights = LossWeights {
         content: 1.0,
-        style: defaults.style_weight,
+        style: defaults.style_weights.covariance,
         tv: 0.1,
         temporal: 0.0,
     };

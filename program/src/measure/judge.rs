@@ -7,22 +7,24 @@ use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{CancelToken, Shape, cpu::Cpu};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
 use neuralstyle::gatys::features::Features;
+use neuralstyle::gatys::objective::LayerMoments;
 use neuralstyle::gatys::{Network, NetworkChoice};
 use neuralstyle::stylizer::Frame;
 
 /// Why nothing was measured, in words.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Measures pictures of one size against one style: the relative style loss Σ λ ‖G(O) − G(S)‖² / ‖G(S)‖² over the
-/// network's default style layers, whose λ add up to 1. 0 is the style itself, a grey picture has about 1.
+/// Measures pictures of one size against one style: the relative style loss
+/// Σ λ (‖K(O) − K(S)‖² / ‖K(S)‖² + ‖μ(O) − μ(S)‖² / ‖μ(S)‖²) of covariances and means over the network's default style layers,
+/// whose λ add up to 1. 0 is the style itself, a grey picture has about 1.
 pub struct Judge {
     ops: Cpu,
     extractor: Extractor<Cpu>,
     layers: Vec<(usize, f64)>,
     features: Features<Cpu>,
     picture: <Cpu as Memory>::Tensor,
-    /// By layer, divided by the numbers of pixels and of channels.
-    style: Vec<Vec<f32>>,
+    /// By layer.
+    style: Vec<LayerMoments>,
 }
 
 impl Judge {
@@ -53,7 +55,7 @@ impl Judge {
             extractor,
             layers,
         };
-        judge.style = judge.grams(style, &[])?.remove(0);
+        judge.style = judge.moments(style, &[])?.remove(0);
         let shape = Shape::new(3, height, width);
         judge.picture = judge.ops.tensor(shape)?;
         judge.features = Features::new(&mut judge.ops, &judge.extractor, shape, &asked, None)?;
@@ -65,27 +67,29 @@ impl Judge {
         Ok(self.losses(frame, &[])?[0])
     }
 
-    /// The style losses of a frame and of areas of it, each as if its pixels were a picture of their own: the Gram
-    /// matrices of the activations in the area, divided by its number of pixels. An area [H, W] is 0..1; at a layer of
+    /// The style losses of a frame and of areas of it, each as if its pixels were a picture of their own: the moments
+    /// of the activations in the area. An area [H, W] is 0..1; at a layer of
     /// lower resolution a pixel counts by how much of it lies in the area.
     pub fn losses(&mut self, frame: &Frame, areas: &[&[f32]]) -> Result<Vec<f64>, Failure> {
-        let grams = self.grams(frame, areas)?;
-        Ok(grams.iter().map(|grams| self.against_the_style(grams)).collect())
+        let moments = self.moments(frame, areas)?;
+        Ok(moments
+            .iter()
+            .map(|layers| self.against_the_style(layers))
+            .collect())
     }
 
-    fn against_the_style(&self, grams: &[Vec<f32>]) -> f64 {
-        let layers = self.layers.iter().zip(grams.iter().zip(&self.style));
-        layers
+    fn against_the_style(&self, layers: &[LayerMoments]) -> f64 {
+        let pairs = self.layers.iter().zip(layers.iter().zip(&self.style));
+        pairs
             .map(|((_, lambda), (found, style))| {
-                let square = |value: f32| f64::from(value) * f64::from(value);
-                let apart: f64 = found.iter().zip(style).map(|(a, b)| square(a - b)).sum();
-                lambda * apart / style.iter().map(|&value| square(value)).sum::<f64>().max(1e-12)
+                let covariance = relative(&found.covariance(), &style.covariance());
+                lambda * (covariance + relative(&found.mean, &style.mean))
             })
             .sum()
     }
 
-    /// The Gram matrices by layer: of the whole frame first, then of each area.
-    fn grams(&mut self, frame: &Frame, areas: &[&[f32]]) -> Result<Vec<Vec<Vec<f32>>>, Failure> {
+    /// The moments by layer: of the whole frame first, then of each area.
+    fn moments(&mut self, frame: &Frame, areas: &[&[f32]]) -> Result<Vec<Vec<LayerMoments>>, Failure> {
         let Self {
             ops,
             extractor,
@@ -96,48 +100,50 @@ impl Judge {
         } = self;
         ops.import(frame.view(), 0, picture)?;
         features.forward(ops, extractor, picture)?;
-        let mut grams = vec![Vec::new(); 1 + areas.len()];
+        let mut found = vec![Vec::new(); 1 + areas.len()];
         for (node, _) in layers.iter() {
             let (shape, value) = (features.shape(*node), features.value(*node));
-            let mut gram = ops.tensor(Shape::square(shape.channels))?;
-            let mut numbers = vec![0.0; shape.channels * shape.channels];
-            ops.gram(value, 1.0 / shape.elements() as f32, &mut gram)?;
-            ops.download(&gram, &mut numbers)?;
-            grams[0].push(numbers.clone());
+            found[0].push(LayerMoments::of(ops, value)?);
             if areas.is_empty() {
                 continue;
             }
             let mut activations = vec![0.0; shape.elements()];
             ops.download(value, &mut activations)?;
-            for (area, grams) in areas.iter().zip(&mut grams[1..]) {
+            for (area, found) in areas.iter().zip(&mut found[1..]) {
                 let share = shrunk(area, frame.width(), frame.height(), shape);
-                let weighed: Vec<f32> = activations
-                    .chunks_exact(shape.pixels())
-                    .flat_map(|plane| {
-                        plane
-                            .iter()
-                            .zip(&share)
-                            .map(|(value, share)| value * share.sqrt())
-                    })
-                    .collect();
-                let pixels = share
-                    .iter()
-                    .map(|&share| f64::from(share))
-                    .sum::<f64>()
-                    .max(1e-12);
-                let mut inside = ops.tensor(shape)?;
-                ops.upload(&weighed, &mut inside)?;
-                ops.gram(
-                    &inside,
-                    (1.0 / (pixels * shape.channels as f64)) as f32,
-                    &mut gram,
-                )?;
-                ops.download(&gram, &mut numbers)?;
-                grams.push(numbers.clone());
+                found.push(weighed(ops, &activations, &share, shape)?);
             }
         }
-        Ok(grams)
+        Ok(found)
     }
+}
+
+/// The moments of activations [C, H, W] of which each pixel counts by its share.
+fn weighed(ops: &mut Cpu, activations: &[f32], share: &[f32], shape: Shape) -> Result<LayerMoments, Failure> {
+    let mut inside = ops.tensor(shape)?;
+    let mut multiplied = |by: &dyn Fn(f32) -> f32| -> Result<LayerMoments, Failure> {
+        let planes = activations.chunks_exact(shape.pixels());
+        let numbers: Vec<f32> = planes
+            .flat_map(|plane| plane.iter().zip(share).map(|(value, &share)| value * by(share)))
+            .collect();
+        ops.upload(&numbers, &mut inside)?;
+        Ok(LayerMoments::of(ops, &inside)?)
+    };
+    let (roots, plain) = (multiplied(&f32::sqrt)?, multiplied(&|share| share)?);
+    let all: f64 = share.iter().map(|&share| f64::from(share)).sum();
+    let scale = (shape.pixels() as f64 / all.max(1e-12)) as f32;
+    let scaled = |numbers: Vec<f32>| numbers.into_iter().map(|number| scale * number).collect();
+    Ok(LayerMoments {
+        gram: scaled(roots.gram),
+        mean: scaled(plain.mean),
+    })
+}
+
+/// ‖found − wanted‖² / ‖wanted‖².
+fn relative(found: &[f32], wanted: &[f32]) -> f64 {
+    let square = |value: f32| f64::from(value) * f64::from(value);
+    let apart: f64 = found.iter().zip(wanted).map(|(a, b)| square(a - b)).sum();
+    apart / wanted.iter().map(|&value| square(value)).sum::<f64>().max(1e-12)
 }
 
 /// How much of each pixel of a layer lies in an area of the frame: the mean over the pixels that it was pooled from.

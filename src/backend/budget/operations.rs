@@ -5,8 +5,8 @@
 use super::{Budget, Counted};
 use crate::backend::flow::{Equations, FlowSteps, Search};
 use crate::backend::{
-    AdamKnobs, ColourMap, ColourStatistics, Export, Interpolation, Layers, LossTerms, Pictures, Pooling,
-    Result, Scalar, ScratchUse, Shape, Slot, Updates,
+    AdamKnobs, ColourMap, ColourStatistics, Export, Interpolation, Layers, LossTerms, Moments, Pictures,
+    Pooling, Result, Scalar, ScratchUse, Shape, Slot, Updates,
 };
 use crate::picture::{Picture, PictureView};
 
@@ -179,7 +179,7 @@ impl LossTerms for Budget {
         Ok(())
     }
 
-    fn gram(&mut self, a: &Counted, _scale: f32, _gram: &mut Counted) -> Result<()> {
+    fn moments(&mut self, a: &Counted, _scale: f32, _gram: &mut Counted, _mean: &mut Counted) -> Result<()> {
         self.note(ScratchUse::Gram(a.shape));
         Ok(())
     }
@@ -194,10 +194,24 @@ impl LossTerms for Budget {
         Ok(())
     }
 
-    fn gram_backward(
+    fn covariance_difference(
+        &mut self,
+        _found: Moments<Counted>,
+        _target: Moments<Counted>,
+        _q: f32,
+        _mean_weight: Scalar<Counted>,
+        _difference: &mut Counted,
+        _offset: &mut Counted,
+        _sum: Slot<Counted>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    fn moments_backward(
         &mut self,
         _a: &Counted,
         _difference: &Counted,
+        _offset: &Counted,
         _coefficient: Scalar<Counted>,
         _gradient: &mut Counted,
     ) -> Result<()> {
@@ -230,24 +244,34 @@ impl Updates for Budget {
 
     fn adam(
         &mut self,
-        _x: &mut Counted,
         _gradient: &Counted,
         _squared: &Counted,
         _m: &mut Counted,
         _v: &mut Counted,
         _knobs: &Counted,
         _at: AdamKnobs,
+        _step: &mut Counted,
     ) -> Result<()> {
         Ok(())
     }
 
     fn sgd(
         &mut self,
-        _x: &mut Counted,
         _gradient: &Counted,
         _velocity: &mut Counted,
         _rate: Scalar<Counted>,
         _momentum: Scalar<Counted>,
+        _step: &mut Counted,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    fn descend(
+        &mut self,
+        _x: &mut Counted,
+        _step: &Counted,
+        _blurred: &Counted,
+        _axes: &Counted,
     ) -> Result<()> {
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::tensor::{scalar, store};
 use super::{Cpu, Tensor, gram, vector};
-use crate::backend::{LossTerms, Result, Scalar, Slot};
+use crate::backend::{LossTerms, Moments, Result, Scalar, Slot};
 
 impl LossTerms for Cpu {
     fn squared_norm(&mut self, a: &Tensor, sum: Slot<Tensor>) -> Result<()> {
@@ -50,12 +50,13 @@ impl LossTerms for Cpu {
         Ok(())
     }
 
-    fn gram(&mut self, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result<()> {
+    fn moments(&mut self, a: &Tensor, scale: f32, gram: &mut Tensor, mean: &mut Tensor) -> Result<()> {
         self.matrices.reserve(gram::scratch(a.layout))?;
         let (instructions, layout) = (self.instructions, a.layout);
-        let (a, gram, scratch, cancel) = (a.values(), gram.values_mut(), &mut self.matrices, &self.cancel);
+        let (a, gram, mean) = (a.values(), gram.values_mut(), mean.values_mut());
+        let (scratch, cancel) = (&mut self.matrices, &self.cancel);
         self.workers.run(cancel, || {
-            gram::gram(instructions, a, layout, scale, gram, scratch, cancel);
+            gram::moments(instructions, a, layout, scale, gram, mean, scratch, cancel);
         })?;
         self.finished()
     }
@@ -75,10 +76,34 @@ impl LossTerms for Cpu {
         Ok(())
     }
 
-    fn gram_backward(
+    fn covariance_difference(
+        &mut self,
+        found: Moments<Tensor>,
+        target: Moments<Tensor>,
+        q: f32,
+        mean_weight: Scalar<Tensor>,
+        difference: &mut Tensor,
+        offset: &mut Tensor,
+        sum: Slot<Tensor>,
+    ) -> Result<()> {
+        let weight = scalar(&mean_weight);
+        let (found, target) = (
+            (found.second.values(), found.mean.values()),
+            (target.second.values(), target.mean.values()),
+        );
+        let (difference, offset) = (difference.values_mut(), offset.values_mut());
+        let total = self.workers.run(&self.cancel, || {
+            gram::covariance_difference(found, target, q, weight, difference, offset)
+        })?;
+        store(sum, total);
+        Ok(())
+    }
+
+    fn moments_backward(
         &mut self,
         a: &Tensor,
         difference: &Tensor,
+        offset: &Tensor,
         coefficient: Scalar<Tensor>,
         gradient: &mut Tensor,
     ) -> Result<()> {
@@ -87,9 +112,19 @@ impl LossTerms for Cpu {
         let coefficient = scalar(&coefficient);
         let (instructions, layout, scratch, cancel) =
             (self.instructions, a.layout, &mut self.matrices, &self.cancel);
-        let (a, d, gradient) = (a.values(), difference.values(), gradient.values_mut());
+        let (a, d, offset) = (a.values(), difference.values(), offset.values());
+        let gradient = gradient.values_mut();
         self.workers.run(cancel, || {
-            gram::backward(instructions, a, layout, d, coefficient, gradient, scratch, cancel);
+            gram::backward(
+                instructions,
+                a,
+                layout,
+                (d, offset),
+                coefficient,
+                gradient,
+                scratch,
+                cancel,
+            );
         })?;
         self.finished()
     }

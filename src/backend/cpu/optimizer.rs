@@ -25,13 +25,13 @@ impl Updates for Cpu {
 
     fn adam(
         &mut self,
-        x: &mut Tensor,
         gradient: &Tensor,
         squared: &Tensor,
         m: &mut Tensor,
         v: &mut Tensor,
         knobs: &Tensor,
         at: AdamKnobs,
+        step: &mut Tensor,
     ) -> Result<()> {
         let knob = |index: usize| knobs.values()[index];
         let knobs = vector::Adam {
@@ -41,24 +41,32 @@ impl Updates for Cpu {
             beta2: knob(at.beta2),
             epsilon: knob(at.epsilon),
         };
-        let (x, m, v) = (x.values_mut(), m.values_mut(), v.values_mut());
+        let (m, v, step) = (m.values_mut(), v.values_mut(), step.values_mut());
         self.workers.run(&self.cancel, || {
-            vector::adam(x, gradient.values(), squared.values(), m, v, knobs);
+            vector::adam(gradient.values(), squared.values(), m, v, knobs, step);
         })
     }
 
     fn sgd(
         &mut self,
-        x: &mut Tensor,
         gradient: &Tensor,
         velocity: &mut Tensor,
         rate: Scalar<Tensor>,
         momentum: Scalar<Tensor>,
+        step: &mut Tensor,
     ) -> Result<()> {
         let (rate, momentum) = (scalar(&rate), scalar(&momentum));
-        let (x, velocity) = (x.values_mut(), velocity.values_mut());
+        let (velocity, step) = (velocity.values_mut(), step.values_mut());
         self.workers.run(&self.cancel, || {
-            vector::sgd(x, gradient.values(), velocity, rate, momentum);
+            vector::sgd(gradient.values(), velocity, rate, momentum, step);
+        })
+    }
+
+    fn descend(&mut self, x: &mut Tensor, step: &Tensor, blurred: &Tensor, axes: &Tensor) -> Result<()> {
+        assert!(x.layout.shape.channels == 3 && step.layout == x.layout && blurred.layout == x.layout);
+        let (x, step, blurred) = (x.values_mut(), step.values(), blurred.values());
+        self.workers.run(&self.cancel, || {
+            vector::descend(x, step, blurred, axes.values());
         })
     }
 }

@@ -193,34 +193,61 @@ pub struct Adam {
     pub epsilon: f32,
 }
 
-pub fn adam(x: &mut [f32], gradient: &[f32], squared: &[f32], m: &mut [f32], v: &mut [f32], knobs: Adam) {
-    assert!(
-        x.len() == gradient.len() && x.len() == squared.len() && x.len() == m.len() && x.len() == v.len()
-    );
-    let size = piece(x.len());
-    x.par_chunks_mut(size)
+pub fn adam(gradient: &[f32], squared: &[f32], m: &mut [f32], v: &mut [f32], knobs: Adam, step: &mut [f32]) {
+    let count = step.len();
+    assert!(gradient.len() == count && squared.len() == count && m.len() == count && v.len() == count);
+    let size = piece(count);
+    step.par_chunks_mut(size)
         .zip(m.par_chunks_mut(size))
         .zip(v.par_chunks_mut(size))
         .zip(gradient.par_chunks(size).zip(squared.par_chunks(size)))
-        .for_each(|(((x, m), v), (gradient, squared))| {
-            for ((((x, m), v), gradient), squared) in x.iter_mut().zip(m).zip(v).zip(gradient).zip(squared) {
+        .for_each(|(((step, m), v), (gradient, squared))| {
+            let numbers = step.iter_mut().zip(m).zip(v).zip(gradient).zip(squared);
+            for ((((step, m), v), gradient), squared) in numbers {
                 *m = knobs.beta1 * *m + (1.0 - knobs.beta1) * gradient;
                 *v = knobs.beta2 * *v + (1.0 - knobs.beta2) * squared;
-                *x -= knobs.rate * *m / (v.sqrt() * knobs.root + knobs.epsilon);
+                *step = knobs.rate * *m / (v.sqrt() * knobs.root + knobs.epsilon);
             }
         });
 }
 
-pub fn sgd(x: &mut [f32], gradient: &[f32], velocity: &mut [f32], rate: f32, momentum: f32) {
-    assert!(x.len() == gradient.len() && x.len() == velocity.len());
-    let size = piece(x.len());
-    x.par_chunks_mut(size)
+pub fn sgd(gradient: &[f32], velocity: &mut [f32], rate: f32, momentum: f32, step: &mut [f32]) {
+    assert!(step.len() == gradient.len() && step.len() == velocity.len());
+    let size = piece(step.len());
+    step.par_chunks_mut(size)
         .zip(velocity.par_chunks_mut(size))
         .zip(gradient.par_chunks(size))
-        .for_each(|((x, velocity), gradient)| {
-            for ((x, velocity), gradient) in x.iter_mut().zip(velocity).zip(gradient) {
+        .for_each(|((step, velocity), gradient)| {
+            for ((step, velocity), gradient) in step.iter_mut().zip(velocity).zip(gradient) {
                 *velocity = momentum * *velocity + gradient;
-                *x -= rate * *velocity;
+                *step = rate * *velocity;
+            }
+        });
+}
+
+/// See [`Updates::descend`](crate::backend::Updates::descend); pictures are three planes.
+pub fn descend(x: &mut [f32], step: &[f32], blurred: &[f32], axes: &[f32]) {
+    let pixels = x.len() / 3;
+    let axes: [[f32; 3]; 3] = std::array::from_fn(|c| std::array::from_fn(|k| axes[3 * c + k]));
+    let size = piece(pixels);
+    let (red, others) = x.split_at_mut(pixels);
+    let (green, blue) = others.split_at_mut(pixels);
+    red.par_chunks_mut(size)
+        .zip(green.par_chunks_mut(size))
+        .zip(blue.par_chunks_mut(size))
+        .enumerate()
+        .for_each(|(piece, ((red, green), blue))| {
+            let first = piece * size;
+            let [s0, s1, s2] = [0, 1, 2].map(|c| &step[c * pixels + first..][..red.len()]);
+            let [b0, b1, b2] = [0, 1, 2].map(|c| &blurred[c * pixels + first..][..red.len()]);
+            for pixel in 0..red.len() {
+                let grey = (s0[pixel] + s1[pixel] + s2[pixel]) / 3.0;
+                let coloured = (b0[pixel] + b1[pixel] + b2[pixel]) / 3.0;
+                let moved = [b0, b1, b2].map(|b| grey + (b[pixel] - coloured));
+                let way = |c: usize| axes[c][0] * moved[0] + axes[c][1] * moved[1] + axes[c][2] * moved[2];
+                red[pixel] -= way(0);
+                green[pixel] -= way(1);
+                blue[pixel] -= way(2);
             }
         });
 }

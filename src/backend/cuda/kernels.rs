@@ -266,12 +266,12 @@ kernels! {
     pool: [pool_f16, pool_backward_f16, pool_f32, pool_backward_f32];
     losses: [
         finish_sum, squared_norm_f32, squared_norm_f16, squared_error_f32, squared_error_f16,
-        weighted_squared_error_f32, weighted_squared_error_f16, difference, total_variation_f32, total_variation_f16,
+        weighted_squared_error_f32, weighted_squared_error_f16, difference, covariance_difference, total_variation_f32, total_variation_f16,
     ];
     gram: [gram_partials, gram_finish];
     gram_backward: [matrix_peak, matrix_pack, gram_backward, gram_backward_f32];
     vector: [square_f32, square_f16, axpy_f32, axpy_f16, blur_f32, blur_f16, blend_f32, blend_f16];
-    optimizer: [adam_f32, adam_f16, sgd_f32, sgd_f16, loss_scale_update];
+    optimizer: [adam, sgd, descend, loss_scale_update];
 }
 
 #[cfg(test)]

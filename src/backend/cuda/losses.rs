@@ -7,7 +7,7 @@ use super::kernels::{Argument, Grid, Kernel, Kernels, arguments};
 use super::layout::{Layout, lanes};
 use super::pointer::Pointer;
 use super::{Cuda, Tensor, network};
-use crate::backend::{LossTerms, Result, Scalar, Shape, Slot};
+use crate::backend::{LossTerms, Moments, Result, Scalar, Shape, Slot};
 
 impl LossTerms for Cuda {
     fn squared_norm(&mut self, a: &Tensor, sum: Slot<Tensor>) -> Result<()> {
@@ -64,11 +64,12 @@ impl LossTerms for Cuda {
         term(self, kernels, operands, true, factors, coefficient, gradient, sum)
     }
 
-    fn gram(&mut self, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result<()> {
+    fn moments(&mut self, a: &Tensor, scale: f32, gram: &mut Tensor, mean: &mut Tensor) -> Result<()> {
         self.poll()?;
         let Shape { channels, .. } = a.layout.shape;
         let (pixels, lanes) = (a.layout.shape.pixels(), lanes(channels));
         assert_eq!(gram.layout, Layout::of(Shape::square(channels)));
+        assert_eq!(mean.layout, Layout::of(Shape::vector(channels)));
         let exponent = self.exponent(a);
         let values = if a.layout.blocked {
             a.pointer()
@@ -83,11 +84,22 @@ impl LossTerms for Cuda {
             tiles,
             per_split,
             splits,
+            ..
         } = plan;
         let arguments = arguments![values, pixels, lanes, per_split, products];
         self.launch(|k| &k.gram_partials, Grid(tiles, splits, 1), arguments)?;
         let factor = scale * power(-2 * exponent);
-        let arguments = arguments![products, splits, channels, lanes, factor, gram.pointer()];
+        let of_mean = power(-exponent) / pixels as f32;
+        let arguments = arguments![
+            products,
+            splits,
+            channels,
+            lanes,
+            factor,
+            gram.pointer(),
+            of_mean,
+            mean.pointer()
+        ];
         self.launch(|k| &k.gram_finish, Grid(tiles, 16, 1), arguments)
     }
 
@@ -111,10 +123,55 @@ impl LossTerms for Cuda {
         summed(self, |k| &k.difference, Grid::over(count), arguments, 1.0, sum)
     }
 
-    fn gram_backward(
+    fn covariance_difference(
+        &mut self,
+        found: Moments<Tensor>,
+        target: Moments<Tensor>,
+        q: f32,
+        mean_weight: Scalar<Tensor>,
+        difference: &mut Tensor,
+        offset: &mut Tensor,
+        sum: Slot<Tensor>,
+    ) -> Result<()> {
+        let channels = offset.layout.shape.width;
+        let (square, vector) = (
+            Layout::of(Shape::square(channels)),
+            Layout::of(Shape::vector(channels)),
+        );
+        assert!(
+            [found.second, target.second, &*difference]
+                .iter()
+                .all(|t| t.layout == square)
+        );
+        assert!(
+            [found.mean, target.mean, &*offset]
+                .iter()
+                .all(|t| t.layout == vector)
+        );
+        let (weight, at) = placed(&mean_weight);
+        let partials = self.scratch.partials().pointer();
+        let arguments = arguments![
+            found.second.pointer(),
+            found.mean.pointer(),
+            target.second.pointer(),
+            target.mean.pointer(),
+            q,
+            weight,
+            at,
+            difference.pointer(),
+            offset.pointer(),
+            channels,
+            partials,
+        ];
+        let grid = Grid(channels.div_ceil(ROWS_OF_A_BLOCK), 1, 1);
+        summed(self, |k| &k.covariance_difference, grid, arguments, 1.0, sum)
+    }
+
+    fn moments_backward(
         &mut self,
         a: &Tensor,
         difference: &Tensor,
+        offset: &Tensor,
         coefficient: Scalar<Tensor>,
         gradient: &mut Tensor,
     ) -> Result<()> {
@@ -123,10 +180,22 @@ impl LossTerms for Cuda {
         let pixels = a.layout.shape.pixels();
         assert_eq!(a.layout, gradient.layout);
         assert_eq!(difference.layout, Layout::of(Shape::square(channels)));
+        assert_eq!(offset.layout, Layout::of(Shape::vector(channels)));
         let (knob, at) = placed(&coefficient);
         let (a_at, matrix, gradient_at) = (a.pointer(), difference.pointer(), gradient.pointer());
+        let offset = offset.pointer();
         if !a.layout.blocked {
-            let arguments = arguments![a_at, matrix, knob, at, 1.0_f32, gradient_at, channels, pixels];
+            let arguments = arguments![
+                a_at,
+                matrix,
+                offset,
+                knob,
+                at,
+                1.0_f32,
+                gradient_at,
+                channels,
+                pixels
+            ];
             return self.launch(|k| &k.gram_backward_f32, Grid::over(pixels), arguments);
         }
         let lanes = lanes(channels);
@@ -146,6 +215,9 @@ impl LossTerms for Cuda {
             a_at,
             pack,
             scale,
+            offset,
+            power(self.exponent(a)),
+            channels,
             knob,
             at,
             factor,
@@ -189,6 +261,9 @@ impl LossTerms for Cuda {
         )
     }
 }
+
+/// Rows of a matrix that a block of the kernel `covariance_difference` takes, a warp each.
+const ROWS_OF_A_BLOCK: usize = 8;
 
 /// 2 to the `exponent`.
 fn power(exponent: i32) -> f32 {
@@ -261,6 +336,8 @@ pub struct GramPlan {
     /// blocks to fill the card.
     per_split: usize,
     splits: usize,
+    /// Tiles along one side.
+    side: usize,
 }
 
 impl GramPlan {
@@ -273,12 +350,13 @@ impl GramPlan {
             tiles,
             per_split,
             splits: pixels.div_ceil(per_split),
+            side,
         }
     }
 
-    /// Floats that the parts take.
+    /// Floats that the parts take: products of channels, and sums of them.
     pub fn partials(&self) -> usize {
-        self.splits * self.tiles * 64 * 64
+        self.splits * (self.tiles * 64 * 64 + self.side * 64)
     }
 }
 

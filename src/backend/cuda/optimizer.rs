@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Passes over all elements, in either layout, and the optimisers.
+//! Passes over all elements, in either layout, and the optimisers' steps of pictures.
 
 use super::exponents::ANY;
 use super::kernels::{Argument, Grid, arguments};
+use super::layout::Layout;
 use super::{Cuda, Tensor};
 use crate::backend::{AdamKnobs, Result, Scalar, Shape, Updates};
 
@@ -72,15 +73,15 @@ impl Updates for Cuda {
 
     fn adam(
         &mut self,
-        x: &mut Tensor,
         gradient: &Tensor,
         squared: &Tensor,
         m: &mut Tensor,
         v: &mut Tensor,
         knobs: &Tensor,
         at: AdamKnobs,
+        step: &mut Tensor,
     ) -> Result<()> {
-        let layout = x.layout;
+        let layout = planar(step);
         assert!(
             [gradient, squared, &*m, &*v]
                 .iter()
@@ -88,50 +89,56 @@ impl Updates for Cuda {
         );
         let places = [at.rate, at.root, at.beta1, at.beta2, at.epsilon];
         assert!(places.iter().all(|&place| place < knobs.layout.shape.elements()));
-        let mut arguments: Vec<Argument> = [&*x, gradient, squared, &*m, &*v, knobs]
+        let mut arguments: Vec<Argument> = [gradient, squared, &*m, &*v, knobs]
             .map(|tensor| tensor.pointer().into())
             .to_vec();
         arguments.extend(places.map(Argument::from));
         let count = layout.stored();
-        arguments.extend([Argument::from(count), Argument::from(self.overflow())]);
-        if layout.blocked {
-            self.assert_same_exponents(&[x, gradient, squared, m, v]);
-            self.launch(|k| &k.adam_f16, Grid::over(count / 8), &arguments)
-        } else {
-            self.launch(|k| &k.adam_f32, Grid::over(count), &arguments)
-        }
+        arguments.extend_from_slice(arguments![step.pointer(), count, self.overflow()]);
+        self.launch(|k| &k.adam, Grid::over(count), &arguments)
     }
 
     fn sgd(
         &mut self,
-        x: &mut Tensor,
         gradient: &Tensor,
         velocity: &mut Tensor,
         rate: Scalar<Tensor>,
         momentum: Scalar<Tensor>,
+        step: &mut Tensor,
     ) -> Result<()> {
-        let layout = x.layout;
+        let layout = planar(step);
         assert!(gradient.layout == layout && velocity.layout == layout);
         assert!(
             rate.at < rate.of.layout.shape.elements() && momentum.at < momentum.of.layout.shape.elements()
         );
         let count = layout.stored();
         let arguments = arguments![
-            x.pointer(),
             gradient.pointer(),
             velocity.pointer(),
             rate.of.pointer(),
             rate.at,
             momentum.of.pointer(),
             momentum.at,
+            step.pointer(),
             count,
             self.overflow(),
         ];
-        if layout.blocked {
-            self.assert_same_exponents(&[x, gradient, velocity]);
-            self.launch(|k| &k.sgd_f16, Grid::over(count / 8), arguments)
-        } else {
-            self.launch(|k| &k.sgd_f32, Grid::over(count), arguments)
-        }
+        self.launch(|k| &k.sgd, Grid::over(count), arguments)
     }
+
+    fn descend(&mut self, x: &mut Tensor, step: &Tensor, blurred: &Tensor, axes: &Tensor) -> Result<()> {
+        let layout = planar(x);
+        assert!(layout.shape.channels == 3 && step.layout == layout && blurred.layout == layout);
+        assert_eq!(axes.layout, Layout::of(Shape::vector(9)));
+        let pixels = layout.shape.pixels();
+        let (x, step, blurred) = (x.pointer(), step.pointer(), blurred.pointer());
+        let arguments = arguments![x, step, blurred, axes.pointer(), pixels];
+        self.launch(|k| &k.descend, Grid::over(pixels), arguments)
+    }
+}
+
+/// The layout of a picture.
+fn planar(picture: &Tensor) -> Layout {
+    assert!(!picture.layout.blocked, "steps are taken with pictures");
+    picture.layout
 }

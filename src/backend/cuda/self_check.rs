@@ -89,8 +89,10 @@ fn answers<B: FlowSteps>(ops: &mut B) -> Result<Answers> {
     answers.push(("a convolution", values(ops, &deep)?));
 
     let mut gram = ops.tensor(Shape::square(40))?;
-    ops.gram(&deep, 1.0 / deep_shape.elements() as f32, &mut gram)?;
+    let mut mean = ops.tensor(Shape::vector(40))?;
+    ops.moments(&deep, 1.0 / deep_shape.elements() as f32, &mut gram, &mut mean)?;
     answers.push(("a Gram matrix", values(ops, &gram)?));
+    answers.push(("a mean", values(ops, &mean)?));
 
     let mut knobs = ops.tensor(Shape::vector(7))?;
     ops.upload(&[1.0 / 16.0, 1.0 / 64.0, 0.05, 3.0, 0.9, 0.99, 1e-6], &mut knobs)?;
@@ -99,7 +101,7 @@ fn answers<B: FlowSteps>(ops: &mut B) -> Result<Answers> {
     ops.copy(&deep, &mut target)?;
     ops.fill(0.0, &mut target)?;
     let mut gradient = ops.tensor(deep_shape)?;
-    ops.gram_backward(&deep, &gram, Scalar { of: &knobs, at: 0 }, &mut gradient)?;
+    ops.moments_backward(&deep, &gram, &mean, Scalar { of: &knobs, at: 0 }, &mut gradient)?;
     let slot = Slot { of: &mut sums, at: 1 };
     ops.squared_error(&deep, &target, Scalar { of: &knobs, at: 1 }, &mut gradient, slot)?;
     answers.push(("the gradient of the losses", values(ops, &gradient)?));
@@ -121,7 +123,8 @@ fn answers<B: FlowSteps>(ops: &mut B) -> Result<Answers> {
         beta2: 5,
         epsilon: 6,
     };
-    ops.adam(&mut picture, &back, &squared, &mut m, &mut v, &knobs, at)?;
+    let mut step = ops.tensor(shape)?;
+    ops.adam(&back, &squared, &mut m, &mut v, &knobs, at, &mut step)?;
     answers.push(("Adam's first moment", values(ops, &m)?));
     answers.push(("Adam's second moment", values(ops, &v)?));
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use super::{Reference, Tensor, positions};
-use crate::backend::{LossTerms, Result, Scalar, Slot};
+use crate::backend::{LossTerms, Moments, Result, Scalar, Slot};
 
 impl LossTerms for Reference {
     fn squared_norm(&mut self, a: &Tensor, sum: Slot<Tensor>) -> Result<()> {
@@ -46,12 +46,15 @@ impl LossTerms for Reference {
         Ok(())
     }
 
-    fn gram(&mut self, a: &Tensor, scale: f32, gram: &mut Tensor) -> Result<()> {
+    fn moments(&mut self, a: &Tensor, scale: f32, gram: &mut Tensor, mean: &mut Tensor) -> Result<()> {
         self.poll()?;
         let pixels = a.shape.pixels();
         for (_, k, l) in positions(gram.shape) {
             let products = (0..pixels).map(|p| a.values[k * pixels + p] * a.values[l * pixels + p]);
             gram.set(0, k, l, f64::from(scale) * products.sum::<f64>());
+        }
+        for (mean, plane) in mean.values.iter_mut().zip(a.values.chunks(pixels)) {
+            *mean = plane.iter().sum::<f64>() / pixels as f64;
         }
         Ok(())
     }
@@ -72,10 +75,40 @@ impl LossTerms for Reference {
         Ok(())
     }
 
-    fn gram_backward(
+    fn covariance_difference(
+        &mut self,
+        found: Moments<Tensor>,
+        target: Moments<Tensor>,
+        q: f32,
+        mean_weight: Scalar<Tensor>,
+        difference: &mut Tensor,
+        offset: &mut Tensor,
+        sum: Slot<Tensor>,
+    ) -> Result<()> {
+        let (q, w) = (f64::from(q), mean_weight.of.values[mean_weight.at]);
+        let (mu, nu) = (&found.mean.values, &target.mean.values);
+        let mut total = 0.0;
+        for k in 0..mu.len() {
+            let mut product = 0.0;
+            for l in 0..mu.len() {
+                let d = found.second.at(0, k, l) - q * mu[k] * mu[l] - target.second.at(0, k, l);
+                difference.set(0, k, l, d);
+                product += d * mu[l];
+                total += d * d;
+            }
+            let error = mu[k] - nu[k];
+            offset.values[k] = w / (2.0 * q) * error - product;
+            total += w * error * error;
+        }
+        sum.of.values[sum.at] = total;
+        Ok(())
+    }
+
+    fn moments_backward(
         &mut self,
         a: &Tensor,
         difference: &Tensor,
+        offset: &Tensor,
         coefficient: Scalar<Tensor>,
         gradient: &mut Tensor,
     ) -> Result<()> {
@@ -86,7 +119,7 @@ impl LossTerms for Reference {
                 .map(|l| difference.at(0, k, l) * a.at(l, y, x))
                 .sum();
             let index = gradient.index(k, y, x);
-            gradient.values[index] += coefficient * sum;
+            gradient.values[index] += coefficient * (sum + offset.values[k]);
         }
         Ok(())
     }

@@ -37,37 +37,51 @@ impl Updates for Reference {
 
     fn adam(
         &mut self,
-        x: &mut Tensor,
         gradient: &Tensor,
         squared: &Tensor,
         m: &mut Tensor,
         v: &mut Tensor,
         knobs: &Tensor,
         at: AdamKnobs,
+        step: &mut Tensor,
     ) -> Result<()> {
         let knob = |index: usize| knobs.values[index];
         let (beta1, beta2) = (knob(at.beta1), knob(at.beta2));
-        for i in 0..x.values.len() {
+        for i in 0..step.values.len() {
             m.values[i] = beta1 * m.values[i] + (1.0 - beta1) * gradient.values[i];
             v.values[i] = beta2 * v.values[i] + (1.0 - beta2) * squared.values[i];
             let root = v.values[i].sqrt() * knob(at.root) + knob(at.epsilon);
-            x.values[i] -= knob(at.rate) * m.values[i] / root;
+            step.values[i] = knob(at.rate) * m.values[i] / root;
         }
         Ok(())
     }
 
     fn sgd(
         &mut self,
-        x: &mut Tensor,
         gradient: &Tensor,
         velocity: &mut Tensor,
         rate: Scalar<Tensor>,
         momentum: Scalar<Tensor>,
+        step: &mut Tensor,
     ) -> Result<()> {
         let (rate, momentum) = (rate.of.values[rate.at], momentum.of.values[momentum.at]);
-        for i in 0..x.values.len() {
+        for i in 0..step.values.len() {
             velocity.values[i] = momentum * velocity.values[i] + gradient.values[i];
-            x.values[i] -= rate * velocity.values[i];
+            step.values[i] = rate * velocity.values[i];
+        }
+        Ok(())
+    }
+
+    fn descend(&mut self, x: &mut Tensor, step: &Tensor, blurred: &Tensor, axes: &Tensor) -> Result<()> {
+        for (_, row, column) in positions(x.shape.with_channels(1)) {
+            let pixel = |of: &Tensor| [0, 1, 2].map(|c| of.at(c, row, column));
+            let mean = |of: &Tensor| pixel(of).iter().sum::<f64>() / 3.0;
+            let (grey, coloured) = (mean(step), mean(blurred));
+            let moved = pixel(blurred).map(|b| grey + b - coloured);
+            for (c, axis) in axes.values.chunks_exact(3).enumerate() {
+                let way: f64 = axis.iter().zip(moved).map(|(a, m)| a * m).sum();
+                x.set(c, row, column, x.at(c, row, column) - way);
+            }
         }
         Ok(())
     }

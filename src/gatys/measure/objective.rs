@@ -7,15 +7,21 @@
 //! | term | `normalization=gatys` | `normalization=relative` |
 //! | --- | --- | --- |
 //! | J_content | Σ λ · ½ ‖a(G) − a(C)‖² | Σ λ · ½ ‖a(G) − a(C)‖² / ‖a(C)‖² |
-//! | J_style | Σ λ · ‖G(G) − G(S)‖² / (2 P C)² | Σ λ · ‖G(G) − G(S)‖² / ‖G(S)‖² |
+//! | J_style of Gram matrices | Σ λ · ‖G(G) − G(S)‖² / (2 P C)² | Σ λ · ‖G(G) − G(S)‖² / ‖G(S)‖² |
+//! | J_style of covariances | Σ λ · P² (‖K(G) − K(S)‖² + ‖μ(G) − μ(S)‖²) / (2 P C)² | Σ λ · (‖K(G) − K(S)‖² / ‖K(S)‖² + ‖μ(G) − μ(S)‖² / ‖μ(S)‖²) |
 //! | TV | Σ squared steps to the right and down | the same / (3 P) |
 //! | J_temporal | ½ Σ w (G − G′)² | the same / (3 P) |
 //!
-//! where the Gram matrix G(S) of a style picture of another size is multiplied by the ratio of the pixels.
+//! where G = a aᵀ is the Gram matrix, μ = a 1/P the mean and K = a aᵀ/P − μ μᵀ the covariance over pixels. The Gram matrix G(S) of
+//! a style picture of another size is multiplied by the ratio of the pixels.
+//!
+//! ‖G‖² is mostly the mean's outer product, beside which a relative error of the Gram matrix hardly sees texture; a covariance
+//! sees nothing else.
 
-use crate::backend::{self, Backend, Scalar, Shape, Slot};
+use crate::backend::{self, Backend, Moments, Scalar, Shape, Slot};
 use crate::gatys::measure::features::{Features, ForwardPass};
 use crate::gatys::network::extractor::Extractor;
+use crate::gatys::statistic::{Measure, Statistic};
 use crate::gatys::{Normalization, Result};
 
 /// The weights of the terms of J.
@@ -54,23 +60,99 @@ struct ContentTerm<B: Backend> {
     norm: f64,
 }
 
-/// ‖G(G) − G(S)‖² at one layer. Gram matrices are kept multiplied by `scale` = 1/(P C), which also puts style
-/// pictures of other sizes on the same footing.
+/// How far the statistic of one layer is from the style's. Gram matrices and covariances are kept multiplied by
+/// 1/(P C), which also puts style pictures of other sizes on the same footing.
 struct StyleTerm<B: Backend> {
     node: usize,
     lambda: f64,
+    /// 1/(P C).
     scale: f32,
+    /// 1/C.
+    share: f32,
     gram: B::Tensor,
+    mean: B::Tensor,
     difference: B::Tensor,
+    offset: B::Tensor,
+    /// The style's Gram matrix or covariance, and its mean.
     target: B::Tensor,
-    /// The factor of ‖scaled difference‖².
+    target_mean: B::Tensor,
+    /// The factor of ‖scaled difference‖², and how much more the squared error of the mean counts.
     norm: f64,
+    mean_weight: f64,
 }
 
-/// The style of a picture: for each style layer its Gram matrix, multiplied by 1/(P C), in row-major order.
+impl<B: Backend> StyleTerm<B> {
+    /// Compares the moments with the target, for the sum and for the way back.
+    fn compare(
+        &mut self,
+        ops: &mut B,
+        statistic: Statistic,
+        mean_weight: Scalar<B::Tensor>,
+        sum: Slot<B::Tensor>,
+    ) -> backend::Result<()> {
+        match statistic {
+            // The offset stays zero.
+            Statistic::Gram => ops.difference(&self.gram, &self.target, &mut self.difference, sum),
+            Statistic::Covariance => ops.covariance_difference(
+                Moments {
+                    second: &self.gram,
+                    mean: &self.mean,
+                },
+                Moments {
+                    second: &self.target,
+                    mean: &self.target_mean,
+                },
+                self.share,
+                mean_weight,
+                &mut self.difference,
+                &mut self.offset,
+                sum,
+            ),
+        }
+    }
+}
+
+/// The style of a picture: what was measured at each style layer.
 #[derive(Clone, Debug)]
 pub struct StyleTarget {
-    grams: Vec<Vec<f32>>,
+    layers: Vec<LayerMoments>,
+}
+
+/// The moments of a layer with C channels.
+#[derive(Clone, Debug, Default)]
+pub struct LayerMoments {
+    /// [C, C], row-major: the mean over pixels of a aᵀ, multiplied by 1/C.
+    pub gram: Vec<f32>,
+    /// [C]: the mean over pixels of a.
+    pub mean: Vec<f32>,
+}
+
+impl LayerMoments {
+    /// Measures activations.
+    pub fn of<B: Backend>(ops: &mut B, activations: &B::Tensor) -> backend::Result<Self> {
+        let shape = ops.shape(activations);
+        let mut gram = ops.tensor(Shape::square(shape.channels))?;
+        let mut mean = ops.tensor(Shape::vector(shape.channels))?;
+        ops.moments(activations, 1.0 / shape.elements() as f32, &mut gram, &mut mean)?;
+        let mut moments = Self {
+            gram: vec![0.0; shape.channels * shape.channels],
+            mean: vec![0.0; shape.channels],
+        };
+        ops.download(&gram, &mut moments.gram)?;
+        ops.download(&mean, &mut moments.mean)?;
+        Ok(moments)
+    }
+
+    /// [C, C]: the covariance over pixels, multiplied by 1/C.
+    pub fn covariance(&self) -> Vec<f32> {
+        let channels = self.mean.len();
+        let entry = |(place, &gram): (usize, &f32)| {
+            let (row, column) = (place / channels, place % channels);
+            let product = f64::from(self.mean[row]) * f64::from(self.mean[column]);
+            (f64::from(gram) - product / channels as f64) as f32
+        };
+        self.gram.iter().enumerate().map(entry).collect()
+    }
 }
 
 impl StyleTarget {
@@ -94,19 +176,19 @@ impl StyleTarget {
         layers: &[(usize, f64)],
         picture: &B::Tensor,
     ) -> Result<Self> {
-        let mut grams = vec![Vec::new(); layers.len()];
-        // Each matrix is taken as its activations come by, so that none of them has to be kept.
+        let mut measured = vec![LayerMoments::default(); layers.len()];
+        // Moments are taken as activations come by, so that none of them has to be kept.
         pass.pass(ops, extractor, picture, buffers, |ops, node, activations| {
-            for (grams, _) in grams.iter_mut().zip(layers).filter(|(_, layer)| layer.0 == node) {
-                let shape = ops.shape(activations);
-                let mut gram = ops.tensor(Shape::square(shape.channels))?;
-                ops.gram(activations, 1.0 / shape.elements() as f32, &mut gram)?;
-                grams.resize(shape.channels * shape.channels, 0.0);
-                ops.download(&gram, grams)?;
+            for (moments, _) in measured
+                .iter_mut()
+                .zip(layers)
+                .filter(|(_, layer)| layer.0 == node)
+            {
+                *moments = LayerMoments::of(ops, activations)?;
             }
             Ok(())
         })?;
-        Ok(Self { grams })
+        Ok(Self { layers: measured })
     }
 }
 
@@ -122,17 +204,17 @@ pub fn style_pass<B: Backend>(
 
 /// J and its gradient for pictures of one size.
 pub struct Objective<B: Backend> {
-    normalization: Normalization,
+    measure: Measure,
     features: Features<B>,
     content: Vec<ContentTerm<B>>,
     style: Vec<StyleTerm<B>>,
     /// The picture that J_temporal pulls towards, and how much each pixel of it counts.
     anchor: B::Tensor,
     anchor_weight: B::Tensor,
-    /// Coefficients of the gradients: content terms, style terms, TV, temporal.
+    /// Coefficients of the gradients: content terms, style terms, TV, temporal; then the style terms' weights of the mean.
     knobs: B::Tensor,
     knob_values: Vec<f32>,
-    /// Raw sums in the same order.
+    /// Raw sums of the terms in the same order.
     sums: B::Tensor,
     weights: LossWeights,
 }
@@ -146,7 +228,7 @@ impl<B: Backend> Objective<B> {
         picture: Shape,
         content: &[(usize, f64)],
         style: &[(usize, f64)],
-        normalization: Normalization,
+        measure: Measure,
         guest: Option<Shape>,
     ) -> Result<Self> {
         let kept = kept_nodes(content, style);
@@ -165,25 +247,31 @@ impl<B: Backend> Objective<B> {
         let mut style_terms = Vec::with_capacity(style.len());
         for &(node, lambda) in style {
             let shape = features.shape(node);
-            let square = Shape::square(shape.channels);
+            let (square, vector) = (Shape::square(shape.channels), Shape::vector(shape.channels));
             style_terms.push(StyleTerm {
                 node,
                 lambda,
                 scale: 1.0 / shape.elements() as f32,
+                share: 1.0 / shape.channels as f32,
                 gram: ops.tensor(square)?,
+                mean: ops.tensor(vector)?,
                 difference: ops.tensor(square)?,
+                offset: ops.tensor(vector)?,
                 target: ops.tensor(square)?,
+                target_mean: ops.tensor(vector)?,
                 norm: 0.25,
+                mean_weight: 0.0,
             });
         }
-        let knobs = content.len() + style.len() + 2;
+        let sums = content.len() + style.len() + 2;
+        let knobs = sums + style.len();
         Ok(Self {
-            normalization,
+            measure,
             anchor: ops.tensor(picture)?,
             anchor_weight: ops.tensor(picture.with_channels(1))?,
             knobs: ops.tensor(Shape::vector(knobs))?,
             knob_values: vec![0.0; knobs],
-            sums: ops.tensor(Shape::vector(knobs))?,
+            sums: ops.tensor(Shape::vector(sums))?,
             weights: LossWeights::default(),
             features,
             content: content_terms,
@@ -211,7 +299,7 @@ impl<B: Backend> Objective<B> {
     /// Takes the activations of `picture` as the content.
     pub fn set_content(&mut self, ops: &mut B, extractor: &Extractor<B>, picture: &B::Tensor) -> Result<()> {
         self.features.forward(ops, extractor, picture)?;
-        let mut sums = vec![0.0; self.knob_values.len()];
+        let mut sums = vec![0.0; self.terms()];
         for (slot, term) in self.content.iter_mut().enumerate() {
             ops.copy(self.features.value(term.node), &mut term.target)?;
             ops.squared_norm(
@@ -223,7 +311,7 @@ impl<B: Backend> Objective<B> {
             )?;
         }
         ops.download(&self.sums, &mut sums)?;
-        if self.normalization == Normalization::Relative {
+        if self.measure.normalization == Normalization::Relative {
             for (term, &sum) in self.content.iter_mut().zip(&sums) {
                 term.norm = reciprocal(f64::from(sum));
             }
@@ -233,19 +321,33 @@ impl<B: Backend> Objective<B> {
 
     /// Takes what was measured at a style picture, at the same layers.
     pub fn set_style(&mut self, ops: &mut B, target: &StyleTarget) -> Result<()> {
-        for (term, gram) in self.style.iter_mut().zip(&target.grams) {
-            ops.upload(gram, &mut term.target)?;
-            term.norm = match self.normalization {
-                // ‖G − G(S)‖² / (2 P C)² with both multiplied by 1/(P C).
-                Normalization::Gatys => 0.25,
-                Normalization::Relative => reciprocal(
-                    gram.iter()
-                        .map(|&entry| f64::from(entry) * f64::from(entry))
-                        .sum(),
-                ),
+        let Measure {
+            normalization,
+            statistic,
+        } = self.measure;
+        for (term, moments) in self.style.iter_mut().zip(&target.layers) {
+            let wanted = match statistic {
+                Statistic::Gram => moments.gram.clone(),
+                Statistic::Covariance => moments.covariance(),
+            };
+            ops.upload(&wanted, &mut term.target)?;
+            ops.upload(&moments.mean, &mut term.target_mean)?;
+            (term.norm, term.mean_weight) = match normalization {
+                // Of matrices that are multiplied by 1/(P C), as the definition divides by (2 P C)²; means by 1/P.
+                Normalization::Gatys => (0.25, f64::from(term.share).powi(2)),
+                Normalization::Relative => {
+                    // A style of one colour has hardly a covariance, and must not be all that counts.
+                    let spread = squared(&wanted).max(LEAST_SPREAD * squared(&moments.gram));
+                    (reciprocal(spread), spread * reciprocal(squared(&moments.mean)))
+                }
             };
         }
         Ok(())
+    }
+
+    /// How many terms J has: content and style layers, TV and J_temporal.
+    fn terms(&self) -> usize {
+        self.content.len() + self.style.len() + 2
     }
 
     /// The picture [3, H, W] and weights [1, H, W] of J_temporal, to be written into.
@@ -267,10 +369,11 @@ impl<B: Backend> Objective<B> {
             .iter()
             .map(|term| weights.style * term.lambda * 4.0 * term.norm * f64::from(term.scale));
         let others = [weights.tv * per_pixel, weights.temporal * per_pixel];
+        let means = self.style.iter().map(|term| term.mean_weight);
         for (knob, value) in self
             .knob_values
             .iter_mut()
-            .zip(content.chain(style).chain(others))
+            .zip(content.chain(style).chain(others).chain(means))
         {
             *knob = value as f32;
         }
@@ -285,7 +388,9 @@ impl<B: Backend> Objective<B> {
         picture: &B::Tensor,
     ) -> backend::Result<()> {
         self.features.forward(ops, extractor, picture)?;
+        let terms = self.terms();
         let Self {
+            measure,
             features,
             content,
             style,
@@ -295,12 +400,21 @@ impl<B: Backend> Objective<B> {
         } = self;
         let contents = content.len();
         for (index, term) in style.iter_mut().enumerate() {
-            ops.gram(features.value(term.node), term.scale, &mut term.gram)?;
+            ops.moments(
+                features.value(term.node),
+                term.scale,
+                &mut term.gram,
+                &mut term.mean,
+            )?;
             let slot = Slot {
                 of: &mut *sums,
                 at: contents + index,
             };
-            ops.difference(&term.gram, &term.target, &mut term.difference, slot)?;
+            let mean_weight = Scalar {
+                of: &*knobs,
+                at: terms + index,
+            };
+            term.compare(ops, measure.statistic, mean_weight, slot)?;
         }
         let gradient = features.backward(ops, extractor, |ops, node, activations, gradient| {
             for (index, term) in content.iter().enumerate().filter(|(_, term)| term.node == node) {
@@ -319,7 +433,7 @@ impl<B: Backend> Objective<B> {
                     of: &*knobs,
                     at: contents + index,
                 };
-                ops.gram_backward(activations, &term.difference, coefficient, gradient)?;
+                ops.moments_backward(activations, &term.difference, &term.offset, coefficient, gradient)?;
             }
             Ok(())
         })?;
@@ -360,7 +474,7 @@ impl<B: Backend> Objective<B> {
 
     /// The terms of the last evaluation; waits for the backend.
     pub fn losses(&mut self, ops: &mut B) -> Result<Losses> {
-        let mut sums = vec![0.0; self.knob_values.len()];
+        let mut sums = vec![0.0; self.terms()];
         ops.download(&self.sums, &mut sums)?;
         let sums: Vec<f64> = sums.into_iter().map(f64::from).collect();
         Ok(self.losses_of(&sums))
@@ -406,7 +520,7 @@ impl<B: Backend> Objective<B> {
 
     /// What the sums over pixels are divided by.
     fn per_pixel_norm(&self) -> f64 {
-        match self.normalization {
+        match self.measure.normalization {
             Normalization::Gatys => 1.0,
             Normalization::Relative => 1.0 / self.features.shape(0).elements() as f64,
         }
@@ -416,6 +530,16 @@ impl<B: Backend> Objective<B> {
 /// Nodes whose activations are looked at.
 fn kept_nodes(content: &[(usize, f64)], style: &[(usize, f64)]) -> Vec<usize> {
     content.iter().chain(style).map(|(node, _)| *node).collect()
+}
+
+/// The least part of ‖G(S)‖² by which the error of a covariance is divided.
+const LEAST_SPREAD: f64 = 1e-4;
+
+fn squared(numbers: &[f32]) -> f64 {
+    numbers
+        .iter()
+        .map(|&number| f64::from(number) * f64::from(number))
+        .sum()
 }
 
 /// 1/x, for a sum of squares that may be zero when a layer is silent.

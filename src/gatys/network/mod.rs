@@ -10,6 +10,7 @@ use std::path::Path;
 
 use crate::backend::{FilterData, Pooling};
 use crate::gatys::network::weights::WeightFile;
+use crate::gatys::statistic::Statistic;
 use crate::gatys::{Error, LayerWeights, NetworkChoice, Result};
 
 /// A feature network as data: a chain of 3×3 convolutions, each followed by a ReLU, with 2×2 pooling between the
@@ -56,8 +57,33 @@ struct Input {
 pub struct Defaults {
     pub content_layers: LayerWeights,
     pub style_layers: LayerWeights,
-    /// β against α = 1, under relative normalisation.
-    pub style_weight: f64,
+    pub style_weights: StyleWeights,
+}
+
+/// β against α = 1 under relative normalisation, by what the style is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StyleWeights {
+    pub gram: f64,
+    pub covariance: f64,
+}
+
+impl StyleWeights {
+    const TINY: Self = Self {
+        gram: 20.0,
+        covariance: 6.0,
+    };
+    /// Those of slim, vgg16 and networks from files.
+    const OTHERS: Self = Self {
+        gram: 10.0,
+        covariance: 3.0,
+    };
+
+    pub fn of(&self, statistic: Statistic) -> f64 {
+        match statistic {
+            Statistic::Gram => self.gram,
+            Statistic::Covariance => self.covariance,
+        }
+    }
 }
 
 const TINY: &[u8] = include_bytes!("../../../models/tiny.safetensors");
@@ -75,25 +101,31 @@ impl Network {
     /// [`Error::NoWeights`] for a file without a path; what is wrong with the file otherwise.
     pub fn open(choice: NetworkChoice, path: Option<&Path>) -> Result<Self> {
         match (choice, path) {
-            (NetworkChoice::Tiny, _) => {
-                Self::new("tiny", WeightFile::from_static("the embedded tiny", TINY)?, 20.0)
-            }
+            (NetworkChoice::Tiny, _) => Self::new(
+                "tiny",
+                WeightFile::from_static("the embedded tiny", TINY)?,
+                StyleWeights::TINY,
+            ),
             (NetworkChoice::Vgg16, _) => Self::new(
                 "vgg16",
                 WeightFile::from_static("the embedded vgg16", VGG16)?,
-                10.0,
+                StyleWeights::OTHERS,
             ),
-            (NetworkChoice::File, Some(path)) => {
-                Self::new(&path.display().to_string(), WeightFile::open(path)?, 10.0)
-            }
+            (NetworkChoice::File, Some(path)) => Self::new(
+                &path.display().to_string(),
+                WeightFile::open(path)?,
+                StyleWeights::OTHERS,
+            ),
             (NetworkChoice::File, None) => Err(Error::NoWeights),
-            (NetworkChoice::Slim | NetworkChoice::Auto, _) => {
-                Self::new("slim", WeightFile::from_static("the embedded slim", SLIM)?, 10.0)
-            }
+            (NetworkChoice::Slim | NetworkChoice::Auto, _) => Self::new(
+                "slim",
+                WeightFile::from_static("the embedded slim", SLIM)?,
+                StyleWeights::OTHERS,
+            ),
         }
     }
 
-    fn new(name: &str, file: WeightFile, style_weight: f64) -> Result<Self> {
+    fn new(name: &str, file: WeightFile, style_weights: StyleWeights) -> Result<Self> {
         let not_a_vgg = |reason: String| Error::NotAVgg {
             file: name.to_owned(),
             reason,
@@ -109,7 +141,7 @@ impl Network {
                 )));
             }
         };
-        let defaults = Defaults::choose(&stages, style_weight);
+        let defaults = Defaults::choose(&stages, style_weights);
         Ok(Self {
             name: name.to_owned(),
             file,
@@ -353,7 +385,7 @@ impl Input {
 impl Defaults {
     /// Content where shapes are known but not yet edges: relu4_2, else relu4_1, else the deepest layer. Style on the
     /// first layer of each block, all with the same share of 1.
-    fn choose(stages: &[Stage], style_weight: f64) -> Self {
+    fn choose(stages: &[Stage], style_weights: StyleWeights) -> Self {
         let names: Vec<&str> = stages
             .iter()
             .filter_map(|stage| match stage {
@@ -370,7 +402,7 @@ impl Defaults {
         Self {
             content_layers: LayerWeights(content.iter().map(|name| ((*name).to_owned(), 1.0)).collect()),
             style_layers: LayerWeights(style.iter().map(|name| ((**name).to_owned(), share)).collect()),
-            style_weight,
+            style_weights,
         }
     }
 }

@@ -1,22 +1,68 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The linear colour map that gives one picture the mean and covariance of another's colours.
+//! The colours of pictures as a mean and a covariance: maps from one to another's, and the axes along which they spread.
 
 use crate::backend::{ColourMap, ColourStatistics};
 
 type Matrix = [[f64; 3]; 3];
 
+/// A picture of few colours has a nearly singular covariance, which must not be stretched without end.
+const FLOOR: f64 = 1e-4;
+
 /// The symmetric map that takes colours distributed like `from` to mean and covariance of `to`: the one that moves
 /// them least (Olkin and Pukelsheim 1982), T = A^-½ (A^½ B A^½)^½ A^-½ for covariances A and B.
+///
+/// Between two grey pictures it is one gain for all channels, so that grey stays grey to the last bit.
 pub fn matching(from: &ColourStatistics, to: &ColourStatistics) -> ColourMap {
-    // A picture of few colours has a nearly singular covariance, which must not be stretched without end.
-    const FLOOR: f64 = 1e-4;
+    if is_grey(from) && is_grey(to) {
+        let gain = (to.covariance[0][0] / (from.covariance[0][0] + FLOOR)).sqrt();
+        return ColourMap {
+            matrix: [0, 1, 2].map(|i| [0, 1, 2].map(|j| if i == j { gain } else { 0.0 })),
+            offset: [to.mean[0] - gain * from.mean[0]; 3],
+        };
+    }
     let a = power(&with_floor(from.covariance, FLOOR), 0.5);
     let inverse = power(&with_floor(from.covariance, FLOOR), -0.5);
     let inner = power(&product(&product(&a, &to.covariance), &a), 0.5);
     let matrix = product(&product(&inverse, &inner), &inverse);
     let offset = [0, 1, 2].map(|c| to.mean[c] - (0..3).map(|k| matrix[c][k] * from.mean[k]).sum::<f64>());
     ColourMap { matrix, offset }
+}
+
+/// Whether all channels are the same.
+fn is_grey(colours: &ColourStatistics) -> bool {
+    let same = |numbers: &[f64]| numbers.iter().all(|&number| number == numbers[0]);
+    same(&colours.mean) && same(colours.covariance.as_flattened())
+}
+
+/// The spread along an axis, as a share of that along the longest, below which there is none but what rounding left.
+const NO_SPREAD: f64 = 1e-5;
+
+/// The variance of colours that are all the same.
+const NO_COLOURS: f64 = 1e-9;
+
+/// The symmetric matrix V diag((λᵢ/λ₁)^(share/2)) Vᵀ for colours with the covariance V diag(λ) Vᵀ, λ₁ the greatest. With
+/// share 1, steps alike in all directions become steps that spread as the colours do, with 0 they stay as they are. Where
+/// the colours do not spread at all there are no steps, whatever the share, unless it is 0.
+pub fn axes(colours: &ColourStatistics, share: f64) -> [[f64; 3]; 3] {
+    if share == 0.0 {
+        return ColourMap::IDENTITY.matrix;
+    }
+    if is_grey(colours) {
+        return [[1.0 / 3.0; 3]; 3];
+    }
+    let (values, vectors) = eigen(&colours.covariance);
+    let greatest = values
+        .iter()
+        .fold(0.0_f64, |greatest, &value| greatest.max(value));
+    if greatest < NO_COLOURS {
+        return ColourMap::IDENTITY.matrix;
+    }
+    let scaled = values.map(|value| match value / greatest {
+        spread if spread < NO_SPREAD => 0.0,
+        spread => spread.powf(0.5 * share),
+    });
+    recomposed(&vectors, scaled)
 }
 
 /// The share of the newest frame in the colours from which the style's are found for what comes into view.
@@ -47,8 +93,12 @@ fn product(a: &Matrix, b: &Matrix) -> Matrix {
 /// A symmetric, positive semidefinite matrix to the given power.
 fn power(matrix: &Matrix, exponent: f64) -> Matrix {
     let (values, vectors) = eigen(matrix);
-    let scaled = values.map(|value| value.max(1e-12).powf(exponent));
-    [0, 1, 2].map(|i| [0, 1, 2].map(|j| (0..3).map(|k| vectors[i][k] * scaled[k] * vectors[j][k]).sum()))
+    recomposed(&vectors, values.map(|value| value.max(0.0).powf(exponent)))
+}
+
+/// V diag(`values`) Vᵀ.
+fn recomposed(vectors: &Matrix, values: [f64; 3]) -> Matrix {
+    [0, 1, 2].map(|i| [0, 1, 2].map(|j| (0..3).map(|k| vectors[i][k] * values[k] * vectors[j][k]).sum()))
 }
 
 /// Eigenvalues, and eigenvectors as columns, of a symmetric matrix by Jacobi's rotations.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use crate::backend::{self, AdamKnobs, Backend, Scalar, Shape};
-use crate::gatys::{OptimizerKind, Result};
+use crate::gatys::{Init, Normalization, OptimizerKind, Result};
 use crate::settings::Options;
 
 /// What does not change while a picture is painted.
@@ -12,15 +12,31 @@ pub struct OptimizerSettings {
     pub momentum: f64,
     /// Adam: passes of the binomial blur over the squared gradient. 0: plain Adam (Kingma and Ba 2015).
     pub moment_blur: usize,
+    /// Passes of the binomial blur over what is coloured in a step.
+    pub chroma_blur: usize,
+    /// How far steps keep to the [axes](crate::gatys::axes) of the style's colours, 0..1.
+    pub colour_axes: f64,
 }
 
 impl From<&Options> for OptimizerSettings {
     fn from(options: &Options) -> Self {
+        // What keeps colours to the style's also keeps those that a picture began with.
+        let begins_elsewhere = matches!(options.init, Init::Content | Init::Noise);
+        let free = begins_elsewhere || options.normalization == Normalization::Gatys;
         Self {
             kind: options.optimizer,
             momentum: options.momentum,
             moment_blur: options.moment_blur,
+            chroma_blur: options.chroma_blur.unwrap_or(if free { 0 } else { 2 }),
+            colour_axes: options.colour_axes.unwrap_or(if free { 0.0 } else { 0.5 }),
         }
+    }
+}
+
+impl OptimizerSettings {
+    /// Whether all colours of a step are treated alike.
+    fn is_plain(&self) -> bool {
+        self.chroma_blur == 0 && self.colour_axes == 0.0
     }
 }
 
@@ -51,8 +67,11 @@ pub struct Optimizer<B: Backend> {
     first: B::Tensor,
     /// Adam's second moment.
     second: B::Tensor,
-    /// The squared gradient, and scratch for blurring it.
-    squared: [B::Tensor; 2],
+    /// Scratch for blurs: of the squared gradient, then of the step.
+    blurred: [B::Tensor; 2],
+    step: B::Tensor,
+    /// [3, 3]: what a step is multiplied by.
+    axes: B::Tensor,
     /// Steps since each moment was zero.
     first_steps: i32,
     second_steps: i32,
@@ -61,20 +80,37 @@ pub struct Optimizer<B: Backend> {
 
 impl<B: Backend> Optimizer<B> {
     pub fn new(ops: &mut B, picture: Shape, settings: OptimizerSettings) -> Result<Self> {
+        let nothing = Shape::vector(1);
         // Only Adam has a second moment.
-        let extra = match settings.kind {
-            OptimizerKind::Adam => picture,
-            OptimizerKind::Sgd | OptimizerKind::Lbfgs => Shape::vector(1),
+        let (second, blurred) = match settings.kind {
+            OptimizerKind::Adam => (picture, picture),
+            _ if settings.chroma_blur > 0 => (nothing, picture),
+            OptimizerKind::Sgd | OptimizerKind::Lbfgs => (nothing, nothing),
         };
+        let mut axes = ops.tensor(Shape::vector(9))?;
+        ops.upload(&UNIT_MATRIX, &mut axes)?;
         Ok(Self {
             settings,
             first: ops.tensor(picture)?,
-            second: ops.tensor(extra)?,
-            squared: [ops.tensor(extra)?, ops.tensor(extra)?],
+            second: ops.tensor(second)?,
+            blurred: [ops.tensor(blurred)?, ops.tensor(blurred)?],
+            step: ops.tensor(picture)?,
+            axes,
             first_steps: 0,
             second_steps: 0,
             knobs: ops.tensor(Shape::vector(5))?,
         })
+    }
+
+    /// Makes the next steps go along these axes, for which there must be a share in the settings.
+    pub fn set_axes(&mut self, ops: &mut B, axes: &[[f64; 3]; 3]) -> Result<()> {
+        let numbers: Vec<f32> = axes.iter().flatten().map(|&number| number as f32).collect();
+        Ok(ops.upload(&numbers, &mut self.axes)?)
+    }
+
+    /// Scratch of the picture's shape, until the next step.
+    pub fn step(&mut self) -> &mut B::Tensor {
+        &mut self.step
     }
 
     /// Sets both moments to zero.
@@ -119,27 +155,52 @@ impl<B: Backend> Optimizer<B> {
         gradient: &B::Tensor,
     ) -> backend::Result<()> {
         let Self {
+            settings,
             first,
             second,
-            squared: [squared, spare],
+            blurred,
+            step,
+            axes,
             knobs,
             ..
         } = self;
-        match self.settings.kind {
+        match settings.kind {
             OptimizerKind::Adam => {
-                ops.square(gradient, squared)?;
-                let (mut from, mut to) = (squared, spare);
-                for _ in 0..self.settings.moment_blur {
-                    ops.blur(from, to)?;
-                    (from, to) = (to, from);
-                }
-                ops.adam(picture, gradient, from, first, second, knobs, KNOBS)?;
+                ops.square(gradient, &mut blurred[0])?;
+                let squared = blur(ops, blurred, settings.moment_blur)?;
+                ops.adam(gradient, squared, first, second, knobs, KNOBS, step)?;
             }
             OptimizerKind::Sgd | OptimizerKind::Lbfgs => {
                 let (rate, momentum) = (Scalar { of: &*knobs, at: 0 }, Scalar { of: &*knobs, at: 1 });
-                ops.sgd(picture, gradient, first, rate, momentum)?;
+                ops.sgd(gradient, first, rate, momentum, step)?;
             }
         }
-        Ok(())
+        if settings.is_plain() {
+            return ops.axpy(-1.0, step, picture);
+        }
+        let coloured = match settings.chroma_blur {
+            0 => &*step,
+            passes => {
+                ops.blur(step, &mut blurred[0])?;
+                blur(ops, blurred, passes - 1)?
+            }
+        };
+        ops.descend(picture, step, coloured, axes)
     }
+}
+
+const UNIT_MATRIX: [f32; 9] = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+
+/// The first of two tensors blurred some times, for which both are used in turn.
+fn blur<'a, B: Backend>(
+    ops: &mut B,
+    tensors: &'a mut [B::Tensor; 2],
+    passes: usize,
+) -> backend::Result<&'a B::Tensor> {
+    let [mut from, mut to] = tensors.each_mut();
+    for _ in 0..passes {
+        ops.blur(from, to)?;
+        (from, to) = (to, from);
+    }
+    Ok(from)
 }

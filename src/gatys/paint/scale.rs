@@ -4,7 +4,8 @@ use crate::backend::{Backend, Capture, Shape};
 use crate::gatys::measure::objective::Objective;
 use crate::gatys::network::extractor::Extractor;
 use crate::gatys::paint::optimizer::Optimizer;
-use crate::gatys::{LossWeights, Losses, Normalization, OptimizerSettings, Result};
+use crate::gatys::statistic::Measure;
+use crate::gatys::{LossWeights, Losses, OptimizerSettings, Result};
 use crate::picture::PictureView;
 
 /// Everything at one size: the picture that is painted, the content that it shows, the objective and the optimiser.
@@ -48,7 +49,7 @@ pub struct ScaleSettings<'a> {
     pub content: &'a [(usize, f64)],
     /// (node, λ).
     pub style: &'a [(usize, f64)],
-    pub normalization: Normalization,
+    pub measure: Measure,
     pub optimizer: OptimizerSettings,
 }
 
@@ -85,7 +86,7 @@ impl<B: Backend> ScaleState<B> {
                 shape,
                 settings.content,
                 settings.style,
-                settings.normalization,
+                settings.measure,
                 Some(settings.style_shape()),
             )?,
             optimizer: Optimizer::new(ops, shape, settings.optimizer)?,

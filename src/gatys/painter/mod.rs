@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use crate::backend::{self, Backend, ColourStatistics, Export, Mix, Pooling, Shape, Slot};
+use crate::backend::{self, Backend, ColourMap, ColourStatistics, Export, Mix, Pooling, Shape, Slot};
 use crate::gatys::network::extractor::{Extractor, nodes};
+use crate::gatys::paint::colour::axes;
 use crate::gatys::paint::scale::ScaleState;
 use crate::gatys::paint::schedule;
 use crate::gatys::video::between::{Between, Sides};
@@ -33,6 +34,8 @@ pub struct Painter<B: Backend> {
     /// The full size first. Empty before `plan`.
     states: Vec<ScaleState<B>>,
     style_colours: ColourStatistics,
+    /// What steps, and what is added to the picture, are multiplied by.
+    axes: ColourMap,
     /// What the full-size picture keeps from frame to frame; `None` before `plan`.
     continuation: Option<Continuation<B>>,
     /// Puts together full-size frames between keyframes, once there are any.
@@ -80,6 +83,7 @@ impl<B: Backend> Painter<B> {
             planned: None,
             states: Vec::new(),
             style_colours: ColourStatistics::default(),
+            axes: ColourMap::IDENTITY,
             continuation: None,
             between: None,
             probe,
@@ -207,7 +211,7 @@ impl<B: Backend> Painter<B> {
             let mut picture = self.ops.tensor(Shape::new(3, height, width))?;
             self.ops.import(style, 0, &mut picture)?;
             if scale == 0 {
-                self.style_colours = self.ops.colour_statistics(&picture)?;
+                self.set_colours(&picture)?;
             }
             let Self {
                 ops,
@@ -219,6 +223,25 @@ impl<B: Backend> Painter<B> {
             let objective = &mut states[scale].objective;
             let target = objective.measure_style(ops, extractor, style_layers, &picture)?;
             objective.set_style(ops, &target)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the colours of a style's picture. What was painted takes them, too: steps along the axes of the new colours would
+    /// never leave others behind.
+    fn set_colours(&mut self, style: &B::Tensor) -> Result<()> {
+        self.style_colours = self.ops.colour_statistics(style)?;
+        let share = self.recipe.optimizer.colour_axes;
+        self.axes.matrix = axes(&self.style_colours, share);
+        for state in &mut self.states {
+            state.optimizer.set_axes(&mut self.ops, &self.axes.matrix)?;
+        }
+        if let (true, Some(continuation), Some(state)) = (
+            self.painted && share > 0.0,
+            &mut self.continuation,
+            self.states.first_mut(),
+        ) {
+            continuation.recolour(&mut self.ops, state, &self.style_colours)?;
         }
         Ok(())
     }

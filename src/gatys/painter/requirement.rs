@@ -4,7 +4,7 @@
 
 use super::Painter;
 use crate::backend::budget::Budget;
-use crate::backend::{Backend, ColourStatistics, Memory, ScratchUse, Shape};
+use crate::backend::{Backend, ColourMap, ColourStatistics, Memory, ScratchUse, Shape};
 use crate::gatys::paint::scale::{ScaleSettings, with_margin};
 use crate::gatys::paint::schedule;
 use crate::gatys::{LossWeights, Losses, PreviewSink, Recipe, Result, Run};
@@ -81,6 +81,7 @@ impl<B: Backend> Painter<B> {
             planned: None,
             states: Vec::new(),
             style_colours: ColourStatistics::default(),
+            axes: ColourMap::IDENTITY,
             continuation: None,
             between: None,
             // A start from the previous picture takes most.
@@ -136,7 +137,7 @@ pub fn scale_settings<'a>(
         style_frame: demand.style,
         content,
         style,
-        normalization: recipe.normalization,
+        measure: recipe.measure,
         optimizer: recipe.optimizer,
     }
 }

@@ -57,10 +57,14 @@ impl<B: Backend> Painter<B> {
     }
 
     /// Brings the result of the scale `from` to a finer one, with the detail of the content that the
-    /// coarser one could not hold.
+    /// coarser one could not hold, along the style's colour axes.
     pub(super) fn step_up(&mut self, from: usize, to: usize) -> Result<()> {
         let Self {
-            ops, states, recipe, ..
+            ops,
+            states,
+            recipe,
+            axes,
+            ..
         } = self;
         let Ok([state, coarser]) = states.get_disjoint_mut([to, from]) else {
             return Ok(());
@@ -70,8 +74,9 @@ impl<B: Backend> Painter<B> {
         if recipe.init != Init::Noise {
             let detail = recipe.detail as f32;
             ops.resize(&coarser.content, border, &mut state.spare)?;
-            ops.axpy(detail, &state.content, &mut state.picture)?;
-            ops.axpy(-detail, &state.spare, &mut state.picture)?;
+            ops.axpy(-1.0, &state.content, &mut state.spare)?;
+            ops.colour_map(&state.spare, axes, state.optimizer.step())?;
+            ops.axpy(-detail, state.optimizer.step(), &mut state.picture)?;
         }
         ops.mirror_border(&mut state.picture, border)?;
         Ok(())

@@ -114,9 +114,29 @@ impl<B: Backend> Continuation<B> {
             above: luma(&painting) - luma(&content),
             fine: self.fine_detail(ops, state)?,
             content_variance: variance(&content),
+            restyled: 0,
         };
         self.light = Light::new(luma(&content));
         self.content = content;
+        Ok(())
+    }
+
+    /// Gives a painting that goes on the colours of another style. The strokes follow over the next frames.
+    pub fn recolour(
+        &mut self,
+        ops: &mut B,
+        state: &mut ScaleState<B>,
+        style: &ColourStatistics,
+    ) -> Result<()> {
+        let before = self.colours(ops, &state.picture)?;
+        let recolouring = matching(&before, style);
+        ops.colour_map(&state.picture, &recolouring, &mut self.moved)?;
+        ops.copy(&self.moved, &mut state.picture)?;
+        ops.colour_map(&self.output, &recolouring, &mut self.moved)?;
+        std::mem::swap(&mut self.output, &mut self.moved);
+        let after = self.colours(ops, &state.picture)?;
+        self.beginning.above += luma(&after) - luma(&before);
+        self.beginning.restyled = RESTYLED_FRAMES;
         Ok(())
     }
 
@@ -222,6 +242,7 @@ impl<B: Backend> Continuation<B> {
         // Resampling takes from the finest detail, the style loss may add to it for ever.
         let content = self.colours(ops, &state.content)?;
         let fine = self.fine_detail(ops, state)?;
+        self.beginning.take_restyled(fine);
         let [grey, colour] = self.beginning.gains(fine, variance(&content));
         ops.axpy(-grey as f32, &state.spare, &mut state.picture)?;
         ops.axpy(-colour as f32, &self.moved, &mut state.picture)?;
@@ -284,9 +305,22 @@ struct Beginning {
     fine: [f64; 2],
     /// The variance of the content's colours.
     content_variance: f64,
+    /// Frames for which the finest detail is not held, since another style has its own.
+    restyled: usize,
 }
 
+/// Frames over which the strokes of a new style come.
+const RESTYLED_FRAMES: usize = 20;
+
 impl Beginning {
+    /// Takes the finest detail of a new style as it comes, as that to be held.
+    fn take_restyled(&mut self, fine: [f64; 2]) {
+        if self.restyled > 0 {
+            self.restyled -= 1;
+            self.fine = fine;
+        }
+    }
+
     /// By what shares detail of the energies `fine` is to be made stronger, while the content's colours have `variance`.
     fn gains(&self, fine: [f64; 2], variance: f64) -> [f64; 2] {
         let left = (variance / (FADED * self.content_variance).max(1e-9)).min(1.0);
@@ -322,6 +356,7 @@ mod tests {
             above: 0.0,
             fine: [4.0, 1.0],
             content_variance: 0.1,
+            restyled: 0,
         };
         assert_eq!(beginning.gains([4.0, 1.0], 0.1), [0.0, 0.0]);
         let [grey, colour] = beginning.gains([3.6, 1.1], 0.1);

@@ -4,15 +4,15 @@
 macro_rules! backend {
     ($name:ident, $start:expr) => {
         backend!(@each $name, $start,
-            vectors: [memory, reshaping, squaring, adding, blurring, adam, sgd, capturing],
+            vectors: [memory, reshaping, squaring, adding, blurring, adam, sgd, descending, capturing],
             network: [
                 convolution, convolution_backward, convolution_is_adjoint, convolution_and_pooling,
                 the_first_of_equals_wins, centring, pooling
             ],
             step: [backward],
             losses: [
-                squared_norm, squared_error, weighted_squared_error, difference, gram, gram_backward,
-                total_variation
+                squared_norm, squared_error, weighted_squared_error, difference, moments,
+                covariance_difference, moments_backward, total_variation
             ],
             pictures: [
                 importing, resizing, exporting, guiding, bytes_survive, mirroring, colour_statistics, colour_map,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use neuralstyle::backend::prelude::*;
-use neuralstyle::backend::{Scalar, Shape, Slot};
+use neuralstyle::backend::{Moments, Scalar, Shape, Slot};
 
 use super::pair::{LONG, Machine, Pair, SHAPES, Twin, UNIT, gamma, gamma_of_sum, magnitudes};
 
@@ -174,26 +174,107 @@ const GRAMS: [Shape; 17] = [
     Shape::new(1461, 1, 2),
 ];
 
-pub fn gram<B: Machine>(ops: &mut B) {
+pub fn moments<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 24);
     for shape in GRAMS {
         let a = pair.signed(shape);
-        let square = Shape::square(shape.channels);
-        let mut gram = pair.soiled(square);
+        let (square, vector) = (Shape::square(shape.channels), Shape::vector(shape.channels));
+        let (mut gram, mut mean) = (pair.soiled(square), pair.soiled(vector));
         let scale = 1.0 / shape.elements() as f32;
-        pair.ops.gram(&a.real, scale, &mut gram.real).unwrap();
-        pair.exact.gram(&a.exact, scale, &mut gram.exact).unwrap();
+        pair.ops
+            .moments(&a.real, scale, &mut gram.real, &mut mean.real)
+            .unwrap();
+        pair.exact
+            .moments(&a.exact, scale, &mut gram.exact, &mut mean.exact)
+            .unwrap();
         let mut sizes = pair.exact.tensor(square).unwrap();
-        pair.exact.gram(&magnitudes(&a.exact), scale, &mut sizes).unwrap();
+        let mut mean_sizes = pair.exact.tensor(vector).unwrap();
+        pair.exact
+            .moments(&magnitudes(&a.exact), scale, &mut sizes, &mut mean_sizes)
+            .unwrap();
         // Runs of at most 2048 pixels in one f32 sum, and those together; the scale, and what is stored.
         let roundings = shape.pixels().min(2048) + 5;
         // Both operands, where they are rounded first.
-        let entering = (1.0 + B::ARITHMETIC.entering(shape)).powi(2) - 1.0;
-        pair.assert_close("gram", &gram, |i| (gamma(roundings) + entering) * sizes.values[i]);
+        let one = B::ARITHMETIC.entering(shape);
+        let entering = (1.0 + one).powi(2) - 1.0;
+        pair.assert_close("the Gram matrix", &gram, |i| {
+            (gamma(roundings) + entering) * sizes.values[i]
+        });
+        pair.assert_close("the mean", &mean, |i| {
+            (gamma(roundings) + one) * mean_sizes.values[i]
+        });
     }
 }
 
-pub fn gram_backward<B: Machine>(ops: &mut B) {
+pub fn covariance_difference<B: Machine>(ops: &mut B) {
+    let mut pair = Pair::new(ops, 27);
+    for channels in [1, 2, 3, 8, 9, 31, 33, 70, 257, 513] {
+        let (square, vector) = (Shape::square(channels), Shape::vector(channels));
+        let (gram, covariance) = (pair.signed(square), pair.signed(square));
+        let (mean, wanted) = (pair.signed(vector), pair.signed(vector));
+        let (mut difference, mut offset) = (pair.soiled(square), pair.soiled(vector));
+        let mut numbers = Numbers::new(&mut pair);
+        let q = 0.3_f32;
+        macro_rules! compare {
+            ($ops:expr, $of:ident) => {
+                $ops.covariance_difference(
+                    Moments {
+                        second: &gram.$of,
+                        mean: &mean.$of,
+                    },
+                    Moments {
+                        second: &covariance.$of,
+                        mean: &wanted.$of,
+                    },
+                    q,
+                    scalar!(numbers.knobs.$of),
+                    &mut difference.$of,
+                    &mut offset.$of,
+                    slot!(numbers.sums.$of),
+                )
+                .unwrap()
+            };
+        }
+        compare!(pair.ops, real);
+        compare!(pair.exact, exact);
+        let (q, weight) = (f64::from(q), f64::from(COEFFICIENT).abs());
+        let (mu, nu) = (&mean.exact.values, &wanted.exact.values);
+        // What each entry is a difference of.
+        let parts = |i: usize| {
+            let product = q * mu[i / channels].abs() * mu[i % channels].abs();
+            gram.exact.values[i].abs() + product + covariance.exact.values[i].abs()
+        };
+        // Two products and two differences.
+        let of_entry = |i: usize| gamma(4) * parts(i);
+        pair.assert_close("covariance_difference", &difference, of_entry);
+        let entries = &difference.exact.values;
+        // The product with the mean inherits the entries' errors and is a sum; the mean's difference, its quotient and product,
+        // and the difference of both.
+        let of_product = |row: usize| -> f64 {
+            (row * channels..(row + 1) * channels)
+                .map(|i| of_entry(i) + gamma(channels.div_ceil(32) + 8) * entries[i].abs())
+                .zip(mu)
+                .map(|(bound, mu)| bound * mu.abs())
+                .sum()
+        };
+        let error = |row: usize| (mu[row] - nu[row]).abs();
+        pair.assert_close("covariance_difference's offset", &offset, |row| {
+            of_product(row) + gamma(6) * (weight / (2.0 * q) * error(row) + offset.exact.values[row].abs())
+        });
+        // Of each square twice the entry's error; of the means two roundings for each operand of a product with the weight.
+        let squares: f64 = (0..channels * channels)
+            .map(|i| {
+                2.0 * entries[i].abs() * of_entry(i) + of_entry(i).powi(2) + gamma(1) * entries[i].powi(2)
+            })
+            .sum();
+        let means: f64 = (0..channels).map(|row| weight * error(row).powi(2)).sum();
+        let all: f64 = entries.iter().map(|entry| entry * entry).sum::<f64>() + means;
+        let bound = squares + gamma(5) * means + (gamma_of_sum(channels * channels) + gamma(2)) * all;
+        numbers.assert_sum(&mut pair, "covariance_difference", bound);
+    }
+}
+
+pub fn moments_backward<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 25);
     for shape in GRAMS {
         let channels = shape.channels;
@@ -205,6 +286,7 @@ pub fn gram_backward<B: Machine>(ops: &mut B) {
             }
         }
         let d = pair.tensor(Shape::square(channels), &values);
+        let offset = pair.signed(Shape::vector(channels));
         let numbers = Numbers::new(&mut pair);
         let mut sizes = magnitudes(&gradient.exact);
         let absolute = pair.tensor(Shape::vector(1), &[COEFFICIENT.abs()]);
@@ -213,33 +295,41 @@ pub fn gram_backward<B: Machine>(ops: &mut B) {
             at: 0,
         };
         pair.exact
-            .gram_backward(
+            .moments_backward(
                 &magnitudes(&a.exact),
                 &magnitudes(&d.exact),
+                &magnitudes(&offset.exact),
                 coefficient,
                 &mut sizes,
             )
             .unwrap();
         pair.ops
-            .gram_backward(&a.real, &d.real, scalar!(numbers.knobs.real), &mut gradient.real)
+            .moments_backward(
+                &a.real,
+                &d.real,
+                &offset.real,
+                scalar!(numbers.knobs.real),
+                &mut gradient.real,
+            )
             .unwrap();
         pair.exact
-            .gram_backward(
+            .moments_backward(
                 &a.exact,
                 &d.exact,
+                &offset.exact,
                 scalar!(numbers.knobs.exact),
                 &mut gradient.exact,
             )
             .unwrap();
-        // C products, the coefficient, the sum with what was there; and the matrix, where it is rounded first. A backend
+        // C products, the offset, the coefficient, the sum with what was there; and the matrix, where it is rounded first. A backend
         // that does that rounds neither the tensors of few channels nor their matrix.
         let entering = if B::ARITHMETIC.entering(shape) > 0.0 {
             0.0
         } else {
             B::ARITHMETIC.entering(Shape::square(channels))
         };
-        pair.assert_close("gram_backward", &gradient, |i| {
-            (gamma(channels + 2) + entering) * sizes.values[i]
+        pair.assert_close("moments_backward", &gradient, |i| {
+            (gamma(channels + 3) + entering) * sizes.values[i]
         });
     }
 }

@@ -60,6 +60,7 @@ pub fn backward<B: Machine>(ops: &mut B) {
             diagonal[channel * (behind + 1)] = [0.5, -1.0, 0.25][channel % 3];
         }
         let matrix = pair.tensor(Shape::square(behind), &diagonal);
+        let offset = pair.tensor(Shape::vector(behind), &vec![0.0; behind]);
         let (mut knob, mut sum) = (
             pair.tensor(Shape::vector(1), &[0.3]),
             pair.soiled(Shape::vector(1)),
@@ -92,7 +93,7 @@ pub fn backward<B: Machine>(ops: &mut B) {
                         slot,
                     )?,
                     2 => $ops.total_variation(&y.$of, coefficient, seed, slot)?,
-                    _ => $ops.gram_backward(&y.$of, &matrix.$of, coefficient, seed)?,
+                    _ => $ops.moments_backward(&y.$of, &matrix.$of, &offset.$of, coefficient, seed)?,
                 }
                 $ops.conv_relu_backward(&third.$of, $second.1, $second.0, &mut second.$of)?;
                 $ops.conv_relu_backward(&second.$of, $first.1, $first.0, &mut first.$of)

@@ -18,6 +18,7 @@ pub fn cancelling<B: Backend>(ops: &mut B, cancel: &CancelToken) {
     let mut activations = ops.tensor(shape.with_channels(4)).unwrap();
     let mut gradient = ops.tensor(shape.with_channels(4)).unwrap();
     let mut gram = ops.tensor(Shape::square(4)).unwrap();
+    let mut mean = ops.tensor(Shape::vector(4)).unwrap();
     let knob = ops.tensor(Shape::vector(1)).unwrap();
     let frame = Picture::from_rgb(11, 9, vec![128; 11 * 9 * 3]).unwrap();
     let mut out = frame.clone();
@@ -42,11 +43,11 @@ pub fn cancelling<B: Backend>(ops: &mut B, cancel: &CancelToken) {
                 "conv_relu",
                 ops.conv_relu(&picture, &filter, &mut activations, &mut mask),
             );
-            check("gram", ops.gram(&activations, 1.0, &mut gram));
+            check("moments", ops.moments(&activations, 1.0, &mut gram, &mut mean));
             let coefficient = Scalar { of: &knob, at: 0 };
             check(
-                "gram_backward",
-                ops.gram_backward(&activations, &gram, coefficient, &mut gradient),
+                "moments_backward",
+                ops.moments_backward(&activations, &gram, &mean, coefficient, &mut gradient),
             );
             check(
                 "conv_relu_backward",

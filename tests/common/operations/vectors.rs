@@ -95,6 +95,15 @@ pub fn blurring<B: Machine>(ops: &mut B) {
     }
 }
 
+/// Steps are taken with pictures, which have few channels.
+const PICTURES: [Shape; 5] = [
+    Shape::new(1, 1, 1),
+    Shape::new(3, 1, 1),
+    Shape::new(3, 5, 7),
+    Shape::new(1, 64, 65),
+    Shape::new(3, 301, 299),
+];
+
 /// Numbers of a step among others, so that a backend that reads the wrong one is found out.
 fn knobs<B: Machine>(pair: &mut Pair<B>, values: [f32; 7]) -> Twin<B::Tensor> {
     pair.tensor(Shape::vector(7), &values)
@@ -111,46 +120,39 @@ pub fn adam<B: Machine>(ops: &mut B) {
         beta2: 5,
         epsilon: 2,
     };
-    for shape in SHAPES {
-        let (mut x, gradient, mut m) = (pair.units(shape), pair.signed(shape), pair.signed(shape));
+    for shape in PICTURES {
+        let (mut step, gradient, mut m) = (pair.soiled(shape), pair.signed(shape), pair.signed(shape));
         let (squared, mut v) = (pair.units(shape), pair.units(shape));
         let m_sizes: Vec<f64> = (m.exact.values.iter().zip(&gradient.exact.values))
             .map(|(m, g)| (0.9 * m).abs() + (0.1 * g).abs())
             .collect();
-        pair.ops
-            .adam(
-                &mut x.real,
-                &gradient.real,
-                &squared.real,
-                &mut m.real,
-                &mut v.real,
-                &knobs.real,
-                at,
-            )
-            .unwrap();
-        pair.exact
-            .adam(
-                &mut x.exact,
-                &gradient.exact,
-                &squared.exact,
-                &mut m.exact,
-                &mut v.exact,
-                &knobs.exact,
-                at,
-            )
-            .unwrap();
+        macro_rules! take {
+            ($ops:expr, $of:ident) => {
+                $ops.adam(
+                    &gradient.$of,
+                    &squared.$of,
+                    &mut m.$of,
+                    &mut v.$of,
+                    &knobs.$of,
+                    at,
+                    &mut step.$of,
+                )
+                .unwrap()
+            };
+        }
+        take!(pair.ops, real);
+        take!(pair.exact, exact);
         // Both moments: two products, 1 − β, and a sum.
         let v_sizes = v.exact.values.clone();
         pair.assert_close("adam's m", &m, |i| gamma(4) * m_sizes[i]);
         pair.assert_close("adam's v", &v, |i| gamma(4) * v_sizes[i]);
         // The step inherits m's error and makes roundings of its own: half of v's 4, the root, its product, + ε, and
         // the product and quotient with the rate: 7, of which a backend may double those of an inexact root and
-        // quotient; then the difference.
-        let x_values = x.exact.values.clone();
+        // quotient.
         let m_values = m.exact.values.clone();
-        pair.assert_close("adam's x", &x, |i| {
+        pair.assert_close("adam's step", &step, |i| {
             let slope = f64::from(rate) / (v_sizes[i].sqrt() * f64::from(root) + f64::from(epsilon));
-            slope * (gamma(4) * m_sizes[i] + gamma(9) * m_values[i].abs()) + gamma(1) * x_values[i].abs()
+            slope * (gamma(4) * m_sizes[i] + gamma(9) * m_values[i].abs())
         });
     }
 }
@@ -159,45 +161,57 @@ pub fn sgd<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 16);
     let (rate, momentum) = (0.25f32, 0.9f32);
     let knobs = knobs(&mut pair, [7.0, 7.0, momentum, 7.0, rate, 7.0, 7.0]);
-    for shape in SHAPES {
-        let (mut x, gradient, mut velocity) = (pair.units(shape), pair.signed(shape), pair.signed(shape));
+    for shape in PICTURES {
+        let (mut step, gradient, mut velocity) = (pair.soiled(shape), pair.signed(shape), pair.signed(shape));
         let sizes: Vec<f64> = (velocity.exact.values.iter().zip(&gradient.exact.values))
             .map(|(u, g)| (f64::from(momentum) * u).abs() + g.abs())
             .collect();
-        let x_before = x.exact.values.clone();
+        macro_rules! take {
+            ($ops:expr, $of:ident) => {{
+                let [rate, momentum] = [4, 2].map(|at| Scalar { of: &knobs.$of, at });
+                $ops.sgd(
+                    &gradient.$of,
+                    &mut velocity.$of,
+                    rate,
+                    momentum,
+                    &mut step.$of,
+                )
+                .unwrap()
+            }};
+        }
+        take!(pair.ops, real);
+        take!(pair.exact, exact);
+        pair.assert_close("sgd's velocity", &velocity, |i| gamma(2) * sizes[i]);
+        pair.assert_close("sgd's step", &step, |i| gamma(3) * f64::from(rate) * sizes[i]);
+    }
+}
+
+pub fn descending<B: Machine>(ops: &mut B) {
+    let mut pair = Pair::new(ops, 18);
+    let axes = pair.signed(Shape::vector(9));
+    for shape in PICTURES.into_iter().filter(|shape| shape.channels == 3) {
+        let (mut x, step, blurred) = (pair.units(shape), pair.signed(shape), pair.signed(shape));
+        let before = x.exact.values.clone();
         pair.ops
-            .sgd(
-                &mut x.real,
-                &gradient.real,
-                &mut velocity.real,
-                Scalar {
-                    of: &knobs.real,
-                    at: 4,
-                },
-                Scalar {
-                    of: &knobs.real,
-                    at: 2,
-                },
-            )
+            .descend(&mut x.real, &step.real, &blurred.real, &axes.real)
             .unwrap();
         pair.exact
-            .sgd(
-                &mut x.exact,
-                &gradient.exact,
-                &mut velocity.exact,
-                Scalar {
-                    of: &knobs.exact,
-                    at: 4,
-                },
-                Scalar {
-                    of: &knobs.exact,
-                    at: 2,
-                },
-            )
+            .descend(&mut x.exact, &step.exact, &blurred.exact, &axes.exact)
             .unwrap();
-        pair.assert_close("sgd's velocity", &velocity, |i| gamma(2) * sizes[i]);
-        pair.assert_close("sgd's x", &x, |i| {
-            gamma(4) * (x_before[i].abs() + f64::from(rate) * sizes[i])
+        let pixels = shape.pixels();
+        let total = |of: &Twin<B::Tensor>, pixel: usize| -> f64 {
+            (0..3).map(|c| of.exact.values[c * pixels + pixel].abs()).sum()
+        };
+        // Of the means' three numbers two sums and a quotient, two sums with them; a product, two sums, and the difference. A
+        // mean is at most a third of its pixel's numbers, and a number at most all of them.
+        pair.assert_close("descend", &x, |i| {
+            let (channel, pixel) = (i / pixels, i % pixels);
+            let reach = total(&step, pixel) / 3.0 + 4.0 / 3.0 * total(&blurred, pixel);
+            let axis: f64 = axes.exact.values[3 * channel..][..3]
+                .iter()
+                .map(|a| a.abs())
+                .sum();
+            gamma(9) * (before[i].abs() + axis * reach)
         });
     }
 }
@@ -205,8 +219,8 @@ pub fn sgd<B: Machine>(ops: &mut B) {
 /// A captured step is performed at every call, and sees what was uploaded since it was recorded.
 pub fn capturing<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 17);
-    for shape in [Shape::new(3, 5, 7), Shape::new(9, 5, 7)] {
-        let mut tensors = || [(); 9].map(|()| pair.ops.tensor(shape).unwrap());
+    for shape in [Shape::new(3, 5, 7), Shape::new(1, 50, 70)] {
+        let mut tensors = || [(); 10].map(|()| pair.ops.tensor(shape).unwrap());
         let [
             mut x,
             mut velocity,
@@ -217,6 +231,7 @@ pub fn capturing<B: Machine>(ops: &mut B) {
             mut z,
             mut n,
             mut w,
+            mut step,
         ] = tensors();
         pair.ops.fill(1.0, &mut gradient).unwrap();
         // Rate and momentum of one, and the numbers of the other.
@@ -237,8 +252,9 @@ pub fn capturing<B: Machine>(ops: &mut B) {
             pair.ops
                 .capture(&mut capture, |ops| {
                     let [rate, momentum] = [rate_of, momentum_of].map(|at| Scalar { of: &knobs, at });
-                    ops.sgd(&mut x, &gradient, &mut velocity, rate, momentum)?;
-                    ops.adam(&mut y, &gradient, &gradient, &mut m, &mut v, &knobs, of_adam)
+                    ops.sgd(&gradient, &mut velocity, rate, momentum, &mut step)?;
+                    ops.axpy(-1.0, &step, &mut x)?;
+                    ops.adam(&gradient, &gradient, &mut m, &mut v, &knobs, of_adam, &mut y)
                 })
                 .unwrap();
             assert_eq!(capture.runs, run as u64 + 1);
@@ -249,7 +265,7 @@ pub fn capturing<B: Machine>(ops: &mut B) {
             );
             // The other does the same as when nobody writes it down.
             pair.ops
-                .adam(&mut z, &gradient, &gradient, &mut n, &mut w, &knobs, of_adam)
+                .adam(&gradient, &gradient, &mut n, &mut w, &knobs, of_adam, &mut z)
                 .unwrap();
             assert_eq!(pair.values(&y), pair.values(&z), "run {run}");
         }

@@ -11,7 +11,7 @@
 use neuralstyle::backend::{Backend, Pooling, Scalar, Shape, Slot};
 use neuralstyle::gatys::extractor::Extractor;
 use neuralstyle::gatys::objective::{Objective, StyleTarget};
-use neuralstyle::gatys::{LossWeights, Losses, Network, Normalization};
+use neuralstyle::gatys::{LossWeights, Losses, Measure, Network, Normalization, Statistic};
 
 use crate::scene::{self, Layer};
 
@@ -22,6 +22,15 @@ const STYLE: [f32; 6] = [1.0, 0.0, 0.0, 0.5, 0.0, 0.0];
 
 /// Layer relu1_1, and λ = 1.
 const LAYER: [(usize, f64); 1] = [(1, 1.0)];
+
+const GATYS: Measure = Measure {
+    normalization: Normalization::Gatys,
+    statistic: Statistic::Gram,
+};
+const RELATIVE_GRAM: Measure = Measure {
+    normalization: Normalization::Relative,
+    statistic: Statistic::Gram,
+};
 
 const NOTHING: LossWeights = LossWeights {
     content: 0.0,
@@ -54,15 +63,14 @@ fn tensor<B: Backend>(ops: &mut B, shape: Shape, values: &[f32]) -> B::Tensor {
 /// J and its gradient at the painted picture, with a style picture of any shape.
 fn evaluate<B: Backend>(
     ops: &mut B,
-    normalization: Normalization,
+    measure: Measure,
     weights: LossWeights,
     (style_shape, style): (Shape, &[f32]),
 ) -> (Losses, Vec<f32>) {
     let network = two_units();
     let mut extractor = Extractor::new(&network, Pooling::Average, 1);
     extractor.load(ops, &network).unwrap();
-    let mut objective =
-        Objective::new(ops, &extractor, PICTURE, &LAYER, &LAYER, normalization, None).unwrap();
+    let mut objective = Objective::new(ops, &extractor, PICTURE, &LAYER, &LAYER, measure, None).unwrap();
     let content = tensor(ops, PICTURE, &CONTENT);
     objective.set_content(ops, &extractor, &content).unwrap();
     let style = tensor(ops, style_shape, style);
@@ -102,9 +110,12 @@ fn assert_all_near(found: &[f32], expected: &[f64]) {
 pub fn gram_matrix<B: Backend>(ops: &mut B) {
     let a = tensor(ops, Shape::new(2, 1, 2), &[1.0, 0.25, 0.5, 1.0]);
     let mut gram = ops.tensor(Shape::square(2)).unwrap();
-    ops.gram(&a, 1.0, &mut gram).unwrap();
-    let mut values = [0.0; 4];
+    let mut mean = ops.tensor(Shape::vector(2)).unwrap();
+    ops.moments(&a, 1.0, &mut gram, &mut mean).unwrap();
+    let (mut values, mut means) = ([0.0; 4], [0.0; 2]);
     ops.download(&gram, &mut values).unwrap();
+    ops.download(&mean, &mut means).unwrap();
+    assert_eq!(means, [0.625, 0.75]);
     assert_eq!(values, [1.0625, 0.75, 0.75, 1.25]);
 }
 
@@ -115,7 +126,7 @@ pub fn content<B: Backend>(ops: &mut B) {
         content: 3.0,
         ..NOTHING
     };
-    let (losses, gradient) = evaluate(ops, Normalization::Gatys, weights, (PICTURE, &STYLE));
+    let (losses, gradient) = evaluate(ops, GATYS, weights, (PICTURE, &STYLE));
     assert_near(losses.content, 0.75);
     assert_near(losses.total, 3.0 * 0.75);
     assert_all_near(&gradient, &[1.5, 0.0, -3.0, 6.0, 0.0, 0.0]);
@@ -130,7 +141,7 @@ pub fn style<B: Backend>(ops: &mut B) {
         style: 2.0,
         ..NOTHING
     };
-    let (losses, gradient) = evaluate(ops, Normalization::Gatys, weights, (PICTURE, &STYLE));
+    let (losses, gradient) = evaluate(ops, GATYS, weights, (PICTURE, &STYLE));
     assert_near(losses.style, STYLE_SQUARES / 64.0);
     assert_near(losses.total, STYLE_SQUARES / 32.0);
     // R sees the first unit, G the second one twice.
@@ -153,12 +164,49 @@ pub fn style_of_another_size<B: Backend>(ops: &mut B) {
         thrice[6 + pixel] = STYLE[2 + pixel % 2];
     }
     for shape in [Shape::new(3, 1, 6), Shape::new(3, 3, 2)] {
-        let (losses, _) = evaluate(ops, Normalization::Gatys, weights, (shape, &thrice));
+        let (losses, _) = evaluate(ops, GATYS, weights, (shape, &thrice));
         assert_near(losses.style, STYLE_SQUARES / 64.0);
     }
     let pixel = (Shape::new(3, 1, 1), [1.0, 0.5, 0.0]);
-    let (losses, _) = evaluate(ops, Normalization::Gatys, weights, (pixel.0, &pixel.1));
+    let (losses, _) = evaluate(ops, GATYS, weights, (pixel.0, &pixel.1));
     assert_near(losses.style, 4.566_406_25 / 64.0);
+}
+
+/// The mean ⅝ ¾ and the covariance 9/64 −3/32 / −3/32 1/16, where the style has ½ ½ and ¼ −¼ / −¼ ¼: with D the difference of
+/// covariances ‖D‖² = 393/4096 of ‖K(S)‖² = ¼, and that of the means is ⅛ ¼, 5/64 of ½. So J = 393/1024 + 5/32.
+///
+/// ∂J/∂a = 4/(2 · ¼) D (a − μ) + 2/(2 · ½) (μ − μ(S)), with a − μ = ±(⅜ −¼): 8 D (⅜ −¼) = −41/64 27/32, and ¼ ½ of the means.
+///
+/// With the factors of `gatys`, sums in the place of means, it is P² (‖D‖² + 5/64) / 64.
+pub fn covariance<B: Backend>(ops: &mut B) {
+    let weights = LossWeights {
+        style: 3.0,
+        ..NOTHING
+    };
+    let measure = |normalization| Measure {
+        normalization,
+        statistic: Statistic::Covariance,
+    };
+    let relative = measure(Normalization::Relative);
+    let (losses, gradient) = evaluate(ops, relative, weights, (PICTURE, &STYLE));
+    assert_near(losses.style, 553.0 / 1024.0);
+    let expected = [-25.0 / 64.0, 57.0 / 64.0, 2.0 * 43.0 / 32.0, -2.0 * 11.0 / 32.0];
+    assert_all_near(&gradient[..4], &expected.map(|value| 3.0 * value));
+    assert_all_near(&gradient[4..], &[0.0, 0.0]);
+    let of_sums = measure(Normalization::Gatys);
+    let (losses, gradient) = evaluate(ops, of_sums, weights, (PICTURE, &STYLE));
+    assert_near(losses.style, 713.0 / 65536.0);
+    // 1/16 of 2 D (a − μ) and of the means' difference.
+    let expected = [-41.0 / 256.0 + 1.0 / 8.0, 41.0 / 256.0 + 1.0 / 8.0];
+    assert_all_near(&gradient[..2], &expected.map(|value| 3.0 * value / 16.0));
+    // A style picture of another size gives the same loss.
+    let mut twice = [0.0; 12];
+    for pixel in 0..4 {
+        twice[pixel] = STYLE[pixel % 2];
+        twice[4 + pixel] = STYLE[2 + pixel % 2];
+    }
+    let (losses, _) = evaluate(ops, relative, weights, (Shape::new(3, 2, 2), &twice));
+    assert_near(losses.style, 553.0 / 1024.0);
 }
 
 /// 0 1 / 3 1: downwards 3 and 0, to the right 1 and −2, squares 9 + 0 + 1 + 4. Each pixel is pulled by twice the
@@ -184,7 +232,7 @@ pub fn total_variation<B: Backend>(ops: &mut B) {
 
     // In J: the painted row's steps are −¾ in R and ¼ in G.
     let weights = LossWeights { tv: 4.0, ..NOTHING };
-    let (losses, gradient) = evaluate(ops, Normalization::Gatys, weights, (PICTURE, &STYLE));
+    let (losses, gradient) = evaluate(ops, GATYS, weights, (PICTURE, &STYLE));
     assert_near(losses.tv, 0.625);
     assert_near(losses.total, 2.5);
     assert_all_near(&gradient, &[6.0, -6.0, -2.0, 2.0, 0.0, 0.0]);
@@ -196,7 +244,7 @@ pub fn temporal<B: Backend>(ops: &mut B) {
         temporal: 2.0,
         ..NOTHING
     };
-    let (losses, gradient) = evaluate(ops, Normalization::Gatys, weights, (PICTURE, &STYLE));
+    let (losses, gradient) = evaluate(ops, GATYS, weights, (PICTURE, &STYLE));
     assert_near(losses.temporal, 0.28125 + 0.078125);
     assert_near(losses.total, 0.71875);
     assert_all_near(&gradient, &[1.0, -0.25, -0.5, 0.0, -1.0, -0.5]);
@@ -208,7 +256,7 @@ pub fn relative_terms<B: Backend>(ops: &mut B) {
         content: 1.0,
         ..NOTHING
     };
-    let (losses, gradient) = evaluate(ops, Normalization::Relative, weights, (PICTURE, &STYLE));
+    let (losses, gradient) = evaluate(ops, RELATIVE_GRAM, weights, (PICTURE, &STYLE));
     assert_near(losses.content, 0.75 / 1.3125);
     assert_near(losses.style, STYLE_SQUARES / 2.0);
     assert_near(losses.tv, 0.625 / 6.0);
@@ -222,7 +270,7 @@ pub fn relative_terms<B: Backend>(ops: &mut B) {
         twice[4 + pixel] = STYLE[2 + pixel % 2];
     }
     let shape = Shape::new(3, 2, 2);
-    let (losses, _) = evaluate(ops, Normalization::Relative, weights, (shape, &twice));
+    let (losses, _) = evaluate(ops, RELATIVE_GRAM, weights, (shape, &twice));
     assert_near(losses.style, STYLE_SQUARES / 2.0);
 }
 
@@ -234,7 +282,7 @@ pub fn weighted_sum<B: Backend>(ops: &mut B) {
         tv: 0.5,
         temporal: 4.0,
     };
-    let (losses, gradient) = evaluate(ops, Normalization::Gatys, weights, (PICTURE, &STYLE));
+    let (losses, gradient) = evaluate(ops, GATYS, weights, (PICTURE, &STYLE));
     assert_near(losses.total, 1.5 + STYLE_SQUARES / 2.0 + 0.3125 + 1.4375);
     // Red of the first pixel: 2 · ½ from the content, 32/16 · 7/16 from the style, ½ · 1.5 from TV, 4 · ½.
     assert_near(f64::from(gradient[0]), 1.0 + 0.875 + 0.75 + 2.0);

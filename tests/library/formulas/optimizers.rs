@@ -16,7 +16,13 @@ impl<B: Backend> Walk<B> {
             kind,
             momentum: 0.5,
             moment_blur,
+            chroma_blur: 0,
+            colour_axes: 0.0,
         };
+        Self::with(ops, shape, settings)
+    }
+
+    fn with(ops: &mut B, shape: Shape, settings: OptimizerSettings) -> Self {
         let mut optimizer = Optimizer::new(ops, shape, settings).unwrap();
         optimizer.restart(ops).unwrap();
         Self {
@@ -101,4 +107,24 @@ pub fn sgd_with_momentum<B: Backend>(ops: &mut B) {
     assert_eq!(walk.step(ops, &[0.0, 0.0], 0.25), [-1.28125, 2.5625]);
     walk.optimizer.restart(ops).unwrap();
     assert_eq!(walk.step(ops, &[1.0, 0.0], 0.25), [-1.53125, 2.5625]);
+}
+
+/// Three pixels in a row, of which the middle one is pulled in red alone: −12. Of its mean, 4, all stays there. Red blurred
+/// is 3 6 3, less its mean 2 4 2, and the others are −1 −2 −1. Along axes of 1, ½ and 0 green goes half as far, blue nowhere.
+pub fn steps_in_colours<B: Backend>(ops: &mut B) {
+    let settings = OptimizerSettings {
+        kind: OptimizerKind::Sgd,
+        momentum: 0.5,
+        moment_blur: 0,
+        chroma_blur: 1,
+        colour_axes: 1.0,
+    };
+    let mut walk = Walk::with(ops, Shape::new(3, 1, 3), settings);
+    let axes = [[1.0, 0.0, 0.0], [0.0, 0.5, 0.0], [0.0, 0.0, 0.0]];
+    walk.optimizer.set_axes(ops, &axes).unwrap();
+    let x = walk.step(ops, &[0.0, 12.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], 0.25);
+    let expected = [2.0, 8.0, 2.0, -0.5, 1.0, -0.5, 0.0, 0.0, 0.0];
+    for (x, expected) in x.into_iter().zip(expected) {
+        assert_near(x, -0.25 * expected);
+    }
 }
