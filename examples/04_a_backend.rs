@@ -96,6 +96,7 @@ impl Memory for Timed {
 impl Pictures for Timed {
     timed! {
         import(frame: PictureView, border: usize, picture: &mut Tensor) -> ();
+        import_part(frame: PictureView, whole: (usize, usize), corner: (usize, usize), picture: &mut Tensor) -> ();
         export(export: Export<Tensor>, out: &mut Picture) -> ();
         resize(from: &Tensor, border: usize, to: &mut Tensor) -> ();
         mirror_border(picture: &mut Tensor, border: usize) -> ();
@@ -116,6 +117,7 @@ impl Layers for Timed {
             from: &mut Tensor) -> ();
         pool(from: &Tensor, kind: Pooling, to: &mut Tensor, mask: &mut Mask) -> ();
         pool_backward(to: &Tensor, kind: Pooling, mask: &Mask, from: &mut Tensor) -> ();
+        cut(from: &Tensor, corner: (usize, usize), to: &mut Tensor) -> ();
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// Between the two layouts of a tensor: planar f32 [C, H, W] and blocked fp16 [H, W, lanes].
+// Between the two layouts of a tensor, planar f32 [C, H, W] and blocked fp16 [H, W, lanes]; filling, and cutting out a part.
 // Launch of all: up to 1024 blocks of 256 threads, each thread taking items in turn.
 
 #include "primitives.cuh"
@@ -58,5 +58,26 @@ KERNEL __launch_bounds__(BLOCK_THREADS) fill_f16(half *to, float value, int pixe
             eight.values[i] = item % vectors * 8 + i < channels ? value : 0.0f;
         }
         store_eight(to + item * 8, eight);
+    }
+}
+
+// to[c, y, x] = from[c, top + y, left + x], planar; to [C, height, width] of from [C, from_height, from_width].
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    cut_f32(const float *from, int from_height, int from_width, int left, int top, float *to, int channels, int height,
+            int width) {
+    EACH(item, channels * height * width) {
+        const int x = item % width, y = item / width % height, channel = item / width / height;
+        to[item] = from[(channel * from_height + top + y) * from_width + left + x];
+    }
+}
+
+// The same, blocked; an item is eight lanes of a pixel.
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    cut_f16(const half *from, int from_width, int left, int top, half *to, int lanes, int height, int width) {
+    const int vectors = lanes / 8;
+    EACH(item, height * width * vectors) {
+        const int vector = item % vectors, x = item / vectors % width, y = item / vectors / width;
+        const half *there = from + (static_cast<size_t>(top + y) * from_width + left + x) * lanes + vector * 8;
+        *reinterpret_cast<uint4 *>(to + static_cast<size_t>(item) * 8) = *reinterpret_cast<const uint4 *>(there);
     }
 }

@@ -25,10 +25,11 @@ pub enum ScratchUse {
     Convolution { from: Shape, outputs: usize },
     /// The Gram matrix of a tensor of this shape, and the way back.
     Gram(Shape),
-    /// A frame of `width` × `height` into a picture whose inside has this shape.
+    /// A frame of `width` × `height`, resampled to `whole`, into a picture whose inside, all of that or a part, has this shape.
     Import {
         width: usize,
         height: usize,
+        whole: (usize, usize),
         inside: Shape,
     },
     /// A picture whose inside has this shape laid onto a frame of `width` × `height`, which guides it or not.

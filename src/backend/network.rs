@@ -70,4 +70,7 @@ pub trait Layers: Memory {
         mask: &Self::Mask,
         from: &mut Self::Tensor,
     ) -> Result<()>;
+
+    /// `to`[C, h, w] = the part of `from` from row y and column x on, `corner` = (x, y).
+    fn cut(&mut self, from: &Self::Tensor, corner: (usize, usize), to: &mut Self::Tensor) -> Result<()>;
 }

@@ -68,6 +68,16 @@ pub trait Pictures: Memory {
     /// side is left alone.
     fn import(&mut self, frame: PictureView, border: usize, picture: &mut Self::Tensor) -> Result<()>;
 
+    /// As [`import`](Self::import) without a margin, of a part alone: the frame is resampled to the width and height `whole`, and
+    /// `picture` is what lies there from the pixel `corner` = (x, y) on.
+    fn import_part(
+        &mut self,
+        frame: PictureView,
+        whole: (usize, usize),
+        corner: (usize, usize),
+        picture: &mut Self::Tensor,
+    ) -> Result<()>;
+
     /// Lays a picture onto a frame of any size, guided by the frame: `out` = (1 − `strength`) · frame +
     /// `strength` · clamp(↑P + `detail` · ↑S · (Y − ↑y)), rounded to bytes. P is the inside of the picture, y the luma of the
     /// inside of the content (what `import` makes of the frame), Y that of the frame, ↑ resamples to the size of the frame,

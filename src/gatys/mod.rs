@@ -25,7 +25,7 @@ pub use objective::{LossWeights, Losses};
 pub use paint::colour::{axes, follow, matching};
 pub use paint::optimizer::{Optimizer, OptimizerSettings};
 pub use paint::scale::{ScaleState, Step};
-pub use painter::{Demand, Painter, mix};
+pub use painter::{Demand, Painter, StyleSize, mix};
 pub use run::{PreviewSink, Recipe, Run, StepObserver};
 pub use statistic::{Measure, Statistic};
 pub use video::between::Sides;

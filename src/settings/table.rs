@@ -298,6 +298,15 @@ pub struct Controls, in Settings as controls, described in CONTROLS {
         group: Group::Style,
         acts: When::Playing,
     }
+    style_scale: f64 = 1.0, {
+        blurb: "Size of strokes: the style picture is measured at this multiple of the size at which it has the output's area",
+        name: "style-scale",
+        nick: "Style scale",
+        kind: Kind::Double { range: 0.25..=4.0, unset: None },
+        unit: "TIMES",
+        group: Group::Style,
+        acts: When::Playing,
+    }
     content_weight: f64 = 1.0, {
         blurb: "Alpha, the weight of the content's loss",
         name: "content-weight",

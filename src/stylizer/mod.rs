@@ -92,6 +92,9 @@ pub struct Stats {
     /// The size at which the optimisation runs.
     pub working_width: usize,
     pub working_height: usize,
+    /// How many times the style picture had to be enlarged to be measured; at most 1 if it was large enough. The strokes of
+    /// one that was enlarged are blurred: a smaller [`style_scale`](Controls::style_scale) or a larger picture helps.
+    pub style_enlarged: f64,
 }
 
 /// A way to drive a painter through a stream, whatever its backend.

@@ -153,7 +153,7 @@ impl<B: Backend> Offline<B> {
             self.free_tracker();
         }
         let between = controls.keyframe_interval > 1;
-        let is_new_style = self.session.prepare(size, &style, controls.style_crop, between)?;
+        let is_new_style = self.session.prepare(size, &style, controls, between)?;
         self.tracker.plan(self.session.working())?;
         self.session.set_tracker_taken(self.tracker.bytes_in_use());
         // A new style shows at once.
@@ -270,6 +270,7 @@ impl<B: Backend> Offline<B> {
 
     fn update_stats(&mut self) {
         self.stats.ms_per_step = self.session.ms_per_step();
+        self.stats.style_enlarged = self.session.style_enlarged();
         self.stats.planned_bytes = self.session.planned_bytes();
         (self.stats.working_width, self.stats.working_height) = self.session.working();
         let painter = self.session.painter();

@@ -8,7 +8,7 @@ use super::{Controls, Error, Frame};
 use crate::backend::{self, Backend};
 use crate::gatys::{
     self, Demand, Displacement, LossWeights, Network, OptimizerKind, Painter, PreviewSink, Recipe, Run,
-    StepObserver,
+    StepObserver, StyleSize,
 };
 
 /// A painter with everything that both drivers need around it: plans for the size of the frames, the measured style, learning
@@ -30,10 +30,10 @@ pub struct Session<B: Backend> {
     /// Width and height of the frames for which there is a plan.
     planned: Option<(usize, usize)>,
     /// What the plan is for: width and height of the cropped style picture, and whether there are frames between keyframes.
-    style: (usize, usize),
+    style: StyleSize,
     between: bool,
-    /// The style that was measured with this plan, and its crop.
-    measured: Option<(Arc<StylePicture>, f64)>,
+    /// The style that was measured with this plan, and its crop and scale.
+    measured: Option<(Arc<StylePicture>, (f64, f64))>,
     ms_per_step: f64,
 }
 
@@ -57,6 +57,15 @@ fn rates(optimizer: OptimizerKind) -> (f64, f64) {
     }
 }
 
+/// What of a style picture is measured, and how large.
+pub fn style_size(style: &StylePicture, controls: &Controls) -> StyleSize {
+    let (width, height) = style.frame().cropped_size(controls.style_crop);
+    StyleSize {
+        picture: (width.max(1), height.max(1)),
+        scale: controls.style_scale,
+    }
+}
+
 impl<B: Backend> Session<B> {
     pub fn new(
         ops: B,
@@ -76,7 +85,10 @@ impl<B: Backend> Session<B> {
             is_live: false,
             working_size: sizes.offline,
             planned: None,
-            style: (0, 0),
+            style: StyleSize {
+                picture: (1, 1),
+                scale: 1.0,
+            },
             between: false,
             measured: None,
             ms_per_step: 0.0,
@@ -136,10 +148,11 @@ impl<B: Backend> Session<B> {
         &mut self,
         size: (usize, usize),
         style: &Arc<StylePicture>,
-        crop: f64,
+        controls: &Controls,
         between: bool,
     ) -> Result<bool, Error> {
-        self.style = style.frame().cropped_size(crop);
+        let (crop, scale) = (controls.style_crop, controls.style_scale);
+        self.style = style_size(style, controls);
         if self.planned != Some(size) {
             self.planned = None;
             self.between = between;
@@ -158,12 +171,13 @@ impl<B: Backend> Session<B> {
             self.painter.plan_between()?;
         }
         let measured = self.measured.as_ref();
-        if measured.is_some_and(|(known, at)| Arc::ptr_eq(known, style) && *at == crop) {
+        if measured.is_some_and(|(known, at)| Arc::ptr_eq(known, style) && *at == (crop, scale)) {
             return Ok(false);
         }
         self.measured = None;
-        self.painter.set_style(style.frame().cropped(crop).view())?;
-        self.measured = Some((style.clone(), crop));
+        self.painter
+            .set_style(style.frame().cropped(crop).view(), scale)?;
+        self.measured = Some((style.clone(), (crop, scale)));
         Ok(true)
     }
 
@@ -172,6 +186,11 @@ impl<B: Backend> Session<B> {
         self.painter.discard_plan();
         self.planned = None;
         self.measured = None;
+    }
+
+    /// See [`Stats::style_enlarged`](super::Stats::style_enlarged).
+    pub fn style_enlarged(&self) -> f64 {
+        self.style.enlarged(self.working())
     }
 
     /// Width and height at which frames are painted, once planned.
@@ -309,11 +328,10 @@ impl<B: Backend> Session<B> {
 
     /// The demand of frames of `size`, painted at the width and height `working`, in the style that was asked for last.
     fn demand(&self, size: (usize, usize), working: (usize, usize)) -> Demand {
-        let (width, height) = self.style;
         Demand {
             size: working,
             frame: size,
-            style: (width.max(1), height.max(1)),
+            style: self.style,
             between: self.between,
         }
     }

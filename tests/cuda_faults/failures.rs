@@ -5,7 +5,7 @@
 use neuralstyle::backend::CancelToken;
 use neuralstyle::backend::cuda::Cuda;
 use neuralstyle::gatys::{
-    Demand, Displacement, Init, LossWeights, Network, NetworkChoice, OptimizerKind, Painter, Run,
+    Demand, Displacement, Init, LossWeights, Network, NetworkChoice, OptimizerKind, Painter, Run, StyleSize,
 };
 use neuralstyle::motion::{Gray, Stepped};
 
@@ -88,7 +88,10 @@ fn none_goes_unnoticed_while_frames_are_painted() {
     let demand = Demand {
         size,
         frame: size,
-        style: size,
+        style: StyleSize {
+            picture: size,
+            scale: 1.0,
+        },
         between: false,
     };
     let network = Network::open(NetworkChoice::Tiny, None).unwrap();
@@ -96,7 +99,7 @@ fn none_goes_unnoticed_while_frames_are_painted() {
     each_is_told(&gpu, "a first frame", |begin| {
         begin();
         painter.plan(demand, 0)?;
-        painter.set_style(style.view())?;
+        painter.set_style(style.view(), 1.0)?;
         painter.start(frame.view(), faint())
     });
     let (zeros, ones) = ([0.0; 64], [1.0; 64]);

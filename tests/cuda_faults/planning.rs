@@ -7,7 +7,7 @@ use neuralstyle::backend::CancelToken;
 use neuralstyle::backend::prelude::*;
 use neuralstyle::gatys::{
     Demand, Displacement, Init, LossWeights, Network, NetworkChoice, OptimizerKind, OptimizerSettings,
-    Painter, Recipe, Run, Sides,
+    Painter, Recipe, Run, Sides, StyleSize,
 };
 use neuralstyle::motion;
 use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Mode, Options, Stylizer};
@@ -131,8 +131,8 @@ fn compare(gpu: &SoftGpu, network: Network, recipe: Recipe, demand: Demand) {
     assert_eq!(given.now(), planned, "{what}: planned again");
     gpu.faults("");
 
-    let style = scene::frame(demand.style.0, demand.style.1, Show::Shapes(2));
-    painter.set_style(style.view()).unwrap();
+    let style = scene::frame(demand.style.picture.0, demand.style.picture.1, Show::Shapes(2));
+    painter.set_style(style.view(), demand.style.scale).unwrap();
     let frame = scene::frame(demand.frame.0, demand.frame.1, Show::Shapes(1));
     painter.start(frame.view(), run()).unwrap();
     let (pixels, mut out) = (demand.size.0 * demand.size.1, frame.clone());
@@ -159,8 +159,12 @@ fn compare(gpu: &SoftGpu, network: Network, recipe: Recipe, demand: Demand) {
     assert_eq!(given.at_most(), peak, "{what}: at most");
 
     // Another style of other sides; what was measured of the first one makes room.
-    let other = scene::frame(demand.style.1, demand.style.0 + 3, Show::Shapes(3));
-    painter.set_style(other.view()).unwrap();
+    let other = scene::frame(
+        demand.style.picture.1,
+        demand.style.picture.0 + 3,
+        Show::Shapes(3),
+    );
+    painter.set_style(other.view(), 1.0).unwrap();
     painter.start(frame.view(), run()).unwrap();
     painter.compose(frame.view(), 0.9, &mut out).unwrap();
     assert_eq!(given.now(), painter.planned_now(), "{what}: restyled");
@@ -172,12 +176,13 @@ fn what_is_planned_is_what_the_card_gives_and_the_peak_is_its_high_water_mark() 
     let Some(gpu) = SoftGpu::take() else { return };
     let tiny = || Network::open(NetworkChoice::Tiny, None).unwrap();
     let (adam, sgd) = (OptimizerKind::Adam, OptimizerKind::Sgd);
-    let demand = |size, frame, style, between| Demand {
+    let scaled = |size, frame, (picture, scale), between| Demand {
         size,
         frame,
-        style,
+        style: StyleSize { picture, scale },
         between,
     };
+    let demand = |size, frame, style, between| scaled(size, frame, (style, 1.0), between);
     for (network, recipe, demand) in [
         (
             tiny(),
@@ -188,6 +193,12 @@ fn what_is_planned_is_what_the_card_gives_and_the_peak_is_its_high_water_mark() 
             tiny(),
             recipe(3, adam, Init::Previous, 8),
             demand((67, 45), (201, 135), (50, 64), true),
+        ),
+        (
+            tiny(),
+            recipe(2, adam, Init::Matched, 8),
+            // By tiles.
+            scaled((67, 45), (67, 45), ((70, 50), 3.0), false),
         ),
         (
             tiny(),
@@ -305,7 +316,10 @@ fn a_vgg19_paints_full_hd_within_two_and_a_half_gigabytes() {
         let demand = Demand {
             size,
             frame: size,
-            style,
+            style: StyleSize {
+                picture: style,
+                scale: 1.0,
+            },
             between,
         };
         let (planned, peak) = (painter.planned_bytes(demand), painter.peak_bytes(demand));

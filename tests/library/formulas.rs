@@ -36,7 +36,7 @@ macro_rules! formulas {
 formulas!(
     network: [convolution_is_correlation, the_mean_is_taken_off_before_the_padding, max_and_average],
     objective: [
-        gram_matrix, content, style, style_of_another_size, covariance, total_variation, temporal, relative_terms,
+        gram_matrix, content, style, style_of_another_size, a_style_by_tiles, covariance, total_variation, temporal, relative_terms,
         weighted_sum
     ],
     optimizers: [adams_first_steps, adam_with_a_blurred_moment, sgd_with_momentum, steps_in_colours]

@@ -164,6 +164,12 @@ fn everything(ops: &mut Cpu) -> Vec<(&'static str, Vec<u32>)> {
     ops.import(video.view(), 4, &mut picture).unwrap();
     ops.mirror_border(&mut picture, 4).unwrap();
     look(ops, "import", &picture);
+    ops.import_part(video.view(), (300, 170), (40, 50), &mut picture)
+        .unwrap();
+    look(ops, "import_part", &picture);
+    let mut part = ops.tensor(Shape::new(37, 50, 70)).unwrap();
+    ops.cut(&activations, (9, 5), &mut part).unwrap();
+    look(ops, "cut", &part);
     let (step, coloured, axes) = (put(ops, frame), put(ops, frame), put(ops, Shape::vector(9)));
     ops.descend(&mut other, &step, &coloured, &axes).unwrap();
     look(ops, "descend", &other);

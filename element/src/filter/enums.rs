@@ -55,6 +55,7 @@ macro_rules! enumerations {
 enumerations! {
     NetworkChoice as Network, "GstNeuralStyleNetwork";
     Normalization as Normalization, "GstNeuralStyleNormalization";
+    StyleStatistic as StyleStatistic, "GstNeuralStyleStyleStatistic";
     PoolingChoice as Pooling, "GstNeuralStylePooling";
     OptimizerKind as Optimizer, "GstNeuralStyleOptimizer";
     Init as Init, "GstNeuralStyleInit";

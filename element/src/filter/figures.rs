@@ -27,6 +27,7 @@ pub fn structure(stats: &Stats, style: Option<&str>) -> gst::Structure {
         .field("network", stats.network.as_str())
         .field("working-width", stats.working_width as u32)
         .field("working-height", stats.working_height as u32)
+        .field("style-enlarged", stats.style_enlarged)
         .field("style", style)
         .build()
 }

@@ -159,7 +159,7 @@ mod tests {
             let another = match spec.default_value().type_() {
                 glib::Type::U32 => 3u32.to_value(),
                 glib::Type::I32 => 5i32.to_value(),
-                glib::Type::F64 => 0.125.to_value(),
+                glib::Type::F64 => 0.25.to_value(),
                 glib::Type::BOOL => true.to_value(),
                 glib::Type::STRING => "relu1_1=0.5,relu2_1".to_value(),
                 enumeration => {

@@ -38,6 +38,8 @@ pub struct State {
     processing_time: ProcessingTime,
     /// What the last frame that came in took.
     took: Duration,
+    /// How many times the style was enlarged when that was last told.
+    enlarged: f64,
 }
 
 /// What travels with a frame through the stylizer.
@@ -72,12 +74,24 @@ impl State {
             continuity: Continuity::default(),
             processing_time: ProcessingTime::default(),
             took: Duration::ZERO,
+            enlarged: 1.0,
         })
     }
 
     /// Why the CPU is used although a card was looked for; `Some` once.
     pub fn take_fallback(&mut self) -> Option<Fallback> {
         self.stylizer.take_fallback()
+    }
+
+    /// Tells by how much the style picture is enlarged, whenever that becomes another factor above 1.
+    pub fn warn_of_enlargement(&mut self, warn: impl FnOnce(f64)) {
+        let enlarged = self.stylizer.stats().style_enlarged.max(1.0);
+        if enlarged != self.enlarged {
+            self.enlarged = enlarged;
+            if enlarged > 1.0 {
+                warn(enlarged);
+            }
+        }
     }
 
     /// The pipeline is live: no frame waits.

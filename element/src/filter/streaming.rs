@@ -94,6 +94,15 @@ impl NeuralStyle {
     /// Puts the state back after something was painted.
     fn keep(&self, mut state: State) {
         self.warn_of_fallback(&mut state);
+        state.warn_of_enlargement(|enlarged| {
+            gst::warning!(
+                CAT,
+                imp = self,
+                "the style picture is enlarged {:.1} times and its strokes are blurred; a larger picture or a smaller style-scale \
+                 would help",
+                enlarged
+            );
+        });
         *lock(&self.figures) = Some(state.figures());
         *lock(&self.state) = Some(state);
     }

@@ -25,6 +25,24 @@ impl Pictures for Budget {
         self.note(ScratchUse::Import {
             width,
             height,
+            whole: (inside.width, inside.height),
+            inside,
+        });
+        Ok(())
+    }
+
+    fn import_part(
+        &mut self,
+        frame: PictureView,
+        whole: (usize, usize),
+        _corner: (usize, usize),
+        picture: &mut Counted,
+    ) -> Result<()> {
+        let ((width, height), inside) = (frame.size(), picture.shape);
+        self.note(ScratchUse::Import {
+            width,
+            height,
+            whole,
             inside,
         });
         Ok(())
@@ -147,6 +165,10 @@ impl Layers for Budget {
         _mask: &Counted,
         _from: &mut Counted,
     ) -> Result<()> {
+        Ok(())
+    }
+
+    fn cut(&mut self, _from: &Counted, _corner: (usize, usize), _to: &mut Counted) -> Result<()> {
         Ok(())
     }
 }

@@ -134,6 +134,19 @@ impl Layers for Cpu {
             }),
         }
     }
+
+    fn cut(&mut self, from: &Tensor, (left, top): (usize, usize), to: &mut Tensor) -> Result<()> {
+        let (whole, part, lanes) = (from.layout.shape, to.layout.shape, from.layout.lanes);
+        assert!(whole.channels == part.channels && lanes == to.layout.lanes);
+        assert!(left + part.width <= whole.width && top + part.height <= whole.height);
+        let (from, row) = (from.values(), part.width * lanes);
+        for (line, out) in to.values_mut().chunks_exact_mut(row).enumerate() {
+            let (plane, y) = (line / part.height, line % part.height);
+            let start = ((plane * whole.height + top + y) * whole.width + left) * lanes;
+            out.copy_from_slice(&from[start..][..row]);
+        }
+        Ok(())
+    }
 }
 
 impl Cpu {

@@ -16,10 +16,31 @@ use crate::picture::{Picture, PictureView};
 impl Pictures for Cpu {
     fn import(&mut self, frame: PictureView, border: usize, picture: &mut Tensor) -> Result<()> {
         let shape = picture.layout.shape;
+        let (inner_height, inner_width) = inside(shape, border);
+        let part = Part {
+            whole: (inner_width, inner_height),
+            corner: (0, 0),
+        };
         let (lines, cancel) = (&mut self.lines, &self.cancel);
         let values = picture.values_mut();
         self.workers.run(cancel, || {
-            import(frame, border, values, shape, lines, cancel);
+            import(frame, part, border, values, shape, lines, cancel);
+        })?;
+        self.finished()
+    }
+
+    fn import_part(
+        &mut self,
+        frame: PictureView,
+        whole: (usize, usize),
+        corner: (usize, usize),
+        picture: &mut Tensor,
+    ) -> Result<()> {
+        let (shape, part) = (picture.layout.shape, Part { whole, corner });
+        let (lines, cancel) = (&mut self.lines, &self.cancel);
+        let values = picture.values_mut();
+        self.workers.run(cancel, || {
+            import(frame, part, 0, values, shape, lines, cancel);
         })?;
         self.finished()
     }
@@ -101,12 +122,20 @@ fn inside(shape: Shape, border: usize) -> (usize, usize) {
     (shape.height - 2 * border, shape.width - 2 * border)
 }
 
-/// `frame` → the inside of `picture`. `lines` is scratch space.
+/// Of a frame that is resampled to a width and height, what lies from a pixel (x, y) on.
+#[derive(Clone, Copy)]
+struct Part {
+    whole: (usize, usize),
+    corner: (usize, usize),
+}
+
+/// A part of `frame` → the inside of `picture`. `lines` is scratch space.
 ///
 /// Frames are shrunk as a rule: columns come first, for which whole rows of bytes are added up and which leave little to
 /// be done along rows.
 fn import(
     frame: PictureView,
+    part: Part,
     border: usize,
     picture: &mut [f32],
     shape: Shape,
@@ -116,14 +145,14 @@ fn import(
     assert_eq!(shape.channels, 3);
     let ((width, height), rgb) = (frame.size(), frame.rgb());
     let (inner_height, inner_width) = inside(shape, border);
-    let (across, down) = (Taps::new(width, inner_width), Taps::new(height, inner_height));
+    let (across, down) = (Taps::new(width, part.whole.0), Taps::new(height, part.whole.1));
     let row_bytes = width * 3;
     lines.resize(inner_height * row_bytes, 0.0);
     lines.par_chunks_mut(row_bytes).enumerate().for_each(|(y, out)| {
         if cancel.is_cancelled() {
             return;
         }
-        let (top, weights) = down.of(y);
+        let (top, weights) = down.of(part.corner.1 + y);
         out.fill(0.0);
         for (row, weight) in rgb[top * row_bytes..].chunks_exact(row_bytes).zip(weights) {
             for (out, &byte) in out.iter_mut().zip(row) {
@@ -142,7 +171,7 @@ fn import(
             }
             let row = &lines[(y - border) * row_bytes..][..row_bytes];
             for (x, out) in out[border..border + inner_width].iter_mut().enumerate() {
-                let (first, weights) = across.of(x);
+                let (first, weights) = across.of(part.corner.0 + x);
                 let values = row[first * 3 + channel..].iter().step_by(3);
                 *out = weights
                     .iter()

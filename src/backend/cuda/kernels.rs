@@ -254,7 +254,7 @@ kernels! {
         conv_backward_medium_split, conv_backward_small_split, conv_backward_finish,
     ];
     conv_picture: [conv_forward_picture, conv_backward_picture];
-    layout: [block_f16, unblock_f32, fill_f32, fill_f16];
+    layout: [block_f16, unblock_f32, fill_f32, fill_f16, cut_f32, cut_f16];
     picture: [
         import_rows, resample_rows, resample_columns, guides, export_columns, mirror_border, colour_sums,
         colour_sums_finish, colour_map, warp_bilinear, warp_cubic, centre,

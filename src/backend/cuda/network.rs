@@ -104,6 +104,43 @@ impl Layers for Cuda {
         self.set_exponent(from, exponent);
         Ok(())
     }
+
+    fn cut(&mut self, from: &Tensor, (left, top): (usize, usize), to: &mut Tensor) -> Result<()> {
+        let (whole, part) = (from.layout.shape, to.layout.shape);
+        assert!(whole.channels == part.channels);
+        assert!(left + part.width <= whole.width && top + part.height <= whole.height);
+        let (from_at, to_at) = (from.pointer(), to.pointer());
+        let exponent = self.exponent(from);
+        if from.layout.blocked {
+            let lanes = from.layout.lanes();
+            let arguments = arguments![
+                from_at,
+                whole.width,
+                left,
+                top,
+                to_at,
+                lanes,
+                part.height,
+                part.width
+            ];
+            self.launch(|k| &k.cut_f16, Grid::over(to.layout.stored() / 8), arguments)?;
+        } else {
+            let arguments = arguments![
+                from_at,
+                whole.height,
+                whole.width,
+                left,
+                top,
+                to_at,
+                part.channels,
+                part.height,
+                part.width,
+            ];
+            self.launch(|k| &k.cut_f32, Grid::over(part.elements()), arguments)?;
+        }
+        self.set_exponent(to, exponent);
+        Ok(())
+    }
 }
 
 /// How the kernels number what follows a convolution.

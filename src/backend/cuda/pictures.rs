@@ -22,39 +22,18 @@ pub const GUIDES: usize = 4;
 
 impl Pictures for Cuda {
     fn import(&mut self, frame: PictureView, border: usize, picture: &mut Tensor) -> Result<()> {
-        self.poll()?;
-        assert_eq!(picture.layout.shape.channels, 3);
-        let (width, height) = frame.size();
         let (rows, columns) = inside(picture.layout.shape, border);
-        let (across, down) = (self.taps(width, columns)?, self.taps(height, rows)?);
-        let count = 3 * height * columns;
-        let lines = self.scratch.lines(count)?.pointer();
-        let bytes = self.transfers.frame(frame, &self.stream)?.pointer();
-        let (first, weights) = (across.first.pointer(), across.weights.pointer());
-        let arguments = arguments![bytes, width, height, first, weights, across.width, lines, columns];
-        self.launch(|k| &k.import_rows, Grid::over(count), arguments)?;
-        self.transfers.frame_is_read(&self.stream)?;
-        let Shape {
-            height: tall,
-            width: wide,
-            ..
-        } = picture.layout.shape;
-        let (first, weights) = (down.first.pointer(), down.weights.pointer());
-        let arguments = arguments![
-            lines,
-            3_usize,
-            height,
-            first,
-            weights,
-            down.width,
-            picture.pointer(),
-            tall,
-            wide,
-            border,
-        ];
-        self.launch(|k| &k.resample_columns, Grid::over(3 * rows * columns), arguments)?;
-        self.set_exponent(picture, 0);
-        Ok(())
+        self.import_inside(frame, (columns, rows), (0, 0), border, picture)
+    }
+
+    fn import_part(
+        &mut self,
+        frame: PictureView,
+        whole: (usize, usize),
+        corner: (usize, usize),
+        picture: &mut Tensor,
+    ) -> Result<()> {
+        self.import_inside(frame, whole, corner, 0, picture)
     }
 
     fn export(&mut self, export: Export<Tensor>, out: &mut Picture) -> Result<()> {
@@ -289,5 +268,52 @@ impl Pictures for Cuda {
             Grid::over(height * width),
             arguments,
         )
+    }
+}
+
+impl Cuda {
+    /// Of a frame resampled to `whole`, what lies from `corner` on, to the inside of a picture.
+    fn import_inside(
+        &mut self,
+        frame: PictureView,
+        whole: (usize, usize),
+        corner: (usize, usize),
+        border: usize,
+        picture: &mut Tensor,
+    ) -> Result<()> {
+        self.poll()?;
+        assert_eq!(picture.layout.shape.channels, 3);
+        let (width, height) = frame.size();
+        let (rows, columns) = inside(picture.layout.shape, border);
+        assert!(corner.0 + columns <= whole.0 && corner.1 + rows <= whole.1);
+        let (across, down) = (self.taps(width, whole.0)?, self.taps(height, whole.1)?);
+        let count = 3 * height * columns;
+        let lines = self.scratch.lines(count)?.pointer();
+        let bytes = self.transfers.frame(frame, &self.stream)?.pointer();
+        let (first, weights) = across.from(corner.0);
+        let arguments = arguments![bytes, width, height, first, weights, across.width, lines, columns];
+        self.launch(|k| &k.import_rows, Grid::over(count), arguments)?;
+        self.transfers.frame_is_read(&self.stream)?;
+        let Shape {
+            height: tall,
+            width: wide,
+            ..
+        } = picture.layout.shape;
+        let (first, weights) = down.from(corner.1);
+        let arguments = arguments![
+            lines,
+            3_usize,
+            height,
+            first,
+            weights,
+            down.width,
+            picture.pointer(),
+            tall,
+            wide,
+            border,
+        ];
+        self.launch(|k| &k.resample_columns, Grid::over(3 * rows * columns), arguments)?;
+        self.set_exponent(picture, 0);
+        Ok(())
     }
 }

@@ -109,12 +109,12 @@ impl Needs {
             ScratchUse::Import {
                 width,
                 height,
+                whole,
                 inside,
             } => {
                 self.lines = self.lines.max(FLOAT * 3 * height * inside.width);
                 self.frame = self.frame.max(3 * height * width);
-                self.tables
-                    .extend([(width, inside.width), (height, inside.height)]);
+                self.tables.extend([(width, whole.0), (height, whole.1)]);
             }
             ScratchUse::Export {
                 width,
@@ -154,6 +154,15 @@ impl Needs {
 }
 
 impl Table {
+    /// The first inputs and the weights of the outputs from `output` on.
+    pub fn from(&self, output: usize) -> (Pointer, Pointer) {
+        let weights = output * self.width * size_of::<f32>();
+        (
+            self.first.pointer().beyond(output * size_of::<i32>()),
+            self.weights.pointer().beyond(weights),
+        )
+    }
+
     /// Bytes of the first inputs, and of the weights.
     fn bytes(inputs: usize, outputs: usize) -> usize {
         outputs * size_of::<i32>() + outputs * Taps::width(inputs, outputs) * size_of::<f32>()

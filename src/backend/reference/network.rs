@@ -115,6 +115,13 @@ impl Layers for Reference {
         }
         Ok(())
     }
+
+    fn cut(&mut self, from: &Tensor, (left, top): (usize, usize), to: &mut Tensor) -> Result<()> {
+        for (c, y, x) in positions(to.shape) {
+            to.set(c, y, x, from.at(c, y + top, x + left));
+        }
+        Ok(())
+    }
 }
 
 /// The values of a pooling window with their places 0..4 in row-major order; fewer than four where the picture has

@@ -21,8 +21,10 @@
 use crate::backend::{self, Backend, Moments, Scalar, Shape, Slot};
 use crate::gatys::measure::features::{Features, ForwardPass};
 use crate::gatys::network::extractor::Extractor;
+use crate::gatys::network::overlap::Tile;
 use crate::gatys::statistic::{Measure, Statistic};
 use crate::gatys::{Normalization, Result};
+use crate::picture::PictureView;
 
 /// The weights of the terms of J.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -156,6 +158,11 @@ impl LayerMoments {
 }
 
 impl StyleTarget {
+    /// What was measured at each of the layers.
+    pub fn layers(&self) -> &[LayerMoments] {
+        &self.layers
+    }
+
     /// Measures `picture` at the `layers` (node, λ).
     pub fn measure<B: Backend>(
         ops: &mut B,
@@ -163,33 +170,107 @@ impl StyleTarget {
         layers: &[(usize, f64)],
         picture: &B::Tensor,
     ) -> Result<Self> {
-        let pass = style_pass(extractor, ops.shape(picture), layers);
+        let shape = ops.shape(picture);
+        let pass = style_pass(extractor, shape, layers);
         let mut buffers = pass.buffers(ops)?;
-        Self::measure_in(&mut buffers, &pass, ops, extractor, layers, picture)
+        let mut sums = MomentSums::new(layers.len());
+        let whole = Tile::whole((shape.width, shape.height));
+        sums.add(ops, extractor, layers, (&pass, &mut buffers), whole, picture)?;
+        Ok(sums.target())
+    }
+}
+
+/// Adds up the moments of tiles.
+struct MomentSums {
+    layers: Vec<LayerSums>,
+}
+
+/// The moments of a layer, multiplied by the number of pixels.
+#[derive(Clone, Default)]
+struct LayerSums {
+    pixels: f64,
+    gram: Vec<f64>,
+    mean: Vec<f64>,
+}
+
+impl LayerSums {
+    fn add(&mut self, moments: &LayerMoments, pixels: usize) {
+        let add = |sums: &mut Vec<f64>, means: &[f32]| {
+            sums.resize(means.len(), 0.0);
+            for (sum, &mean) in sums.iter_mut().zip(means) {
+                *sum += pixels as f64 * f64::from(mean);
+            }
+        };
+        add(&mut self.gram, &moments.gram);
+        add(&mut self.mean, &moments.mean);
+        self.pixels += pixels as f64;
     }
 
-    fn measure_in<B: Backend>(
-        buffers: &mut [B::Tensor; 2],
-        pass: &ForwardPass,
+    fn moments(&self) -> LayerMoments {
+        let mean = |sums: &[f64]| sums.iter().map(|sum| (sum / self.pixels) as f32).collect();
+        LayerMoments {
+            gram: mean(&self.gram),
+            mean: mean(&self.mean),
+        }
+    }
+}
+
+impl MomentSums {
+    fn new(layers: usize) -> Self {
+        Self {
+            layers: vec![LayerSums::default(); layers],
+        }
+    }
+
+    /// Measures a tile, whose pixels are `picture`, in buffers of the pass.
+    fn add<B: Backend>(
+        &mut self,
         ops: &mut B,
         extractor: &Extractor<B>,
         layers: &[(usize, f64)],
+        (pass, buffers): (&ForwardPass, &mut [B::Tensor; 2]),
+        tile: Tile,
         picture: &B::Tensor,
-    ) -> Result<Self> {
-        let mut measured = vec![LayerMoments::default(); layers.len()];
+    ) -> Result<()> {
         // Moments are taken as activations come by, so that none of them has to be kept.
         pass.pass(ops, extractor, picture, buffers, |ops, node, activations| {
-            for (moments, _) in measured
+            for (sums, _) in self
+                .layers
                 .iter_mut()
                 .zip(layers)
                 .filter(|(_, layer)| layer.0 == node)
             {
-                *moments = LayerMoments::of(ops, activations)?;
+                match tile.inside(ops.shape(activations), extractor.poolings(node)) {
+                    None => {
+                        let pixels = ops.shape(activations).pixels();
+                        sums.add(&LayerMoments::of(ops, activations)?, pixels);
+                    }
+                    Some((corner, shape)) => {
+                        let mut inside = ops.tensor(shape)?;
+                        ops.cut(activations, corner, &mut inside)?;
+                        sums.add(&LayerMoments::of(ops, &inside)?, shape.pixels());
+                    }
+                }
             }
             Ok(())
         })?;
-        Ok(Self { layers: measured })
+        Ok(())
     }
+
+    fn target(&self) -> StyleTarget {
+        StyleTarget {
+            layers: self.layers.iter().map(LayerSums::moments).collect(),
+        }
+    }
+}
+
+/// A style's picture, to be resampled to a width and height and measured there by tiles of at most the width and height
+/// `tile`.
+#[derive(Clone, Copy)]
+pub struct StyleView<'a> {
+    pub picture: PictureView<'a>,
+    pub size: (usize, usize),
+    pub tile: (usize, usize),
 }
 
 /// The way of a style picture of a shape through the network.
@@ -221,7 +302,7 @@ pub struct Objective<B: Backend> {
 
 impl<B: Backend> Objective<B> {
     /// Plans for pictures of shape `picture`. `content` and `style` are (node, λ). There is room to measure style
-    /// pictures of the shape `guest`, too.
+    /// pictures, or tiles of them, of the shape `guest`, too.
     pub fn new(
         ops: &mut B,
         extractor: &Extractor<B>,
@@ -279,21 +360,30 @@ impl<B: Backend> Objective<B> {
         })
     }
 
-    /// Measures a style picture at `layers`. If its activations fit into the buffers that are there, as those of the shape
-    /// `guest` do, this allocates no more than one mask and one Gram matrix at a time; otherwise two buffers as well.
+    /// Measures a style picture at `layers`. If the activations of its tiles fit into the buffers that are there, as those of
+    /// the shape `guest` do, this allocates no more than a tile, one mask, one layer's part of a tile and its moments at a time;
+    /// otherwise two buffers as well.
     pub fn measure_style(
         &mut self,
         ops: &mut B,
         extractor: &Extractor<B>,
         layers: &[(usize, f64)],
-        picture: &B::Tensor,
+        style: StyleView,
     ) -> Result<StyleTarget> {
-        let pass = style_pass(extractor, ops.shape(picture), layers);
-        if !self.features.has_buffers_for(ops, &pass) {
-            return StyleTarget::measure(ops, extractor, layers, picture);
+        let mut sums = MomentSums::new(layers.len());
+        for tile in extractor.overlap(layers).tiles(style.size, style.tile) {
+            let mut picture = ops.tensor(tile.shape())?;
+            ops.import_part(style.picture, style.size, tile.corner(), &mut picture)?;
+            let pass = style_pass(extractor, tile.shape(), layers);
+            if self.features.has_buffers_for(ops, &pass) {
+                let buffers = self.features.buffers();
+                sums.add(ops, extractor, layers, (&pass, buffers), tile, &picture)?;
+            } else {
+                let mut buffers = pass.buffers(ops)?;
+                sums.add(ops, extractor, layers, (&pass, &mut buffers), tile, &picture)?;
+            }
         }
-        let buffers = self.features.buffers();
-        StyleTarget::measure_in(buffers, &pass, ops, extractor, layers, picture)
+        Ok(sums.target())
     }
 
     /// Takes the activations of `picture` as the content.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use super::overlap::Overlap;
 use crate::backend::budget::Budget;
 use crate::backend::{self, Backend, FilterData, Memory, Pooling, Shape};
 use crate::gatys::{Error, Network, Result, Stage};
@@ -79,6 +80,17 @@ impl<B: Backend> Extractor<B> {
 
     pub fn depth(&self) -> usize {
         self.channels.len()
+    }
+
+    /// How tiles of a picture must overlap to be measured at `layers` (node, λ).
+    pub fn overlap(&self, layers: &[(usize, f64)]) -> Overlap {
+        let depth = layers.iter().map(|(node, _)| *node).max().unwrap_or(0);
+        Overlap::of(&self.pools[..depth])
+    }
+
+    /// How many poolings there are before node `node`.
+    pub fn poolings(&self, node: usize) -> u32 {
+        self.pools[..node].iter().map(|&is_pool| u32::from(is_pool)).sum()
     }
 
     /// Shapes of the picture and of what each stage makes of it: node 0 is the picture, node n + 1 the output of

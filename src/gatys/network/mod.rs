@@ -3,6 +3,7 @@
 //! Networks as data, the files of their weights, and how a network is carried out on a backend.
 
 pub mod extractor;
+pub mod overlap;
 pub mod weights;
 
 use std::collections::BTreeMap;

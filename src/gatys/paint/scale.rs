@@ -41,10 +41,8 @@ pub struct ScaleSettings<'a> {
     /// Width and height of the inside, without the margin.
     pub size: (usize, usize),
     pub border: usize,
-    /// Width and height of frames, and of the style's picture as it is measured at this size and as it comes.
-    pub frame: (usize, usize),
-    pub style_size: (usize, usize),
-    pub style_frame: (usize, usize),
+    /// [3, H, W] of the style's picture, or of the largest tile of it, if styles are measured here.
+    pub guest: Option<Shape>,
     /// (node, λ).
     pub content: &'a [(usize, f64)],
     /// (node, λ).
@@ -62,12 +60,6 @@ impl ScaleSettings<'_> {
     /// [3, H, W] of the picture with its margin.
     fn shape(&self) -> Shape {
         with_margin(self.size, self.border)
-    }
-
-    /// [3, H, W] of the style's picture.
-    fn style_shape(&self) -> Shape {
-        let (width, height) = self.style_size;
-        Shape::new(3, height, width)
     }
 }
 
@@ -87,7 +79,7 @@ impl<B: Backend> ScaleState<B> {
                 settings.content,
                 settings.style,
                 settings.measure,
-                Some(settings.style_shape()),
+                settings.guest,
             )?,
             optimizer: Optimizer::new(ops, shape, settings.optimizer)?,
             step: ops.new_capture()?,

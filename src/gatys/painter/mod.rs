@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use crate::backend::{self, Backend, ColourMap, ColourStatistics, Export, Mix, Pooling, Shape, Slot};
+use crate::gatys::measure::objective::StyleView;
 use crate::gatys::network::extractor::{Extractor, nodes};
 use crate::gatys::paint::colour::axes;
 use crate::gatys::paint::scale::ScaleState;
@@ -14,8 +15,8 @@ use crate::picture::{Picture, PictureView};
 mod requirement;
 mod steps;
 
-pub use requirement::Demand;
-use requirement::{Planned, scale_settings, scaled_to_area};
+pub use requirement::{Demand, StyleSize};
+use requirement::{Planned, scale_settings};
 
 /// How far the frame's detail is followed at `detail` = 1. At half of it an edge becomes as much steeper as the picture
 /// around follows the frame: no more contrast than was painted.
@@ -144,7 +145,8 @@ impl<B: Backend> Painter<B> {
                 style_layers,
                 ..
             } = self;
-            let plan = scale_settings(recipe, content_layers, style_layers, demand, scale);
+            let overlap = extractor.overlap(style_layers);
+            let plan = scale_settings(recipe, content_layers, style_layers, demand, overlap, scale);
             states.push(ScaleState::new(ops, extractor, &plan)?);
         }
         self.states = states;
@@ -185,15 +187,18 @@ impl<B: Backend> Painter<B> {
         self.states.first().map(ScaleState::size)
     }
 
-    /// Takes a picture as the style, scaled to the area of what is painted. What was painted stays and is moved
-    /// towards the new style.
-    pub fn set_style(&mut self, style: PictureView) -> Result<()> {
+    /// Takes a picture as the style, measured at `scale` times the size at which it has the area of what is painted. What was
+    /// painted stays and is moved towards the new style.
+    pub fn set_style(&mut self, picture: PictureView, scale: f64) -> Result<()> {
+        let style = StyleSize {
+            picture: picture.size(),
+            scale,
+        };
         if let Some(Planned {
             demand, style: known, ..
         }) = self.planned
-            && known != style.size()
+            && known != style
         {
-            let style = style.size();
             let requirement = self.requirement(demand, style);
             self.ops.reserve_scratch(&requirement.scratch)?;
             self.planned = Some(Planned {
@@ -202,35 +207,43 @@ impl<B: Backend> Painter<B> {
                 bytes: requirement.bytes,
             });
         }
-        self.measure_style(style)
+        self.measure_style(picture, style)
     }
 
-    fn measure_style(&mut self, style: PictureView) -> Result<()> {
-        for scale in 0..self.states.len() {
-            let (width, height) = scaled_to_area(style.width(), style.height(), self.states[scale].size());
-            let mut picture = self.ops.tensor(Shape::new(3, height, width))?;
-            self.ops.import(style, 0, &mut picture)?;
-            if scale == 0 {
-                self.set_colours(&picture)?;
-            }
-            let Self {
-                ops,
-                extractor,
-                style_layers,
-                states,
-                ..
-            } = self;
-            let objective = &mut states[scale].objective;
-            let target = objective.measure_style(ops, extractor, style_layers, &picture)?;
-            objective.set_style(ops, &target)?;
+    fn measure_style(&mut self, picture: PictureView, style: StyleSize) -> Result<()> {
+        let Some(full) = self.size() else {
+            return Ok(());
+        };
+        self.set_colours(picture, StyleSize { scale: 1.0, ..style }.measured(full))?;
+        let Self {
+            ops,
+            extractor,
+            style_layers,
+            states,
+            ..
+        } = self;
+        let tile = style.tile(full, extractor.overlap(style_layers));
+        for scale in 0..states.len() {
+            let view = StyleView {
+                picture,
+                size: style.measured(states[scale].size()),
+                tile,
+            };
+            let target = states[0]
+                .objective
+                .measure_style(ops, extractor, style_layers, view)?;
+            states[scale].objective.set_style(ops, &target)?;
         }
         Ok(())
     }
 
-    /// Takes the colours of a style's picture. What was painted takes them, too: steps along the axes of the new colours would
+    /// Takes the colours of a style's picture, as they are at a width and height. What was painted takes them, too: steps along the axes of the new colours would
     /// never leave others behind.
-    fn set_colours(&mut self, style: &B::Tensor) -> Result<()> {
-        self.style_colours = self.ops.colour_statistics(style)?;
+    fn set_colours(&mut self, picture: PictureView, (width, height): (usize, usize)) -> Result<()> {
+        let mut style = self.ops.tensor(Shape::new(3, height, width))?;
+        self.ops.import(picture, 0, &mut style)?;
+        self.style_colours = self.ops.colour_statistics(&style)?;
+        drop(style);
         let share = self.recipe.optimizer.colour_axes;
         self.axes.matrix = axes(&self.style_colours, share);
         for state in &mut self.states {

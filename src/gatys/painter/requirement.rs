@@ -5,6 +5,7 @@
 use super::Painter;
 use crate::backend::budget::Budget;
 use crate::backend::{Backend, ColourMap, ColourStatistics, Memory, ScratchUse, Shape};
+use crate::gatys::network::overlap::Overlap;
 use crate::gatys::paint::scale::{ScaleSettings, with_margin};
 use crate::gatys::paint::schedule;
 use crate::gatys::{LossWeights, Losses, PreviewSink, Recipe, Result, Run};
@@ -12,23 +13,57 @@ use crate::picture::Picture;
 use crate::settings::MOST_SCALES;
 
 /// What a painter is to be ready for. Sizes are widths and heights in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Demand {
     /// The size at which frames are painted.
     pub size: (usize, usize),
     /// The size of the frames.
     pub frame: (usize, usize),
-    /// The size of the style's picture.
-    pub style: (usize, usize),
+    /// The style's picture.
+    pub style: StyleSize,
     /// Whether there are frames between keyframes.
     pub between: bool,
+}
+
+/// How large a style's picture is, and how large it is to be measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StyleSize {
+    /// Width and height of the picture.
+    pub picture: (usize, usize),
+    /// It is measured at this multiple of the size at which it has the output's area.
+    pub scale: f64,
+}
+
+impl StyleSize {
+    /// Width and height at which the picture is measured for an output of a size, at least 16 pixels each way.
+    pub fn measured(&self, output: (usize, usize)) -> (usize, usize) {
+        let (width, height) = self.picture;
+        let same_area = ((output.0 * output.1) as f64 / (width * height) as f64).sqrt();
+        let side = |length: usize| ((length as f64 * same_area * self.scale).round() as usize).max(16);
+        (side(width), side(height))
+    }
+
+    /// Width and height of the largest tiles in which it is measured: memory for the output's area serves for them, unless it
+    /// is so small that little but overlap would be in them.
+    pub fn tile(&self, output: (usize, usize), overlap: Overlap) -> (usize, usize) {
+        let (width, height) = Self { scale: 1.0, ..*self }.measured(output);
+        let least = overlap.least_side();
+        (width.max(least), height.max(least))
+    }
+
+    /// How many times the picture would have to be enlarged for an output of a size; at most 1 if it is large enough.
+    pub fn enlarged(&self, output: (usize, usize)) -> f64 {
+        let (width, height) = self.measured(output);
+        let times = |measured: usize, there: usize| measured as f64 / there as f64;
+        times(width, self.picture.0).min(times(height, self.picture.1))
+    }
 }
 
 /// What there is a plan for, the size of the style that was asked for since, and what it takes with that, in bytes.
 #[derive(Clone, Copy)]
 pub struct Planned {
     pub demand: Demand,
-    pub style: (usize, usize),
+    pub style: StyleSize,
     pub bytes: usize,
 }
 
@@ -63,12 +98,12 @@ impl<B: Backend> Painter<B> {
 
     /// What painting takes with a plan for `demand` and a style of the size `style`: found by doing it once on a backend
     /// that only counts.
-    pub(super) fn requirement(&self, demand: Demand, style: (usize, usize)) -> Requirement {
+    pub(super) fn requirement(&self, demand: Demand, style: StyleSize) -> Requirement {
         self.on_a_budget(demand, style)
             .expect("cannot fail: what only counts has memory for everything and is not cancelled")
     }
 
-    fn on_a_budget(&self, demand: Demand, style: (usize, usize)) -> Result<Requirement> {
+    fn on_a_budget(&self, demand: Demand, style: StyleSize) -> Result<Requirement> {
         let mut budget = Budget::new(self.ops.sizes());
         let mut painter = Painter {
             extractor: self.extractor.counted(&mut budget)?,
@@ -90,7 +125,8 @@ impl<B: Backend> Painter<B> {
             iterations: 0,
         };
         painter.allocate(demand)?;
-        painter.measure_style(Picture::new(style.0, style.1).view())?;
+        let (width, height) = style.picture;
+        painter.measure_style(Picture::new(width, height).view(), style)?;
         // Only the sizes count: the system gives memory for zeros when they are first touched, and nothing touches them.
         let picture = || Picture::new(demand.frame.0, demand.frame.1);
         let (frame, mut out) = (picture(), picture());
@@ -126,27 +162,24 @@ pub fn scale_settings<'a>(
     content: &'a [(usize, f64)],
     style: &'a [(usize, f64)],
     demand: Demand,
+    overlap: Overlap,
     scale: usize,
 ) -> ScaleSettings<'a> {
     let size = schedule::size_at(demand.size, scale);
+    // Styles are measured for all scales in the buffers of the full size.
+    let guest = (scale == 0).then(|| {
+        let (most, measured) = (demand.style.tile(size, overlap), demand.style.measured(size));
+        Shape::new(3, measured.1.min(most.1), measured.0.min(most.0))
+    });
     ScaleSettings {
         size,
         border: recipe.border,
-        frame: demand.frame,
-        style_size: scaled_to_area(demand.style.0, demand.style.1, size),
-        style_frame: demand.style,
+        guest,
         content,
         style,
         measure: recipe.measure,
         optimizer: recipe.optimizer,
     }
-}
-
-/// Width and height of a picture of the given shape scaled to the area of `size`, at least 16 pixels each way.
-pub fn scaled_to_area(width: usize, height: usize, size: (usize, usize)) -> (usize, usize) {
-    let factor = ((size.0 * size.1) as f64 / (width * height) as f64).sqrt();
-    let side = |length: usize| ((length as f64 * factor).round() as usize).max(16);
-    (side(width), side(height))
 }
 
 fn one_step(previews: Option<&mut dyn PreviewSink>) -> Run<'_> {
@@ -198,7 +231,10 @@ mod tests {
             let demand = |size| Demand {
                 size,
                 frame: (320, 192),
-                style: (64, 50),
+                style: StyleSize {
+                    picture: (64, 50),
+                    scale: 1.0,
+                },
                 between: scales == 3,
             };
             painter.plan(demand((16, 16)), 0).unwrap();
@@ -213,10 +249,20 @@ mod tests {
 
     #[test]
     fn the_style_picture_gets_the_area_of_the_output() {
-        let (width, height) = scaled_to_area(707, 552, (256, 160));
+        let style = |picture, scale| StyleSize { picture, scale };
+        let (width, height) = style((707, 552), 1.0).measured((256, 160));
         let area = (width * height) as f64 / (256.0 * 160.0);
         assert!((area - 1.0).abs() < 0.01, "{width}×{height}");
         assert!((width as f64 / height as f64 - 707.0 / 552.0).abs() < 0.01);
-        assert_eq!(scaled_to_area(4, 1000, (32, 32)), (16, 506));
+        assert_eq!(style((4, 1000), 1.0).measured((32, 32)), (16, 506));
+        let (wide, tall) = style((707, 552), 2.0).measured((256, 160));
+        assert!(wide.abs_diff(2 * width) <= 1 && tall.abs_diff(2 * height) <= 1);
+    }
+
+    #[test]
+    fn a_style_that_is_too_small_is_told_by_how_much() {
+        let enlarged = |picture, scale| StyleSize { picture, scale }.enlarged((200, 100));
+        assert!((enlarged((400, 200), 1.0) - 0.5).abs() < 1e-9);
+        assert!((enlarged((400, 200), 4.0) - 2.0).abs() < 1e-9);
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::queue::{OutputQueue, Pushed, Token};
-use super::session::Session;
+use super::session::{Session, style_size};
 use super::style_picture::StylePicture;
 use super::{Controls, Drive, Error, Frame, Report, Stats};
 use crate::backend::{Backend, CancelToken, cpu::Cpu};
@@ -183,6 +183,7 @@ impl Live {
         }
         let mut received = self.worker.mailbox().receive();
         let arrived = self.mix_in(received.keyframe.take())?;
+        self.stats.style_enlarged = style_size(&style, controls).enlarged(self.working);
         self.submit(received, frame, style, controls);
         self.picture.compose(frame, controls.strength, self.detail, out)?;
         self.stats.frames += 1;

@@ -133,7 +133,7 @@ fn paint<B: Backend>(
     let answer = (|| {
         let style = job.style.as_ref().ok_or(Error::NoStyle)?;
         // The frames between keyframes are composed by the streaming thread.
-        session.prepare(size, style, job.controls.style_crop, false)?;
+        session.prepare(size, style, &job.controls, false)?;
         let steps_before = session.painter().iterations();
         // If the keyframe before was not finished there is nothing to continue from.
         if job.from.is_some() && job.from == before && session.painter().has_painted() {

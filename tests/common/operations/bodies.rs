@@ -7,7 +7,7 @@ macro_rules! backend {
             vectors: [memory, reshaping, squaring, adding, blurring, adam, sgd, descending, capturing],
             network: [
                 convolution, convolution_backward, convolution_is_adjoint, convolution_and_pooling,
-                the_first_of_equals_wins, centring, pooling
+                the_first_of_equals_wins, centring, pooling, cutting
             ],
             step: [backward],
             losses: [
@@ -15,7 +15,7 @@ macro_rules! backend {
                 covariance_difference, moments_backward, total_variation
             ],
             pictures: [
-                importing, resizing, exporting, guiding, bytes_survive, mirroring, colour_statistics, colour_map,
+                importing, importing_a_part, resizing, exporting, guiding, bytes_survive, mirroring, colour_statistics, colour_map,
                 blending, warping
             ]
         );

@@ -525,6 +525,25 @@ pub fn centring<B: Machine>(ops: &mut B) {
     }
 }
 
+pub fn cutting<B: Machine>(ops: &mut B) {
+    let mut pair = Pair::new(ops, 5);
+    for shape in SHAPES {
+        let from = pair.signed(shape);
+        let third = |length: usize| (length / 3, length - length / 3);
+        let ((left, width), (top, height)) = (third(shape.width), third(shape.height));
+        for (corner, height, width) in [
+            ((0, 0), shape.height, shape.width),
+            ((left, top), height, width),
+            ((0, top), 1, width),
+        ] {
+            let mut to = pair.soiled(Shape::new(shape.channels, height, width));
+            pair.ops.cut(&from.real, corner, &mut to.real).unwrap();
+            pair.exact.cut(&from.exact, corner, &mut to.exact).unwrap();
+            pair.assert_close("cut", &to, |_| 0.0);
+        }
+    }
+}
+
 /// Small whole numbers, so that a window often holds its greatest value twice: then the first place wins on every
 /// backend, or gradients would flow elsewhere.
 fn with_ties<B: Machine>(pair: &mut Pair<B>, shape: Shape) -> Twin<B::Tensor> {

@@ -76,6 +76,30 @@ pub fn importing<B: Machine>(ops: &mut B) {
     }
 }
 
+pub fn importing_a_part<B: Machine>(ops: &mut B) {
+    let mut pair = Pair::new(ops, 39);
+    for (from, whole) in SIZES {
+        let rgb = pair.random.bytes(from.0 * from.1 * 3);
+        let frame = PictureView::from_rgb(from.0, from.1, &rgb).unwrap();
+        // All of it, the last third, and a piece from the middle.
+        let third = |length: usize| (length * 2 / 3, length - length * 2 / 3);
+        let middle = |length: usize| (length / 4, (length / 2).max(1));
+        for piece in [|length| (0, length), third, middle] {
+            let ((left, width), (top, height)) = (piece(whole.0), piece(whole.1));
+            let mut picture = pair.soiled(Shape::new(3, height, width));
+            let corner = (left, top);
+            pair.ops
+                .import_part(frame, whole, corner, &mut picture.real)
+                .unwrap();
+            pair.exact
+                .import_part(frame, whole, corner, &mut picture.exact)
+                .unwrap();
+            let bound = resampling_bound(from, whole);
+            pair.assert_close("import_part", &picture, |_| bound);
+        }
+    }
+}
+
 pub fn resizing<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 31);
     for (from, to) in SIZES {

@@ -9,11 +9,11 @@
 //! | style | 1 0 | 0 ½ | 1 0 / 0 1 |
 
 use neuralstyle::backend::{Backend, Pooling, Scalar, Shape, Slot};
-use neuralstyle::gatys::extractor::Extractor;
-use neuralstyle::gatys::objective::{Objective, StyleTarget};
-use neuralstyle::gatys::{LossWeights, Losses, Measure, Network, Normalization, Statistic};
+use neuralstyle::gatys::extractor::{Extractor, nodes};
+use neuralstyle::gatys::objective::{Objective, StyleTarget, StyleView};
+use neuralstyle::gatys::{LossWeights, Losses, Measure, Network, NetworkChoice, Normalization, Statistic};
 
-use crate::scene::{self, Layer};
+use crate::scene::{self, Layer, Show};
 
 const PICTURE: Shape = Shape::new(3, 1, 2);
 const CONTENT: [f32; 6] = [0.5, 0.25, 0.5, 0.0, 0.0, 0.0];
@@ -207,6 +207,38 @@ pub fn covariance<B: Backend>(ops: &mut B) {
     }
     let (losses, _) = evaluate(ops, relative, weights, (Shape::new(3, 2, 2), &twice));
     assert_near(losses.style, 553.0 / 1024.0);
+}
+
+/// The sums of tiles, each of which sees more than it answers for, are those of the whole.
+pub fn a_style_by_tiles<B: Backend>(ops: &mut B) {
+    let network = Network::open(NetworkChoice::Tiny, None).unwrap();
+    let layers = nodes(&network, &network.defaults().style_layers).unwrap();
+    let depth = layers.iter().map(|layer| layer.0).max().unwrap();
+    let mut extractor = Extractor::new(&network, Pooling::Average, depth);
+    extractor.load(ops, &network).unwrap();
+    let shape = Shape::new(3, 40, 50);
+    let measure = Measure::from(Normalization::Relative);
+    let mut objective = Objective::new(ops, &extractor, shape, &[], &layers, measure, None).unwrap();
+    let frame = scene::frame(90, 70, Show::Shapes(3));
+    for size in [(203, 150), (135, 300)] {
+        let mut by_tiles = |tile| {
+            let picture = frame.view();
+            let view = StyleView { picture, size, tile };
+            objective.measure_style(ops, &extractor, &layers, view).unwrap()
+        };
+        let (whole, tiles) = (by_tiles(size), by_tiles((128, 136)));
+        for (whole, tiles) in whole.layers().iter().zip(tiles.layers()) {
+            for (whole, tiles) in [(&whole.gram, &tiles.gram), (&whole.mean, &tiles.mean)] {
+                let greatest = whole
+                    .iter()
+                    .fold(0.0f32, |greatest, value| greatest.max(value.abs()));
+                for (a, b) in whole.iter().zip(tiles) {
+                    // Convolutions by Winograd's method, whose tiles lie elsewhere: some 1e-5 of the greatest.
+                    assert!((a - b).abs() <= 1e-4 * greatest, "{a} {b} of {greatest}");
+                }
+            }
+        }
+    }
 }
 
 /// 0 1 / 3 1: downwards 3 and 0, to the right 1 and −2, squares 9 + 0 + 1 + 4. Each pixel is pulled by twice the
