@@ -24,6 +24,7 @@ mod scenes;
 mod setup;
 
 mod between;
+mod colours;
 mod documents;
 mod every_operation;
 mod following;

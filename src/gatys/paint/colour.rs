@@ -177,4 +177,47 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn between_grey_pictures_there_is_one_gain() {
+        let grey = |mean, variance| ColourStatistics {
+            mean: [mean; 3],
+            covariance: [[variance; 3]; 3],
+        };
+        let map = matching(&grey(0.3, 0.04), &grey(0.6, 0.01));
+        let gain = (0.01_f64 / (0.04 + FLOOR)).sqrt();
+        for (i, row) in map.matrix.iter().enumerate() {
+            for (j, &entry) in row.iter().enumerate() {
+                assert_eq!(entry, if i == j { gain } else { 0.0 });
+            }
+        }
+        assert_eq!(map.offset, [0.6 - gain * 0.3; 3]);
+    }
+
+    #[test]
+    fn axes_are_those_along_which_colours_spread() {
+        let of = |covariance| ColourStatistics {
+            mean: [0.5; 3],
+            covariance,
+        };
+        let apart = |found: Matrix, expected: Matrix| {
+            let pairs = found.as_flattened().iter().zip(expected.as_flattened());
+            pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+        };
+        // A quarter as wide along green as along red, and not at all along blue.
+        let along = |green| [[1.0, 0.0, 0.0], [0.0, green, 0.0], [0.0; 3]];
+        let colours = of([[0.16, 0.0, 0.0], [0.0, 0.01, 0.0], [0.0, 0.0, 1e-8]]);
+        assert!(apart(axes(&colours, 1.0), along(0.25)) < 1e-12);
+        assert!(apart(axes(&colours, 0.5), along(0.5)) < 1e-12);
+        assert_eq!(axes(&colours, 0.0), ColourMap::IDENTITY.matrix);
+        // Along (1, 1, 0) alone.
+        let line = of([[0.02, 0.02, 0.0], [0.02, 0.02, 0.0], [0.0; 3]]);
+        let projection = [[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0; 3]];
+        assert!(apart(axes(&line, 0.5), projection) < 1e-9);
+        // Grey, and one colour.
+        assert_eq!(axes(&of([[0.02; 3]; 3]), 0.5), [[1.0 / 3.0; 3]; 3]);
+        let mut one = of([[0.0; 3]; 3]);
+        one.mean = [0.9, 0.1, 0.2];
+        assert_eq!(axes(&one, 0.5), ColourMap::IDENTITY.matrix);
+    }
 }
