@@ -14,51 +14,104 @@ use neuralstyle::stylizer::Frame;
 /// Why nothing was measured, in words.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// A network on the processor that measures pictures of any size, one after the other.
+pub struct FeatureNetwork {
+    ops: Cpu,
+    extractor: Extractor<Cpu>,
+    /// The nodes whose activations are kept.
+    nodes: Vec<usize>,
+    /// Planned for pictures of the last size.
+    features: Features<Cpu>,
+    /// [3, H, W], RGB, 0..1.
+    picture: <Cpu as Memory>::Tensor,
+}
+
+impl FeatureNetwork {
+    /// Loads the network down to the deepest of `nodes`, whose activations are kept, and plans for pictures of `size`.
+    pub fn new(network: &Network, nodes: Vec<usize>, size: (usize, usize)) -> Result<Self, Failure> {
+        let mut ops = Cpu::new(0, CancelToken::new())?;
+        let depth = nodes.iter().copied().max().unwrap_or(0);
+        let mut extractor = Extractor::new(network, network.pooling(), depth);
+        extractor.load(&mut ops, network)?;
+        let shape = Shape::new(3, size.1, size.0);
+        Ok(Self {
+            features: Features::new(&mut ops, &extractor, shape, &nodes, None)?,
+            picture: ops.tensor(shape)?,
+            ops,
+            extractor,
+            nodes,
+        })
+    }
+
+    /// Resamples a picture to width and height as a painter does it, and computes its activations.
+    pub fn forward(&mut self, picture: &Frame, (width, height): (usize, usize)) -> Result<(), Failure> {
+        let shape = Shape::new(3, height, width);
+        if self.ops.shape(&self.picture) != shape {
+            self.features = Features::new(&mut self.ops, &self.extractor, shape, &self.nodes, None)?;
+            self.picture = self.ops.tensor(shape)?;
+        }
+        self.ops.import(picture.view(), 0, &mut self.picture)?;
+        Ok(self
+            .features
+            .forward(&mut self.ops, &self.extractor, &self.picture)?)
+    }
+
+    /// The resampled picture [3, H, W], RGB, 0..1; the cubic may lead a little beyond.
+    pub fn picture(&mut self) -> Result<Vec<f32>, Failure> {
+        let mut values = vec![0.0; self.ops.shape(&self.picture).elements()];
+        self.ops.download(&self.picture, &mut values)?;
+        Ok(values)
+    }
+
+    /// The moments of the activations of a node.
+    pub fn moments(&mut self, node: usize) -> Result<LayerMoments, Failure> {
+        Ok(LayerMoments::of(&mut self.ops, self.features.value(node))?)
+    }
+
+    /// The activations of a node, [C, H, W], and their shape.
+    pub fn activations(&mut self, node: usize) -> Result<(Vec<f32>, Shape), Failure> {
+        let shape = self.features.shape(node);
+        let mut values = vec![0.0; shape.elements()];
+        self.ops.download(self.features.value(node), &mut values)?;
+        Ok((values, shape))
+    }
+}
+
+/// Width and height of a style picture, scaled to the area of a painting as a painter does it.
+pub fn style_size(style: &Frame, (width, height): (usize, usize)) -> (usize, usize) {
+    let factor = (width as f64 * height as f64 / (style.width() as f64 * style.height() as f64)).sqrt();
+    let side = |length: usize| ((length as f64 * factor).round() as usize).max(16);
+    (side(style.width()), side(style.height()))
+}
+
 /// Measures pictures of one size against one style: the relative style loss
 /// Σ λ (‖K(O) − K(S)‖² / ‖K(S)‖² + ‖μ(O) − μ(S)‖² / ‖μ(S)‖²) of covariances and means over the network's default style layers,
 /// whose λ add up to 1. 0 is the style itself, a grey picture has about 1.
 pub struct Judge {
-    ops: Cpu,
-    extractor: Extractor<Cpu>,
+    network: FeatureNetwork,
     layers: Vec<(usize, f64)>,
-    features: Features<Cpu>,
-    picture: <Cpu as Memory>::Tensor,
+    size: (usize, usize),
     /// By layer.
     style: Vec<LayerMoments>,
 }
 
 impl Judge {
     /// Measures `style`, scaled to the area of the pictures as a painter does it.
-    pub fn new(
-        choice: NetworkChoice,
-        style: &Frame,
-        (width, height): (usize, usize),
-    ) -> Result<Self, Failure> {
-        let mut ops = Cpu::new(0, CancelToken::new())?;
+    pub fn new(choice: NetworkChoice, style: &Frame, size: (usize, usize)) -> Result<Self, Failure> {
         let network = Network::open(choice, None)?;
         let mut layers = nodes(&network, &network.defaults().style_layers)?;
         let all: f64 = layers.iter().map(|(_, lambda)| lambda).sum();
         layers.iter_mut().for_each(|(_, lambda)| *lambda /= all);
-        let depth = layers.iter().map(|(node, _)| *node).max().unwrap_or(0);
-        let mut extractor = Extractor::new(&network, network.pooling(), depth);
-        extractor.load(&mut ops, &network)?;
-
-        let factor = (width as f64 * height as f64 / (style.width() as f64 * style.height() as f64)).sqrt();
-        let side = |length: usize| ((length as f64 * factor).round() as usize).max(16);
-        let of_style = Shape::new(3, side(style.height()), side(style.width()));
-        let asked: Vec<usize> = layers.iter().map(|(node, _)| *node).collect();
+        let asked = layers.iter().map(|(node, _)| *node).collect();
+        let of_style = style_size(style, size);
         let mut judge = Self {
-            features: Features::new(&mut ops, &extractor, of_style, &asked, None)?,
-            picture: ops.tensor(of_style)?,
-            style: Vec::new(),
-            ops,
-            extractor,
+            network: FeatureNetwork::new(&network, asked, of_style)?,
             layers,
+            size: of_style,
+            style: Vec::new(),
         };
         judge.style = judge.moments(style, &[])?.remove(0);
-        let shape = Shape::new(3, height, width);
-        judge.picture = judge.ops.tensor(shape)?;
-        judge.features = Features::new(&mut judge.ops, &judge.extractor, shape, &asked, None)?;
+        judge.size = size;
         Ok(judge)
     }
 
@@ -90,28 +143,17 @@ impl Judge {
 
     /// The moments by layer: of the whole frame first, then of each area.
     fn moments(&mut self, frame: &Frame, areas: &[&[f32]]) -> Result<Vec<Vec<LayerMoments>>, Failure> {
-        let Self {
-            ops,
-            extractor,
-            layers,
-            features,
-            picture,
-            ..
-        } = self;
-        ops.import(frame.view(), 0, picture)?;
-        features.forward(ops, extractor, picture)?;
+        self.network.forward(frame, self.size)?;
         let mut found = vec![Vec::new(); 1 + areas.len()];
-        for (node, _) in layers.iter() {
-            let (shape, value) = (features.shape(*node), features.value(*node));
-            found[0].push(LayerMoments::of(ops, value)?);
+        for (node, _) in &self.layers {
+            found[0].push(self.network.moments(*node)?);
             if areas.is_empty() {
                 continue;
             }
-            let mut activations = vec![0.0; shape.elements()];
-            ops.download(value, &mut activations)?;
+            let (activations, shape) = self.network.activations(*node)?;
             for (area, found) in areas.iter().zip(&mut found[1..]) {
                 let share = shrunk(area, frame.width(), frame.height(), shape);
-                found.push(weighed(ops, &activations, &share, shape)?);
+                found.push(weighed(&mut self.network.ops, &activations, &share, shape)?);
             }
         }
         Ok(found)
@@ -140,7 +182,7 @@ fn weighed(ops: &mut Cpu, activations: &[f32], share: &[f32], shape: Shape) -> R
 }
 
 /// ‖found − wanted‖² / ‖wanted‖².
-fn relative(found: &[f32], wanted: &[f32]) -> f64 {
+pub fn relative(found: &[f32], wanted: &[f32]) -> f64 {
     let square = |value: f32| f64::from(value) * f64::from(value);
     let apart: f64 = found.iter().zip(wanted).map(|(a, b)| square(a - b)).sum();
     apart / wanted.iter().map(|&value| square(value)).sum::<f64>().max(1e-12)
