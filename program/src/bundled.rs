@@ -27,6 +27,30 @@ pub const NIGHT_CAFE: Bundled = Bundled {
     bytes: include_bytes!("../../media/night_cafe.jpg"),
 };
 
+/// The Painter on the Road to Tarascon, Vincent van Gogh, 1888.
+pub const PAINTER_ON_THE_ROAD: Bundled = Bundled {
+    ending: ".jpg",
+    bytes: include_bytes!("../../media/painter_on_the_road.jpg"),
+};
+
+/// A frame of Big Buck Bunny, © Blender Foundation, CC BY 3.0.
+pub const BUNNY_PICTURE: Bundled = Bundled {
+    ending: ".jpg",
+    bytes: include_bytes!("../../media/bunny.jpg"),
+};
+
+/// Chelsea, photographed by Stéfan van der Walt, CC0.
+pub const CAT: Bundled = Bundled {
+    ending: ".jpg",
+    bytes: include_bytes!("../../media/cat.jpg"),
+};
+
+/// Eileen Collins, photographed by NASA.
+pub const ASTRONAUT: Bundled = Bundled {
+    ending: ".jpg",
+    bytes: include_bytes!("../../media/astronaut.jpg"),
+};
+
 /// Some seconds of Big Buck Bunny, © Blender Foundation, CC BY 3.0.
 pub const BUNNY: Bundled = Bundled {
     ending: ".webm",

@@ -22,7 +22,7 @@ pub use crate::settings::{
 pub use measure::{features, objective};
 pub use network::{Defaults, Network, Stage, StyleWeights, extractor, weights};
 pub use objective::{LossWeights, Losses};
-pub use paint::colour::{axes, follow, matching};
+pub use paint::colour::{axes, eigen, follow, matching};
 pub use paint::optimizer::{Optimizer, OptimizerSettings};
 pub use paint::scale::{ScaleState, Step};
 pub use painter::{Demand, Painter, StyleSize, mix};

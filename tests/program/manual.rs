@@ -12,7 +12,7 @@ use crate::running::{command, run, said, words};
 /// The commands of the program, as their words.
 fn all_commands() -> Vec<Vec<&'static str>> {
     let single = ["image", "film", "live", "measure", "doctor", "completions", "man"];
-    let measured = ["step", "live", "flicker", "flow", "upsampling"];
+    let measured = ["step", "live", "flicker", "flow", "look", "upsampling"];
     let commands = single.iter().map(|word| vec![*word]);
     commands
         .chain(measured.iter().map(|word| vec!["measure", *word]))

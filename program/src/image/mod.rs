@@ -63,7 +63,7 @@ pub struct Arguments {
 }
 
 /// Pictures are read at up to this size; a larger painting would only be blurred.
-const LARGEST_SIZE: usize = 2048;
+pub const LARGEST_SIZE: usize = 2048;
 /// The longer side of a painting whose size nobody chose.
 const DEFAULT_SIZE: usize = 512;
 /// Paintings are full of detail that stronger compression would smear.
@@ -75,7 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let output = Output::prepare(&arguments.output)?;
     let trace = arguments.trace.as_deref().map(Output::prepare).transpose()?;
 
-    let content = load_content(&arguments.content)?;
+    let content = load(&arguments.content, "content picture")?;
     let style = StylePicture::load(&arguments.style)?;
     let size = arguments.size.unwrap_or_else(|| default_size(&content));
     let content = resized(&content, size)?;
@@ -163,22 +163,20 @@ fn refuse_overwritten_inputs(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// The library reads style pictures; a content picture is read with the same care and refused in its own name.
-fn load_content(path: &Path) -> Result<RgbImage, Failure> {
+/// The library reads style pictures; another picture is read with the same care and refused as what it is.
+pub fn load(path: &Path, what: &str) -> Result<RgbImage, Failure> {
     let picture = StylePicture::load(path).map_err(|error| -> Failure {
         match error {
-            Error::StyleNotFound { path } => {
-                format!("there is no content picture at {}", path.display()).into()
-            }
+            Error::StyleNotFound { path } => format!("there is no {what} at {}", path.display()).into(),
             Error::StyleUnreadable { path, reason } => {
-                format!("the content picture {} cannot be read: {reason}", path.display()).into()
+                format!("the {what} {} cannot be read: {reason}", path.display()).into()
             }
             other => other.into(),
         }
     })?;
     let frame = picture.frame();
     RgbImage::from_raw(frame.width() as u32, frame.height() as u32, frame.rgb().to_vec())
-        .ok_or_else(|| "the content picture's pixels do not match its size".into())
+        .ok_or_else(|| format!("the pixels of the {what} do not match its size").into())
 }
 
 fn default_size(content: &RgbImage) -> usize {
@@ -194,20 +192,24 @@ fn default_size(content: &RgbImage) -> usize {
 }
 
 /// The picture with its longer side brought to `size`, so that nothing has to be enlarged after painting.
-fn resized(picture: &RgbImage, size: usize) -> Result<Frame, Failure> {
+pub fn resized(picture: &RgbImage, size: usize) -> Result<Frame, Failure> {
     let (width, height) = picture.dimensions();
     let scaled = |side: u32| {
         let exact = f64::from(side) * size as f64 / f64::from(width.max(height));
         (exact.round() as u32).max(1)
     };
-    let (new_width, new_height) = (scaled(width), scaled(height));
-    let resized = if (new_width, new_height) == (width, height) {
+    resized_to(picture, (scaled(width), scaled(height)))
+}
+
+/// The picture with just this width and height.
+pub fn resized_to(picture: &RgbImage, (width, height): (u32, u32)) -> Result<Frame, Failure> {
+    let resized = if (width, height) == picture.dimensions() {
         picture.clone()
     } else {
-        imageops::resize(picture, new_width, new_height, imageops::FilterType::Lanczos3)
+        imageops::resize(picture, width, height, imageops::FilterType::Lanczos3)
     };
-    Frame::from_rgb(new_width as usize, new_height as usize, resized.into_raw())
-        .ok_or_else(|| "the resized content's pixels do not match its size".into())
+    Frame::from_rgb(width as usize, height as usize, resized.into_raw())
+        .ok_or_else(|| "the resized picture's pixels do not match its size".into())
 }
 
 fn show(bar: &ProgressBar, step: &Step) {

@@ -8,6 +8,7 @@ mod flicker;
 mod flow;
 mod judge;
 pub mod live;
+mod look;
 mod measured;
 pub mod scenes;
 pub mod step;
@@ -33,6 +34,7 @@ enum Subject {
     Live(live::Arguments),
     Flicker(Box<flicker::Arguments>),
     Flow(flow::Arguments),
+    Look(Box<look::Arguments>),
     Upsampling(Box<upsampling::Arguments>),
 }
 
@@ -42,6 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Subject::Live(arguments) => live::run(arguments),
         Subject::Flicker(arguments) => flicker::run(arguments),
         Subject::Flow(arguments) => flow::run(arguments),
+        Subject::Look(arguments) => look::run(arguments),
         Subject::Upsampling(arguments) => upsampling::run(arguments),
     }
 }

@@ -102,7 +102,7 @@ fn recomposed(vectors: &Matrix, values: [f64; 3]) -> Matrix {
 }
 
 /// Eigenvalues, and eigenvectors as columns, of a symmetric matrix by Jacobi's rotations.
-fn eigen(matrix: &Matrix) -> ([f64; 3], Matrix) {
+pub fn eigen(matrix: &Matrix) -> ([f64; 3], Matrix) {
     // Rotations converge quadratically; a 3×3 matrix needs about five sweeps to full precision.
     const SWEEPS: usize = 12;
     let mut a = *matrix;
