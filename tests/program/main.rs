@@ -2,6 +2,8 @@
 
 //! The program and the scripts do what they say.
 
+#[path = "../../program/src/measure/look/figures/mod.rs"]
+mod figures;
 mod folder;
 mod running;
 
@@ -10,6 +12,7 @@ mod doctor;
 mod films;
 mod flags;
 mod live;
+mod looks;
 mod manual;
 mod measuring;
 mod pictures;
