@@ -241,7 +241,7 @@ fn self_similarity_sees_directions_of_activations_averaged_to_32_places() {
 }
 
 #[test]
-fn a_grey_picture_is_no_way_from_grey_and_few_specks_are_beyond_the_percentile() {
+fn a_grey_picture_has_no_distance_from_grey_and_few_specks_do_not_reach_the_percentile() {
     let picture = |specks: usize| {
         let pixel = |at: usize| if at < specks { [10, 60, 100] } else { [70; 3] };
         Frame::from_rgb(20, 10, (0..200).flat_map(pixel).collect()).unwrap()

@@ -61,7 +61,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PICTURE", requires = "content")]
     style: Option<PathBuf>,
 
-    /// A painting of the two, which is judged as it is
+    /// A painting of the two, which is judged as it is, or reduced if a side is longer than 2048 pixels
     #[arg(long, value_name = "PICTURE", requires = "content", conflicts_with_all = ["size", "iterations", "keep"])]
     painting: Option<PathBuf>,
 
@@ -104,10 +104,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         fs::create_dir_all(folder)
             .map_err(|error| format!("cannot write into {}: {error}", folder.display()))?;
     }
+    let pairs = pairs(arguments)?;
     let mut vgg = Vgg::new()?;
     let (mut rows, mut verdicts) = (Vec::new(), Vec::new());
-    eprintln!("{}", heading());
-    for pair in pairs(arguments)? {
+    for pair in pairs {
         let painting = match &arguments.painting {
             Some(path) => existing(path, &pair)?,
             None => paint(arguments, &pair)?,
@@ -115,6 +115,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         let content = resized_to(&pair.content, (painting.width() as u32, painting.height() as u32))?;
         let crop = arguments.flags.controls().style_crop;
         let verdict = Verdict::of(&mut vgg, &painting, &content, &pair.style.frame().cropped(crop))?;
+        if rows.is_empty() {
+            eprintln!("{}", heading());
+        }
         eprintln!("{} {} × {}", verdict.row(), pair.content_name, pair.style_name);
         let mut row = verdict.document();
         row.insert("content_picture".into(), pair.content_name.into());
@@ -125,7 +128,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         verdicts.push(verdict);
     }
     let mean = Verdict::mean(&verdicts);
-    eprintln!("{} mean", mean.row());
+    if verdicts.len() > 1 {
+        eprintln!("{} mean", mean.row());
+    }
     say!(
         "{:#}",
         json!({ "judge": "vgg16", "pairs": rows, "mean": mean.document() })

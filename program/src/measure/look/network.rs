@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Figures that a network sees: how far the statistics of its activations are from the style's, and its activations
+//! Figures measured by a network: how far the statistics of its activations are from the style's, and its activations
 //! from the content's.
 
 use super::figures::{Planes, self_similarity};
