@@ -109,6 +109,19 @@ fn strokes_are_looked_for_where_the_content_is_flat() {
 }
 
 #[test]
+fn the_flats_are_the_quarter_of_the_pixels_with_the_least_gradient_and_those_that_are_as_flat() {
+    let structure = |energy: [f64; 8]| Structure {
+        energy: energy.to_vec(),
+        coherence: (0..8).map(|at| 0.1 * f64::from(at)).collect(),
+    };
+    let painting = structure([1.0; 8]);
+    let steep = structure([7.0, 6.0, 1.0, 5.0, 4.0, 2.0, 3.0, 8.0]);
+    near(painting.coherence_in_flats_of(&steep), 0.35, 1e-12);
+    let empty = structure([7.0, 0.0, 0.0, 0.0, 4.0, 5.0, 6.0, 8.0]);
+    near(painting.coherence_in_flats_of(&empty), 0.2, 1e-12);
+}
+
+#[test]
 fn a_larger_picture_of_the_same_thing_is_as_coherent() {
     let texture = |scale: f64| {
         let size = |length: f64| (length * scale) as usize;
