@@ -135,7 +135,7 @@ def launches(file):
 
 
 def ends(found):
-    return [at for at, launch in enumerate(found) if launch["kernel"] == "adam_f32"]
+    return [at for at, launch in enumerate(found) if launch["kernel"] == "adam"]
 
 
 def machine(card, ptxas, nvdisasm):

@@ -103,8 +103,8 @@ def gram_partials(a, pixels, lanes, pixels_per_split, partials):
     return Work(pixels * lanes * (lanes + 1) // 2, 2 * pixels * lanes, between=2 * splits * lanes * (lanes + 64))
 
 
-def gram_finish(partials, splits, channels, lanes, scale, gram):
-    return Work(outputs=4 * channels * channels, between=2 * splits * lanes * (lanes + 64))
+def gram_finish(partials, splits, channels, lanes, scale, gram, mean_scale, mean):
+    return Work(outputs=4 * channels * (channels + 1), between=2 * splits * lanes * (lanes + 64))
 
 
 def matrix_peak(matrix, count, partials):
@@ -115,7 +115,7 @@ def matrix_pack(matrix, channels, lanes, partials, blocks, pack, scale):
     return Work(between=4 * channels * channels + 2 * lanes * lanes)
 
 
-def gram_backward(a, pack, scale, coefficient, at, factor, loss_scale, gradient, pixels, lanes, overflow):
+def gram_backward(a, pack, scale, offset, a_scale, channels, knob, at, factor, loss_scale, gradient, pixels, lanes, overflow):
     return Work(pixels * lanes * lanes, 4 * pixels * lanes, 2 * pixels * lanes, between=2 * lanes * lanes)
 
 

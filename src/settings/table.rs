@@ -229,7 +229,7 @@ pub struct Options, in Settings as options, described in OPTIONS {
         acts: When::Start,
     }
     chroma_blur: Option<usize> = None, {
-        blurb: "Passes of a 3x3 blur over what is coloured in a step, against specks; -1 = 2, or 0 with normalization=gatys, init=content or init=noise",
+        blurb: "Passes of a 3x3 blur over what is coloured in a step, against specks; -1 = 3, or 0 with normalization=gatys, init=content or init=noise",
         name: "chroma-blur",
         nick: "Chroma blur",
         kind: Kind::Int { range: 0..=16, unset: Some(-1) },
@@ -317,7 +317,7 @@ pub struct Controls, in Settings as controls, described in CONTROLS {
         acts: When::Controllable,
     }
     style_weight: Option<f64> = None, {
-        blurb: "Beta, the weight of the style's loss; below 0 = the network's own, 6 for tiny and 3 for the others (with style-statistic=gram 20 and 10)",
+        blurb: "Beta, the weight of the style's loss; below 0 = the network's own, 4 for tiny and 3 for the others (with style-statistic=gram 20 and 10)",
         name: "style-weight",
         nick: "Style weight",
         kind: Kind::Double { range: 0.0..=LARGEST_WEIGHT, unset: Some(-1.0) },
@@ -362,7 +362,7 @@ pub struct Controls, in Settings as controls, described in CONTROLS {
         acts: When::Playing,
     }
     learning_rate: Option<f64> = None, {
-        blurb: "Size of a step, on the 0..1 scale of pixel values; 0 = for Adam 0.03 on a fresh start and 0.0045 after it, for SGD 2 and 0.5",
+        blurb: "Size of a step, on the 0..1 scale of pixel values; 0 = for Adam 0.02 on a fresh start (0.03 with style-statistic=gram) and 0.0045 after it, for SGD 2 and 0.5",
         name: "learning-rate",
         nick: "Learning rate",
         kind: Kind::Double { range: 1e-12..=1e6, unset: Some(0.0) },

@@ -8,7 +8,7 @@ use super::{Controls, Error, Frame};
 use crate::backend::{self, Backend};
 use crate::gatys::{
     self, Demand, Displacement, LossWeights, Network, OptimizerKind, Painter, PreviewSink, Recipe, Run,
-    StepObserver, StyleSize,
+    Statistic, StepObserver, StyleSize,
 };
 
 /// A painter with everything that both drivers need around it: plans for the size of the frames, the measured style, learning
@@ -49,11 +49,13 @@ pub struct WorkingSizes {
 /// Working sizes that are proposed where memory lacks are multiples of this.
 const ROUND: usize = 8;
 /// The rate of a fresh start, and of the frames after it, unless the user chooses one for both. SGD's are for
-/// the relative normalization, with which the length of the gradient hardly depends on the size.
-fn rates(optimizer: OptimizerKind) -> (f64, f64) {
-    match optimizer {
-        OptimizerKind::Adam => (0.03, 0.0045),
-        OptimizerKind::Sgd | OptimizerKind::Lbfgs => (2.0, 0.5),
+/// the relative normalization, with which the length of the gradient hardly depends on the size. Covariances are painted with
+/// longer and calmer strokes by smaller steps; smaller ones yet leave the content too much as it was.
+fn rates(optimizer: OptimizerKind, statistic: Statistic) -> (f64, f64) {
+    match (optimizer, statistic) {
+        (OptimizerKind::Adam, Statistic::Covariance) => (0.02, 0.0045),
+        (OptimizerKind::Adam, Statistic::Gram) => (0.03, 0.0045),
+        (OptimizerKind::Sgd | OptimizerKind::Lbfgs, _) => (2.0, 0.5),
     }
 }
 
@@ -77,7 +79,7 @@ impl<B: Backend> Session<B> {
         Ok(Self {
             detail: recipe.detail,
             default_style_weight: network.defaults().style_weights.of(recipe.measure.statistic),
-            rates: rates(recipe.optimizer.kind),
+            rates: rates(recipe.optimizer.kind, recipe.measure.statistic),
             painter: Painter::new(ops, network, recipe)?,
             sizes,
             tracker_bytes,

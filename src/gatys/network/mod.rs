@@ -71,7 +71,7 @@ pub struct StyleWeights {
 impl StyleWeights {
     const TINY: Self = Self {
         gram: 20.0,
-        covariance: 6.0,
+        covariance: 4.0,
     };
     /// Those of slim, vgg16 and networks from files.
     const OTHERS: Self = Self {

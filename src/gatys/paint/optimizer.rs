@@ -27,7 +27,7 @@ impl From<&Options> for OptimizerSettings {
             kind: options.optimizer,
             momentum: options.momentum,
             moment_blur: options.moment_blur,
-            chroma_blur: options.chroma_blur.unwrap_or(if free { 0 } else { 2 }),
+            chroma_blur: options.chroma_blur.unwrap_or(if free { 0 } else { 3 }),
             colour_axes: options.colour_axes.unwrap_or(if free { 0.0 } else { 0.5 }),
         }
     }
