@@ -352,7 +352,7 @@ pub struct Controls, in Settings as controls, described in CONTROLS {
         group: Group::Optimisation,
         acts: When::Playing,
     }
-    first_iterations: usize = 40, {
+    first_iterations: usize = 80, {
         blurb: "Steps on the first frame and after a cut, in equivalents of a full-size step; 0 = as init made it",
         name: "first-iterations",
         nick: "First iterations",

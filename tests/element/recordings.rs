@@ -103,7 +103,7 @@ pub fn paint(case: &Case, more: &str) -> Vec<u64> {
     let pictures = Pictures::new();
     let style = style(&pictures);
     let line = format!(
-        "neuralstyle mode=offline style=\"{}\" {} {more}",
+        "neuralstyle mode=offline first-iterations=20 style=\"{}\" {} {more}",
         style.display(),
         case.settings
     );
