@@ -25,6 +25,10 @@ pub trait Control: Memory {
         Ok(())
     }
 
+    /// Has the next run of a step owe nothing to those before, as if it were the first: what a backend has learnt of the numbers
+    /// that occur in it would show in the last bits of its results.
+    fn restart(&mut self, _capture: &mut Capture) {}
+
     /// A place for a step with all that it takes; [`Capture::default`] is one that takes it when it is needed.
     fn new_capture(&mut self) -> Result<Capture> {
         Ok(Capture::default())

@@ -65,7 +65,7 @@ fn a_hundred_steps_end_where_those_of_the_cpu_do() {
     assert_eq!((cuda.len(), cpu.len()), (100, 100));
     let (first, last, expected) = (cuda[0].total, cuda[99].total, cpu[99].total);
     println!("{first} → {last}, in f32 {expected}");
-    assert!(last < 0.3 * first, "the run leads somewhere");
+    assert!(last < 0.4 * first, "the run leads somewhere");
     assert!(
         (last / expected - 1.0).abs() < 0.02,
         "{last} instead of {expected}"

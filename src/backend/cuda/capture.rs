@@ -53,6 +53,13 @@ impl Control for Cuda {
         place(self)
     }
 
+    fn restart(&mut self, capture: &mut Capture) {
+        let step = capture.kept.as_mut().and_then(|kept| kept.downcast_mut::<Step>());
+        if let Some(step) = step {
+            step.is_begun = false;
+        }
+    }
+
     fn capture<R>(&mut self, capture: &mut Capture, record: R) -> Result<()>
     where
         R: FnMut(&mut Self) -> Result<()> + Send,
@@ -79,6 +86,8 @@ struct Step {
     /// That of the last plain run.
     basis: Basis,
     graph: Option<Graph>,
+    /// Whether the scale is that of the numbers which are being worked on.
+    is_begun: bool,
 }
 
 /// What a step depends on that lies in no tensor.
@@ -177,7 +186,8 @@ where
     ops.poll()?;
     let kept = capture.kept.take().map(|kept| kept.downcast::<Step>());
     let answer = match kept {
-        Some(Ok(mut step)) => again(ops, &mut step, &mut record).map(|()| step),
+        Some(Ok(mut step)) if step.is_begun => again(ops, &mut step, &mut record).map(|()| step),
+        Some(Ok(mut step)) => anew(ops, &mut step, &mut record).map(|()| step),
         Some(Err(state)) => first(ops, state.downcast().ok(), &mut record).map(Box::new),
         None => first(ops, None, &mut record).map(Box::new),
     };
@@ -196,25 +206,49 @@ where
         Some(state) => *state,
         None => ops.memory.zeros(STATE_BYTES)?,
     };
+    let (scale, basis) = search(ops, &state, record)?;
+    Ok(Step {
+        state,
+        scale,
+        basis,
+        graph: None,
+        is_begun: true,
+    })
+}
+
+/// A run of a known step that looks for the scale anew.
+fn anew<R>(ops: &mut Cuda, step: &mut Step, record: &mut R) -> Result<()>
+where
+    R: FnMut(&mut Cuda) -> Result<()>,
+{
+    let (scale, basis) = search(ops, &step.state, record)?;
+    // What was written down knows its bound.
+    if scale != step.scale || !step.basis.holds(basis.generation) {
+        step.graph = None;
+    }
+    (step.scale, step.basis, step.is_begun) = (scale, basis, true);
+    Ok(())
+}
+
+/// Performs a step under smaller and smaller scales, until nothing overflows.
+fn search<R>(ops: &mut Cuda, state: &Buffer, record: &mut R) -> Result<(f32, Basis)>
+where
+    R: FnMut(&mut Cuda) -> Result<()>,
+{
     let mut scale = HIGHEST;
     let recording = loop {
-        ops.transfers.upload(&[scale, 0.0, 0.0], &state, &ops.stream)?;
-        let recording = noted(ops, Scale::of(&state), &mut *record)?;
+        ops.transfers.upload(&[scale, 0.0, 0.0], state, &ops.stream)?;
+        let recording = noted(ops, Scale::of(state), &mut *record)?;
         let mut found = [0_u32; 3];
         let bytes = bytemuck::cast_slice_mut(&mut found);
-        ops.transfers.fetch(&state, bytes, &ops.stream)?;
+        ops.transfers.fetch(state, bytes, &ops.stream)?;
         if found[1] == 0 || scale <= LOWEST {
             break recording;
         }
         scale /= STRIDE;
     };
-    ops.transfers.upload(&[scale, 0.0, 0.0], &state, &ops.stream)?;
-    Ok(Step {
-        state,
-        scale,
-        basis: recording.basis(ops.scratch.generation),
-        graph: None,
-    })
+    ops.transfers.upload(&[scale, 0.0, 0.0], state, &ops.stream)?;
+    Ok((scale, recording.basis(ops.scratch.generation)))
 }
 
 /// Every other run.

@@ -102,6 +102,12 @@ impl<B: Backend> ScaleState<B> {
         self.objective.set_content(ops, extractor, &self.content)
     }
 
+    /// Begins a run that owes nothing to the steps before.
+    pub fn restart(&mut self, ops: &mut B) -> Result<()> {
+        ops.restart(&mut self.step);
+        self.optimizer.restart(ops)
+    }
+
     /// One step: forward, losses, backward, optimiser.
     pub fn step(
         &mut self,

@@ -296,7 +296,7 @@ impl<B: Backend> Painter<B> {
                 }
             }
             let Self { ops, states, .. } = self;
-            states[scale].optimizer.restart(ops)?;
+            states[scale].restart(ops)?;
             for index in 0..steps[scale] {
                 self.step(scale, (index, steps[scale]), (done, total), &mut run)?;
                 if let Some(previews) = &mut run.previews
