@@ -16,7 +16,7 @@ pub struct Slot<'a, T> {
     pub at: usize,
 }
 
-/// What is known of activations without their places: a matrix of second moments [C, C] and a mean [C].
+/// What is known of activations without their places: a matrix of second moments \[C, C\] and a mean \[C\].
 #[derive(Debug)]
 pub struct Moments<'a, T> {
     pub second: &'a T,
@@ -50,7 +50,7 @@ pub trait LossTerms: Memory {
         sum: Slot<Self::Tensor>,
     ) -> Result<()>;
 
-    /// `gram`[C, C] = `scale` · Σ over pixels of a aᵀ; `mean`[C] = 1/P · Σ over the P pixels of a.
+    /// `gram`[C, C] = `scale` · Σ over pixels of a aᵀ; `mean`\[C\] = 1/P · Σ over the P pixels of a.
     fn moments(
         &mut self,
         a: &Self::Tensor,
@@ -71,7 +71,7 @@ pub trait LossTerms: Memory {
     /// How far [`moments`](Self::moments), with `scale` = q/P, are from the covariance K and the mean ν of a `target`.
     /// With G, μ the moments `found` and w the `mean_weight`:
     ///
-    /// `difference` = D = G − q μ μᵀ − K;  `offset`[C] = w/(2q) · (μ − ν) − D μ;  `sum` = Σ D² + w · Σ (μ − ν)².
+    /// `difference` = D = G − q μ μᵀ − K;  `offset`\[C\] = w/(2q) · (μ − ν) − D μ;  `sum` = Σ D² + w · Σ (μ − ν)².
     ///
     /// D and the offset lead [back](Self::moments_backward): ∂sum/∂a = 4 q/P · (D a + offset) at each pixel.
     #[allow(clippy::too_many_arguments)]
@@ -86,7 +86,7 @@ pub trait LossTerms: Memory {
         sum: Slot<Self::Tensor>,
     ) -> Result<()>;
 
-    /// `gradient` += `coefficient` · (D a + `offset`[C]), with D [C, C] symmetric: the way back through moments.
+    /// `gradient` += `coefficient` · (D a + `offset`\[C\]), with D [C, C] symmetric: the way back through moments.
     fn moments_backward(
         &mut self,
         a: &Self::Tensor,

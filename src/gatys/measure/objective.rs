@@ -125,7 +125,7 @@ pub struct StyleTarget {
 pub struct LayerMoments {
     /// [C, C], row-major: the mean over pixels of a aᵀ, multiplied by 1/C.
     pub gram: Vec<f32>,
-    /// [C]: the mean over pixels of a.
+    /// \[C\]: the mean over pixels of a.
     pub mean: Vec<f32>,
 }
 
