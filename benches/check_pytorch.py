@@ -12,6 +12,8 @@ gradient by autograd, the steps by torch.optim. Only the two pictures, the setti
     venv/bin/python benches/check_pytorch.py --content content.png --style style.png --trace trace.json \\
         --weights models/slim.safetensors --normalization gatys --optimizer adam --learning-rate 0.03 --style-weight 10
 
+With `--normalization relative` the steps must be plain, too: `neuralstyle image … --chroma-blur 0 --colour-axes 0`.
+
 The content must have the size at which it was painted, and neither picture may be a JPEG, which decoders are free to
 read a little differently. The first step has the same picture on both sides and shows how the losses agree; the
 others also show how the gradients and the optimisers do. They drift apart with the steps, since f32 rounds, ReLUs and
@@ -44,6 +46,7 @@ def arguments():
     parser.add_argument("--style-weight", type=float, default=10.0)
     parser.add_argument("--tv-weight", type=float, default=0.0)
     parser.add_argument("--normalization", choices=["relative", "gatys"], default="relative")
+    parser.add_argument("--style-statistic", choices=["gram", "covariance"], help="(default: gram with gatys)")
     parser.add_argument("--pooling", choices=["network", "average", "max"], default="network")
     parser.add_argument("--optimizer", choices=["adam", "sgd"], default="adam")
     parser.add_argument("--momentum", type=float, default=0.9)
@@ -51,7 +54,12 @@ def arguments():
     parser.add_argument("--precision", choices=["single", "double"], default="double")
     parser.add_argument("--tolerance", type=float, default=1e-5)
     parser.add_argument("--drift", type=float, default=1e-2)
-    return parser.parse_args()
+    settings = parser.parse_args()
+    if not settings.style_statistic:
+        settings.style_statistic = "gram" if settings.normalization == "gatys" else "covariance"
+    if settings.style_statistic == "covariance" and settings.normalization == "gatys":
+        parser.error("covariances are recomputed with --normalization relative only")
+    return settings
 
 
 def metadata(path):
@@ -104,7 +112,7 @@ class Network:
 
 def layers(text, default):
     if not text:
-        return {name: 1.0 for name in default}
+        return {name: 1.0 / len(default) for name in default}
     parts = (part.strip().partition("=") for part in text.split(","))
     return {name: float(weight or 1) for name, _, weight in parts}
 
@@ -144,6 +152,16 @@ def gram(a):
     return flat @ flat.T
 
 
+def moments(a):
+    """The covariance over the pixels, and the mean."""
+    mean = a[0].flatten(1).mean(dim=1)
+    return gram(a) / a[0, 0].numel() - torch.outer(mean, mean), mean
+
+
+def relative_error(found, target):
+    return ((found - target) ** 2).sum() / (target**2).sum()
+
+
 class Objective:
     """The terms of J as functions of a picture."""
 
@@ -155,7 +173,9 @@ class Objective:
         self.style_layers = layers(settings.style_layers, [name for name in names if name.endswith("_1")])
         self.wanted = set(self.content_layers) | set(self.style_layers)
         self.content = network(content, self.wanted)
-        self.style = {name: (gram(a), a[0, 0].numel()) for name, a in network(style, self.wanted).items()}
+        seen = network(style, self.wanted)
+        self.style = {name: (gram(a), a[0, 0].numel()) for name, a in seen.items()}
+        self.moments = {name: moments(a) for name, a in seen.items()}
 
     def terms(self, x):
         seen = self.network(x, self.wanted)
@@ -166,6 +186,10 @@ class Objective:
             term = ((seen[name] - target) ** 2).sum() / 2
             content += weight * term / ((target**2).sum() if relative else 1)
         for name, weight in self.style_layers.items():
+            if self.settings.style_statistic == "covariance":
+                pairs = zip(moments(seen[name]), self.moments[name])
+                style += weight * sum(relative_error(found, target) for found, target in pairs)
+                continue
             target, pixels = self.style[name]
             _, channels, height, width = seen[name].shape
             target = target * (height * width / pixels)

@@ -91,7 +91,8 @@ class Side:
 
 def ours(settings, weights, size, threads):
     command = [settings.benchmark, "measure", "step", "--weights", weights, "--sizes", size, "--threads", str(threads)]
-    return Side([*command, "--backend", "cpu", "--pooling", "average", "--moment-blur", "0", "--on-demand"], threads)
+    plain = ["--style-statistic", "gram", "--moment-blur", "0", "--chroma-blur", "0", "--colour-axes", "0"]
+    return Side([*command, "--backend", "cpu", "--pooling", "average", *plain, "--on-demand"], threads)
 
 
 def pytorch(settings, weights, size):

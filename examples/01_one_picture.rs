@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // What may change from frame to frame: here the style is bolder than by default.
     let controls = Controls {
-        style_weight: Some(20.0),
+        style_weight: Some(5.0),
         ..Controls::default()
     };
     // Read like a style: upright, opaque, and reduced to 2048 pixels if its longer side is longer.

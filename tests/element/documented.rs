@@ -17,7 +17,7 @@ const HEADING: &str = "\
 
 Made from what the element registers, by `NEURALSTYLE_RECORD=1 cargo test --test element documented`;
 `gst-inspect-1.0 neuralstyle` shows the same. The program has a flag of the same name for each setting
-(`--style-weight 20`), and the library a field in `settings::Options` or `settings::Controls`.
+(`--style-weight 4`), and the library a field in `settings::Options` or `settings::Controls`.
 
 (R) takes effect with the next start, (P) may change while playing, (C) also by a GStreamer controller.
 ";

@@ -29,7 +29,7 @@ use render::{End, Render};
 #[command(after_help = "\
 Examples
   neuralstyle film holiday.mp4 painted.webm --style starry_night.jpg
-  neuralstyle film holiday.mp4 painted.mp4 --style dots.png --working-size 512 --style-weight 20
+  neuralstyle film holiday.mp4 painted.mp4 --style dots.png --working-size 512 --style-weight 5
   neuralstyle film holiday.mp4 quick.webm --style dots.png --network tiny --keyframe-interval 3 --force")]
 pub struct Arguments {
     /// The video to paint: anything that GStreamer can decode

@@ -31,7 +31,7 @@ use neuralstyle::stylizer::{Controls, Error, Frame, Options, StylePicture, Styli
 Examples
   neuralstyle image --content me.jpg --style starry_night.jpg --output painted.jpg
   neuralstyle image --content me.jpg --style dots.png --output large.png --size 1024 --network vgg16
-  neuralstyle image --content me.jpg --style dots.png --output bold.png --style-weight 40 --iterations 100")]
+  neuralstyle image --content me.jpg --style dots.png --output bold.png --style-weight 6 --iterations 100")]
 pub struct Arguments {
     /// The picture whose things are shown
     #[arg(long, value_name = "PICTURE")]

@@ -28,7 +28,7 @@ use reading::{Reading, resident_mb};
 #[command(after_help = "\
 Examples
   neuralstyle measure live
-  neuralstyle measure live --networks tiny --width 1280 --height 720 --more \"working-size=256 style-weight=20\"")]
+  neuralstyle measure live --networks tiny --width 1280 --height 720 --more \"working-size=256 style-weight=4\"")]
 pub struct Arguments {
     /// The clip to play [default: a few seconds of Big Buck Bunny, built in]
     #[arg(long, value_name = "CLIP")]
