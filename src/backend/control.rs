@@ -25,8 +25,8 @@ pub trait Control: Memory {
         Ok(())
     }
 
-    /// Has the next run of a step owe nothing to those before, as if it were the first: what a backend has learnt of the numbers
-    /// that occur in it would show in the last bits of its results.
+    /// Makes the next run of a step as if it were the first: a backend may search for the scale of gradients again, so that results
+    /// do not depend on earlier runs.
     fn restart(&mut self, _capture: &mut Capture) {}
 
     /// A place for a step with all that it takes; [`Capture::default`] is one that takes it when it is needed.

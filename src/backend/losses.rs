@@ -16,7 +16,8 @@ pub struct Slot<'a, T> {
     pub at: usize,
 }
 
-/// What is known of activations without their places: a matrix of second moments \[C, C\] and a mean \[C\].
+/// What is known of activations without their places: a matrix of second moments or covariances
+/// \[C, C\], and a mean \[C\].
 #[derive(Debug)]
 pub struct Moments<'a, T> {
     pub second: &'a T,

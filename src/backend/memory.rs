@@ -23,7 +23,7 @@ pub struct FilterData {
 pub enum ScratchUse {
     /// A convolution from a tensor of shape `from`, and the way back.
     Convolution { from: Shape, outputs: usize },
-    /// The Gram matrix of a tensor of this shape, and the way back.
+    /// The moments of a tensor of this shape, and the way back.
     Gram(Shape),
     /// A frame of `width` × `height`, resampled to `whole`, into a picture whose inside, all of that or a part, has this shape.
     Import {

@@ -5,7 +5,7 @@
 use crate::gatys::{Normalization, StyleStatistic};
 use crate::settings::Options;
 
-/// What J is made of beside its layers.
+/// How the terms of J are formed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measure {
     pub normalization: Normalization,

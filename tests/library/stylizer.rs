@@ -366,3 +366,33 @@ fn the_figures_add_up() {
     assert!(stats.planned_bytes > 64 * 48 * 3 * 4 && stats.losses.total > 0.0);
     assert!(stats.bytes_in_use > stats.planned_bytes);
 }
+
+#[test]
+fn the_scale_of_the_style_may_change_while_playing() {
+    let scaled = |style_scale| Controls {
+        style_scale,
+        ..controls()
+    };
+    let as_first = |scale| paint(&mut stylizer(&options()).0, &scene(1), &scaled(scale)).0;
+    let usual = as_first(1.0);
+    for scale in [0.25, 2.0, 4.0] {
+        let other = as_first(scale);
+        assert!(apart(&usual, &other) > 1.0, "{scale}: {}", apart(&usual, &other));
+    }
+    // In the same scene what comes after a change is another painting than what would have come without.
+    let film = |scales: [f64; 3]| {
+        let (mut stylizer, _) = stylizer(&options());
+        scales.map(|scale| {
+            let out = paint(&mut stylizer, &scene(1), &scaled(scale)).0;
+            (out, stylizer.stats().style_enlarged)
+        })
+    };
+    let (constant, changed) = (film([0.25, 0.25, 0.25]), film([0.25, 4.0, 0.25]));
+    assert!(constant[0].0 == changed[0].0);
+    assert!(constant[1].0 != changed[1].0);
+    // A style of 70×50 pixels less its border, for a painting of 64×48.
+    let enlarged = |scale: f64| scale * (64.0 * 48.0 / (66.0 * 46.0_f64)).sqrt();
+    for ((_, found), scale) in changed.iter().zip([0.25, 4.0, 0.25]) {
+        assert!((found - enlarged(scale)).abs() < 0.05, "{found} {scale}");
+    }
+}

@@ -38,8 +38,8 @@ pub struct State {
     processing_time: ProcessingTime,
     /// What the last frame that came in took.
     took: Duration,
-    /// How many times the style was enlarged when that was last told.
-    enlarged: f64,
+    /// Whether the style picture had to be enlarged for the last frame.
+    is_enlarged: bool,
 }
 
 /// What travels with a frame through the stylizer.
@@ -74,7 +74,7 @@ impl State {
             continuity: Continuity::default(),
             processing_time: ProcessingTime::default(),
             took: Duration::ZERO,
-            enlarged: 1.0,
+            is_enlarged: false,
         })
     }
 
@@ -83,15 +83,13 @@ impl State {
         self.stylizer.take_fallback()
     }
 
-    /// Tells by how much the style picture is enlarged, whenever that becomes another factor above 1.
+    /// Calls `warn` with how many times the style picture is enlarged, once it is.
     pub fn warn_of_enlargement(&mut self, warn: impl FnOnce(f64)) {
-        let enlarged = self.stylizer.stats().style_enlarged.max(1.0);
-        if enlarged != self.enlarged {
-            self.enlarged = enlarged;
-            if enlarged > 1.0 {
-                warn(enlarged);
-            }
+        let enlarged = self.stylizer.stats().style_enlarged;
+        if enlarged > 1.0 && !self.is_enlarged {
+            warn(enlarged);
         }
+        self.is_enlarged = enlarged > 1.0;
     }
 
     /// The pipeline is live: no frame waits.

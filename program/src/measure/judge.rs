@@ -8,7 +8,7 @@ use neuralstyle::backend::{CancelToken, Shape, cpu::Cpu};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
 use neuralstyle::gatys::features::Features;
 use neuralstyle::gatys::objective::LayerMoments;
-use neuralstyle::gatys::{Network, NetworkChoice};
+use neuralstyle::gatys::{Network, NetworkChoice, StyleSize};
 use neuralstyle::stylizer::Frame;
 
 /// Why nothing was measured, in words.
@@ -78,10 +78,12 @@ impl FeatureNetwork {
 }
 
 /// Width and height of a style picture, scaled to the area of a painting as a painter does it.
-pub fn style_size(style: &Frame, (width, height): (usize, usize)) -> (usize, usize) {
-    let factor = (width as f64 * height as f64 / (style.width() as f64 * style.height() as f64)).sqrt();
-    let side = |length: usize| ((length as f64 * factor).round() as usize).max(16);
-    (side(style.width()), side(style.height()))
+pub fn style_size(style: &Frame, size: (usize, usize)) -> (usize, usize) {
+    let style = StyleSize {
+        picture: style.size(),
+        scale: 1.0,
+    };
+    style.measured(size)
 }
 
 /// Measures pictures of one size against one style: the relative style loss

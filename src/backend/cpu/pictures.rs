@@ -145,6 +145,7 @@ fn import(
     assert_eq!(shape.channels, 3);
     let ((width, height), rgb) = (frame.size(), frame.rgb());
     let (inner_height, inner_width) = inside(shape, border);
+    assert!(part.corner.0 + inner_width <= part.whole.0 && part.corner.1 + inner_height <= part.whole.1);
     let (across, down) = (Taps::new(width, part.whole.0), Taps::new(height, part.whole.1));
     let row_bytes = width * 3;
     lines.resize(inner_height * row_bytes, 0.0);

@@ -86,7 +86,7 @@ struct Step {
     /// That of the last plain run.
     basis: Basis,
     graph: Option<Graph>,
-    /// Whether the scale is that of the numbers which are being worked on.
+    /// Whether the scale was searched for since the last restart.
     is_begun: bool,
 }
 
@@ -222,7 +222,7 @@ where
     R: FnMut(&mut Cuda) -> Result<()>,
 {
     let (scale, basis) = search(ops, &step.state, record)?;
-    // What was written down knows its bound.
+    // The graph contains the greatest scale as a constant.
     if scale != step.scale || !step.basis.holds(basis.generation) {
         step.graph = None;
     }

@@ -15,8 +15,8 @@
 //! where G = a aᵀ is the Gram matrix, μ = a 1/P the mean and K = a aᵀ/P − μ μᵀ the covariance over pixels. The Gram matrix G(S) of
 //! a style picture of another size is multiplied by the ratio of the pixels.
 //!
-//! ‖G‖² is mostly the mean's outer product, beside which a relative error of the Gram matrix hardly sees texture; a covariance
-//! sees nothing else.
+//! ‖G‖² is mostly the mean's outer product, so that a relative error of the Gram matrix hardly depends on texture; that of a
+//! covariance does. For ‖K(S)‖² at least 1e-4 ‖G(S)‖² is taken: a style of one colour has hardly a covariance.
 
 use crate::backend::{self, Backend, Moments, Scalar, Shape, Slot};
 use crate::gatys::measure::features::{Features, ForwardPass};
@@ -265,7 +265,7 @@ impl MomentSums {
 }
 
 /// A style's picture, to be resampled to a width and height and measured there by tiles of at most the width and height
-/// `tile`.
+/// `tile`, neither of them less than [a tile's least side](crate::gatys::extractor::Overlap::least_side).
 #[derive(Clone, Copy)]
 pub struct StyleView<'a> {
     pub picture: PictureView<'a>,
@@ -371,17 +371,20 @@ impl<B: Backend> Objective<B> {
         style: StyleView,
     ) -> Result<StyleTarget> {
         let mut sums = MomentSums::new(layers.len());
+        let mut own = None;
+        // The first tile is the largest.
         for tile in extractor.overlap(layers).tiles(style.size, style.tile) {
             let mut picture = ops.tensor(tile.shape())?;
             ops.import_part(style.picture, style.size, tile.corner(), &mut picture)?;
             let pass = style_pass(extractor, tile.shape(), layers);
-            if self.features.has_buffers_for(ops, &pass) {
-                let buffers = self.features.buffers();
-                sums.add(ops, extractor, layers, (&pass, buffers), tile, &picture)?;
-            } else {
-                let mut buffers = pass.buffers(ops)?;
-                sums.add(ops, extractor, layers, (&pass, &mut buffers), tile, &picture)?;
+            if own.is_none() && !self.features.has_buffers_for(ops, &pass) {
+                own = Some(pass.buffers(ops)?);
             }
+            let buffers = match &mut own {
+                Some(own) => own,
+                None => self.features.buffers(),
+            };
+            sums.add(ops, extractor, layers, (&pass, buffers), tile, &picture)?;
         }
         Ok(sums.target())
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use super::overlap::Overlap;
+pub use super::overlap::Overlap;
 use crate::backend::budget::Budget;
 use crate::backend::{self, Backend, FilterData, Memory, Pooling, Shape};
 use crate::gatys::{Error, Network, Result, Stage};

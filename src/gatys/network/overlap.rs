@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How a picture that is too large to be measured at once is cut into tiles that overlap, each of which answers for the places
-//! in its middle. There a tile's activations are those of the whole picture, since they depend on no pixel beyond the tile.
+//! How a picture that is too large to be measured at once is cut into tiles that overlap. Only the middle of each tile is counted:
+//! there its activations are those of the whole picture, since they depend on no pixel beyond the tile.
 
 use crate::backend::Shape;
 
@@ -48,6 +48,7 @@ impl Overlap {
         if length <= most {
             return vec![Span::whole(length)];
         }
+        assert!(most >= self.least_side(), "a tile would be little but overlap");
         let tile = most / self.stride * self.stride;
         let step = tile - 2 * self.reach;
         let mut spans = Vec::new();

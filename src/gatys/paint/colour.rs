@@ -12,7 +12,8 @@ const FLOOR: f64 = 1e-4;
 /// The symmetric map that takes colours distributed like `from` to mean and covariance of `to`: the one that moves
 /// them least (Olkin and Pukelsheim 1982), T = A^-½ (A^½ B A^½)^½ A^-½ for covariances A and B.
 ///
-/// Between two grey pictures it is one gain for all channels, so that grey stays grey to the last bit.
+/// Between two grey pictures it is one gain for all channels, so that grey stays grey to the last bit; and to a grey picture all
+/// channels are made in the same way.
 pub fn matching(from: &ColourStatistics, to: &ColourStatistics) -> ColourMap {
     if is_grey(from) && is_grey(to) {
         let gain = (to.covariance[0][0] / (from.covariance[0][0] + FLOOR)).sqrt();
@@ -24,7 +25,11 @@ pub fn matching(from: &ColourStatistics, to: &ColourStatistics) -> ColourMap {
     let a = power(&with_floor(from.covariance, FLOOR), 0.5);
     let inverse = power(&with_floor(from.covariance, FLOOR), -0.5);
     let inner = power(&product(&product(&a, &to.covariance), &a), 0.5);
-    let matrix = product(&product(&inverse, &inner), &inverse);
+    let mut matrix = product(&product(&inverse, &inner), &inverse);
+    if is_grey(to) {
+        // The rows are the same but for roundings.
+        matrix = [[0, 1, 2].map(|k| (0..3).map(|c| matrix[c][k]).sum::<f64>() / 3.0); 3];
+    }
     let offset = [0, 1, 2].map(|c| to.mean[c] - (0..3).map(|k| matrix[c][k] * from.mean[k]).sum::<f64>());
     ColourMap { matrix, offset }
 }
@@ -93,7 +98,8 @@ fn product(a: &Matrix, b: &Matrix) -> Matrix {
 /// A symmetric, positive semidefinite matrix to the given power.
 fn power(matrix: &Matrix, exponent: f64) -> Matrix {
     let (values, vectors) = eigen(matrix);
-    recomposed(&vectors, values.map(|value| value.max(0.0).powf(exponent)))
+    let least = if exponent < 0.0 { FLOOR } else { 0.0 };
+    recomposed(&vectors, values.map(|value| value.max(least).powf(exponent)))
 }
 
 /// V diag(`values`) Vᵀ.

@@ -3,7 +3,7 @@
 use crate::backend::{self, Backend, ColourMap, ColourStatistics, Export, Mix, Pooling, Shape, Slot};
 use crate::gatys::measure::objective::StyleView;
 use crate::gatys::network::extractor::{Extractor, nodes};
-use crate::gatys::paint::colour::axes;
+use crate::gatys::paint::colour::{axes, matching};
 use crate::gatys::paint::scale::ScaleState;
 use crate::gatys::paint::schedule;
 use crate::gatys::video::between::{Between, Sides};
@@ -237,25 +237,28 @@ impl<B: Backend> Painter<B> {
         Ok(())
     }
 
-    /// Takes the colours of a style's picture, as they are at a width and height. What was painted takes them, too: steps along the axes of the new colours would
-    /// never leave others behind.
+    /// Takes the colours of a style's picture, as they are at a width and height. What was painted in another style is taken from
+    /// that one's colours to these, too: steps along the new axes would never leave others behind.
     fn set_colours(&mut self, picture: PictureView, (width, height): (usize, usize)) -> Result<()> {
         let mut style = self.ops.tensor(Shape::new(3, height, width))?;
         self.ops.import(picture, 0, &mut style)?;
-        self.style_colours = self.ops.colour_statistics(&style)?;
+        let colours = self.ops.colour_statistics(&style)?;
         drop(style);
         let share = self.recipe.optimizer.colour_axes;
-        self.axes.matrix = axes(&self.style_colours, share);
+        self.axes.matrix = axes(&colours, share);
         for state in &mut self.states {
             state.optimizer.set_axes(&mut self.ops, &self.axes.matrix)?;
         }
-        if let (true, Some(continuation), Some(state)) = (
-            self.painted && share > 0.0,
-            &mut self.continuation,
-            self.states.first_mut(),
-        ) {
-            continuation.recolour(&mut self.ops, state, &self.style_colours)?;
+        if let (true, Some(continuation), Some(state)) =
+            (self.painted, &mut self.continuation, self.states.first_mut())
+        {
+            continuation.restyle();
+            if share > 0.0 && colours != self.style_colours {
+                let recolouring = matching(&self.style_colours, &colours);
+                continuation.recolour(&mut self.ops, state, &recolouring)?;
+            }
         }
+        self.style_colours = colours;
         Ok(())
     }
 
@@ -350,7 +353,7 @@ impl<B: Backend> Painter<B> {
         }
         self.read_losses(0, steps)?;
         if let (Some(continuation), Some(state)) = (&mut self.continuation, self.states.first_mut()) {
-            continuation.correct_drift(&mut self.ops, state)?;
+            continuation.correct_drift(&mut self.ops, state, steps > 0)?;
         }
         self.painted = true;
         Ok(())

@@ -168,7 +168,12 @@ pub fn scale_settings<'a>(
     let size = schedule::size_at(demand.size, scale);
     // Styles are measured for all scales in the buffers of the full size.
     let guest = (scale == 0).then(|| {
-        let (most, measured) = (demand.style.tile(size, overlap), demand.style.measured(size));
+        // A smaller scale may grow while frames are painted.
+        let largest = StyleSize {
+            scale: demand.style.scale.max(1.0),
+            ..demand.style
+        };
+        let (most, measured) = (largest.tile(size, overlap), largest.measured(size));
         Shape::new(3, measured.1.min(most.1), measured.0.min(most.0))
     });
     ScaleSettings {

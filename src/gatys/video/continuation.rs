@@ -121,22 +121,25 @@ impl<B: Backend> Continuation<B> {
         Ok(())
     }
 
-    /// Gives a painting that goes on the colours of another style. The strokes follow over the next frames.
+    /// Another style is what is painted from now on: its strokes, and so its finest detail, come over the next keyframes.
+    pub fn restyle(&mut self) {
+        self.beginning.restyled = RESTYLED_KEYFRAMES;
+    }
+
+    /// Maps the colours of a painting that goes on.
     pub fn recolour(
         &mut self,
         ops: &mut B,
         state: &mut ScaleState<B>,
-        style: &ColourStatistics,
+        recolouring: &ColourMap,
     ) -> Result<()> {
         let before = self.colours(ops, &state.picture)?;
-        let recolouring = matching(&before, style);
-        ops.colour_map(&state.picture, &recolouring, &mut self.moved)?;
+        ops.colour_map(&state.picture, recolouring, &mut self.moved)?;
         ops.copy(&self.moved, &mut state.picture)?;
-        ops.colour_map(&self.output, &recolouring, &mut self.moved)?;
+        ops.colour_map(&self.output, recolouring, &mut self.moved)?;
         std::mem::swap(&mut self.output, &mut self.moved);
         let after = self.colours(ops, &state.picture)?;
         self.beginning.above += luma(&after) - luma(&before);
-        self.beginning.restyled = RESTYLED_FRAMES;
         Ok(())
     }
 
@@ -236,13 +239,15 @@ impl<B: Backend> Continuation<B> {
         Ok(sums.map(f64::from))
     }
 
-    /// Takes what the optimiser made of the picture since [`advance`](Self::advance): undoes what hundreds of frames would
-    /// add up, and lets it into what is shown.
-    pub fn correct_drift(&mut self, ops: &mut B, state: &mut ScaleState<B>) -> Result<()> {
+    /// Takes what the optimiser made of the picture since [`advance`](Self::advance), if it was `painted`: undoes what hundreds
+    /// of frames would add up, and lets it into what is shown.
+    pub fn correct_drift(&mut self, ops: &mut B, state: &mut ScaleState<B>, painted: bool) -> Result<()> {
         // Resampling takes from the finest detail, the style loss may add to it for ever.
         let content = self.colours(ops, &state.content)?;
         let fine = self.fine_detail(ops, state)?;
-        self.beginning.take_restyled(fine);
+        if painted {
+            self.beginning.take_restyled(fine, variance(&content));
+        }
         let [grey, colour] = self.beginning.gains(fine, variance(&content));
         ops.axpy(-grey as f32, &state.spare, &mut state.picture)?;
         ops.axpy(-colour as f32, &self.moved, &mut state.picture)?;
@@ -305,25 +310,30 @@ struct Beginning {
     fine: [f64; 2],
     /// The variance of the content's colours.
     content_variance: f64,
-    /// Frames for which the finest detail is not held, since another style has its own.
+    /// Keyframes for which the finest detail is not held, since another style has its own.
     restyled: usize,
 }
 
-/// Frames over which the strokes of a new style come.
-const RESTYLED_FRAMES: usize = 20;
+/// Keyframes over which the strokes of a new style come.
+const RESTYLED_KEYFRAMES: usize = 20;
 
 impl Beginning {
-    /// Takes the finest detail of a new style as it comes, as that to be held.
-    fn take_restyled(&mut self, fine: [f64; 2]) {
-        if self.restyled > 0 {
+    /// Takes the finest detail of a new style as it comes, as that to be held, unless the content has faded.
+    fn take_restyled(&mut self, fine: [f64; 2], variance: f64) {
+        if self.restyled > 0 && self.left(variance) == 1.0 {
             self.restyled -= 1;
             self.fine = fine;
         }
     }
 
+    /// The share of the finest detail that is left while the content's colours have `variance`.
+    fn left(&self, variance: f64) -> f64 {
+        (variance / (FADED * self.content_variance).max(1e-9)).min(1.0)
+    }
+
     /// By what shares detail of the energies `fine` is to be made stronger, while the content's colours have `variance`.
     fn gains(&self, fine: [f64; 2], variance: f64) -> [f64; 2] {
-        let left = (variance / (FADED * self.content_variance).max(1e-9)).min(1.0);
+        let left = self.left(variance);
         std::array::from_fn(|part| {
             let ratio = (self.fine[part] * left / fine[part].max(1e-12)).sqrt();
             (RESPONSE * (ratio - 1.0)).clamp(-MOST_GAIN, MOST_GAIN)
@@ -372,5 +382,22 @@ mod tests {
             "a fade ends in nothing"
         );
         assert_eq!(beginning.gains([0.0, 0.0], 0.1), [MOST_GAIN; 2]);
+    }
+
+    #[test]
+    fn the_detail_of_another_style_is_taken_over_some_keyframes_and_then_held() {
+        let mut beginning = Beginning {
+            above: 0.0,
+            fine: [4.0, 1.0],
+            content_variance: 0.1,
+            restyled: 2,
+        };
+        beginning.take_restyled([9.0, 9.0], 1e-4);
+        assert_eq!(beginning.fine, [4.0, 1.0], "not what a fade has left");
+        beginning.take_restyled([3.0, 2.0], 0.1);
+        assert_eq!(beginning.gains([3.0, 2.0], 0.1), [0.0, 0.0]);
+        beginning.take_restyled([2.0, 2.0], 0.1);
+        beginning.take_restyled([1.0, 1.0], 0.1);
+        assert_eq!(beginning.fine, [2.0, 2.0]);
     }
 }

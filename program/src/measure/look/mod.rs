@@ -4,7 +4,7 @@
 //! standard error.
 //!
 //! All figures are taken at the size of the painting: the content is resized to it, the style picture is cropped and scaled
-//! to its area, as for painting. The judge is the embedded VGG-16, whichever network painted.
+//! to its area, whatever `style-scale` it was painted with. The judge is the embedded VGG-16, whichever network painted.
 //!
 //! | figure | what it is | of the perfect painting |
 //! | --- | --- | --- |

@@ -54,19 +54,27 @@ impl Verdict {
             similarity::ssim(&luma, &luma_of_content),
             distances.cfsd,
             histogram::distance(&painting, &style),
-            detail.luma() / detail_of_style.luma(),
-            detail.chroma() / detail_of_style.chroma(),
-            detail.along(weakest) / detail_of_style.along(weakest),
-            structure.coherence_in_flats_of(&structure_of_content) / structure_of_style.mean_coherence(),
+            quotient(detail.luma(), detail_of_style.luma()),
+            quotient(detail.chroma(), detail_of_style.chroma()),
+            quotient(detail.along(weakest), detail_of_style.along(weakest)),
+            quotient(
+                structure.coherence_in_flats_of(&structure_of_content),
+                structure_of_style.mean_coherence(),
+            ),
             grey_mean,
             grey_99,
         ]))
     }
 
-    /// The mean of each figure.
+    /// The mean of each figure, over those paintings that have one.
     pub fn mean(verdicts: &[Self]) -> Self {
-        let mean =
-            |at: usize| verdicts.iter().map(|verdict| verdict.0[at]).sum::<f64>() / verdicts.len() as f64;
+        let mean = |at: usize| {
+            let figures = verdicts.iter().map(|verdict| verdict.0[at]);
+            let (sum, count) = figures
+                .filter(|figure| !figure.is_nan())
+                .fold((0.0, 0.0), |(sum, count), figure| (sum + figure, count + 1.0));
+            sum / count
+        };
         Self(std::array::from_fn(mean))
     }
 
@@ -86,6 +94,12 @@ impl Verdict {
         });
         columns.collect()
     }
+}
+
+/// A quotient, or NaN where the divisor is nothing but roundings.
+fn quotient(of: f64, by: f64) -> f64 {
+    const ROUNDINGS: f64 = 1e-10;
+    if by > ROUNDINGS { of / by } else { f64::NAN }
 }
 
 /// The names over the columns of [`Verdict::row`].
