@@ -2,7 +2,7 @@
 //
 // Steps along a gradient, and the loss scale that keeps gradients within fp16. When a gradient of the step overflowed, the
 // step is skipped: it is zero, and moments stay as they are.
-// Launch: up to 1024 blocks of 256 threads, each thread taking items in turn; an item is one f32.
+// Launch: blocks of 256 threads, as many as there are items: one f32, or a pixel.
 
 #include "primitives.cuh"
 
@@ -16,52 +16,54 @@ INLINE bool skipped(const u32 *overflow) {
 KERNEL __launch_bounds__(BLOCK_THREADS)
     adam(const float *gradient, const float *squared, float *m, float *v, const float *knobs, int rate, int root, int beta1,
          int beta2, int epsilon, float *step, int count, const u32 *overflow) {
-    const bool stays = skipped(overflow);
-    const float eta = knobs[rate], unbiased = knobs[root], b1 = knobs[beta1], b2 = knobs[beta2], least = knobs[epsilon];
-    EACH(item, count) {
-        if (stays) {
-            step[item] = 0.0f;
-            continue;
-        }
-        const float new_m = b1 * m[item] + (1.0f - b1) * gradient[item];
-        const float new_v = b2 * v[item] + (1.0f - b2) * squared[item];
-        step[item] = eta * new_m / (sqrtf(new_v) * unbiased + least);
-        m[item] = new_m;
-        v[item] = new_v;
+    const int item = blockIdx.x * BLOCK_THREADS + threadIdx.x;
+    if (item >= count) {
+        return;
     }
+    if (skipped(overflow)) {
+        step[item] = 0.0f;
+        return;
+    }
+    const float new_m = knobs[beta1] * m[item] + (1.0f - knobs[beta1]) * gradient[item];
+    const float new_v = knobs[beta2] * v[item] + (1.0f - knobs[beta2]) * squared[item];
+    step[item] = knobs[rate] * new_m / (sqrtf(new_v) * knobs[root] + knobs[epsilon]);
+    m[item] = new_m;
+    v[item] = new_v;
 }
 
 // u := momentum · u + g; step = rate · u, with rate[rate_at] and momentum[momentum_at].
 KERNEL __launch_bounds__(BLOCK_THREADS)
     sgd(const float *gradient, float *velocity, const float *rate, int rate_at, const float *momentum, int momentum_at,
         float *step, int count, const u32 *overflow) {
-    const bool stays = skipped(overflow);
-    const float eta = rate[rate_at], keep = momentum[momentum_at];
-    EACH(item, count) {
-        if (stays) {
-            step[item] = 0.0f;
-            continue;
-        }
-        const float u = keep * velocity[item] + gradient[item];
-        velocity[item] = u;
-        step[item] = eta * u;
+    const int item = blockIdx.x * BLOCK_THREADS + threadIdx.x;
+    if (item >= count) {
+        return;
     }
+    if (skipped(overflow)) {
+        step[item] = 0.0f;
+        return;
+    }
+    const float u = momentum[momentum_at] * velocity[item] + gradient[item];
+    velocity[item] = u;
+    step[item] = rate[rate_at] * u;
 }
 
 // x := x − A (s̄ + b − b̄) for planar pictures [3, pixels]: s is the step, b the same blurred, a bar the mean of a pixel's three
 // numbers, and `axes` the rows of A. An item is a pixel.
 KERNEL __launch_bounds__(BLOCK_THREADS)
     descend(float *x, const float *step, const float *blurred, const float *axes, int pixels) {
-    EACH(pixel, pixels) {
-        const float r = blurred[pixel], g = blurred[pixels + pixel], b = blurred[2 * pixels + pixel];
-        const float grey = (step[pixel] + step[pixels + pixel] + step[2 * pixels + pixel]) / 3.0f;
-        const float coloured = (r + g + b) / 3.0f;
-        const float moved[3] = {grey + (r - coloured), grey + (g - coloured), grey + (b - coloured)};
+    const int pixel = blockIdx.x * BLOCK_THREADS + threadIdx.x;
+    if (pixel >= pixels) {
+        return;
+    }
+    const float r = blurred[pixel], g = blurred[pixels + pixel], b = blurred[2 * pixels + pixel];
+    const float grey = (step[pixel] + step[pixels + pixel] + step[2 * pixels + pixel]) / 3.0f;
+    const float coloured = (r + g + b) / 3.0f;
+    const float moved[3] = {grey + (r - coloured), grey + (g - coloured), grey + (b - coloured)};
 #pragma unroll
-        for (int channel = 0; channel < 3; ++channel) {
-            const float *axis = axes + 3 * channel;
-            x[channel * pixels + pixel] -= axis[0] * moved[0] + axis[1] * moved[1] + axis[2] * moved[2];
-        }
+    for (int channel = 0; channel < 3; ++channel) {
+        const float *axis = axes + 3 * channel;
+        x[channel * pixels + pixel] -= axis[0] * moved[0] + axis[1] * moved[1] + axis[2] * moved[2];
     }
 }
 

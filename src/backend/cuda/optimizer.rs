@@ -95,7 +95,7 @@ impl Updates for Cuda {
         arguments.extend(places.map(Argument::from));
         let count = layout.stored();
         arguments.extend_from_slice(arguments![step.pointer(), count, self.overflow()]);
-        self.launch(|k| &k.adam, Grid::over(count), &arguments)
+        self.launch(|k| &k.adam, Grid::one_each(count), &arguments)
     }
 
     fn sgd(
@@ -123,7 +123,7 @@ impl Updates for Cuda {
             count,
             self.overflow(),
         ];
-        self.launch(|k| &k.sgd, Grid::over(count), arguments)
+        self.launch(|k| &k.sgd, Grid::one_each(count), arguments)
     }
 
     fn descend(&mut self, x: &mut Tensor, step: &Tensor, blurred: &Tensor, axes: &Tensor) -> Result<()> {
@@ -133,7 +133,7 @@ impl Updates for Cuda {
         let pixels = layout.shape.pixels();
         let (x, step, blurred) = (x.pointer(), step.pointer(), blurred.pointer());
         let arguments = arguments![x, step, blurred, axes.pointer(), pixels];
-        self.launch(|k| &k.descend, Grid::over(pixels), arguments)
+        self.launch(|k| &k.descend, Grid::one_each(pixels), arguments)
     }
 }
 
