@@ -9,7 +9,8 @@
 use criterion::{BenchmarkId, Criterion, Throughput};
 use neuralstyle::backend::{Shape, cpu::Cpu};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
-use neuralstyle::gatys::objective::{Objective, StyleTarget};
+use neuralstyle::gatys::objective::Objective;
+use neuralstyle::gatys::style::StyleTarget;
 use neuralstyle::gatys::{
     LossWeights, Measure, Network, NetworkChoice, Normalization, Optimizer, OptimizerSettings, Result, Stage,
 };

@@ -19,7 +19,7 @@ pub use crate::settings::{
     Init, LayerWeights, LayerWeightsError, NetworkChoice, Normalization, OptimizerKind, PoolingChoice,
     StyleStatistic, UnknownName,
 };
-pub use measure::{features, objective};
+pub use measure::{features, objective, style};
 pub use network::{Defaults, Network, Stage, StyleWeights, extractor, weights};
 pub use objective::{LossWeights, Losses};
 pub use paint::colour::{axes, eigen, follow, matching};

@@ -5,7 +5,8 @@
 
 use neuralstyle::backend::{Backend, Capture, Pooling, Shape};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
-use neuralstyle::gatys::objective::{Objective, StyleTarget};
+use neuralstyle::gatys::objective::Objective;
+use neuralstyle::gatys::style::StyleTarget;
 use neuralstyle::gatys::{
     LossWeights, Losses, Measure, Network, Normalization, Optimizer, OptimizerSettings,
 };

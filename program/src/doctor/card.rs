@@ -14,7 +14,8 @@ use neuralstyle::backend::cuda::{Cuda, Unavailable, cards};
 use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{Backend, CancelToken, Capture, Shape};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
-use neuralstyle::gatys::objective::{Objective, StyleTarget};
+use neuralstyle::gatys::objective::Objective;
+use neuralstyle::gatys::style::StyleTarget;
 use neuralstyle::gatys::{LossWeights, Measure, Network, NetworkChoice, Normalization};
 use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Options, Stylizer};
 

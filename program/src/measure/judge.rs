@@ -7,7 +7,7 @@ use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::{CancelToken, Shape, cpu::Cpu};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
 use neuralstyle::gatys::features::Features;
-use neuralstyle::gatys::objective::LayerMoments;
+use neuralstyle::gatys::style::LayerMoments;
 use neuralstyle::gatys::{Network, NetworkChoice, StyleSize};
 use neuralstyle::stylizer::Frame;
 

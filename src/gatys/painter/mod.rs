@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use crate::backend::{self, Backend, ColourMap, ColourStatistics, Export, Mix, Pooling, Shape, Slot};
-use crate::gatys::measure::objective::StyleView;
+use crate::gatys::measure::style::StyleView;
 use crate::gatys::network::extractor::{Extractor, nodes};
 use crate::gatys::paint::colour::{axes, matching};
 use crate::gatys::paint::scale::ScaleState;

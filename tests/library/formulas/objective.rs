@@ -10,7 +10,8 @@
 
 use neuralstyle::backend::{Backend, Pooling, Scalar, Shape, Slot};
 use neuralstyle::gatys::extractor::{Extractor, nodes};
-use neuralstyle::gatys::objective::{Objective, StyleTarget, StyleView};
+use neuralstyle::gatys::objective::Objective;
+use neuralstyle::gatys::style::{StyleTarget, StyleView};
 use neuralstyle::gatys::{LossWeights, Losses, Measure, Network, NetworkChoice, Normalization, Statistic};
 
 use crate::scene::{self, Layer, Show};

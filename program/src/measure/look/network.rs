@@ -6,7 +6,7 @@
 use super::figures::{Planes, self_similarity};
 use crate::failure::Failure;
 use crate::measure::judge::{FeatureNetwork, relative};
-use neuralstyle::gatys::objective::LayerMoments;
+use neuralstyle::gatys::style::LayerMoments;
 use neuralstyle::gatys::{Network, NetworkChoice};
 use neuralstyle::stylizer::Frame;
 
