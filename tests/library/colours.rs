@@ -5,35 +5,22 @@
 use std::sync::Arc;
 
 use neuralstyle::backend::CancelToken;
-use neuralstyle::gatys::{Init, NetworkChoice, OptimizerKind};
+use neuralstyle::gatys::{Init, OptimizerKind};
+use neuralstyle::picture::LUMA;
 use neuralstyle::stylizer::{Controls, Frame, Options, StylePicture, Stylizer};
 
 use crate::scene::{self, Show};
+use crate::stylizer::options;
 
-fn options() -> Options {
-    Options {
-        network: NetworkChoice::Tiny,
-        working_size: 64,
-        scales: 2,
-        threads: 2,
-        ..Options::default()
+fn controls() -> Controls {
+    Controls {
+        first_iterations: 10,
+        iterations: 4,
+        style_crop: 0.0,
+        cut_threshold: 1.0,
+        ..Controls::default()
     }
 }
-
-const CONTROLS: Controls = Controls {
-    first_iterations: 10,
-    iterations: 4,
-    style_crop: 0.0,
-    style_scale: 1.0,
-    content_weight: 1.0,
-    style_weight: None,
-    tv_weight: 0.0,
-    strength: 1.0,
-    learning_rate: None,
-    keyframe_interval: 1,
-    cut_threshold: 1.0,
-    temporal_weight: 0.0,
-};
 
 /// The picture with each pixel's green in all channels.
 fn grey(frame: &Frame) -> Frame {
@@ -80,7 +67,7 @@ fn grey_frames_in_a_grey_style_stay_grey_to_the_byte() {
         };
         let controls = Controls {
             first_iterations: iterations,
-            ..CONTROLS
+            ..controls()
         };
         let mut stylizer = Stylizer::new(&options, CancelToken::new()).unwrap();
         stylizer.set_style(style(grey(&scene::frame(70, 50, Show::Shapes(9)))));
@@ -101,7 +88,7 @@ fn a_grey_style_takes_the_colours_off() {
     stylizer.set_style(style(grey(&scene::frame(70, 50, Show::Shapes(9)))));
     for number in 0..3 {
         let frame = moving(number);
-        let (before, after) = (colour(&frame), colour(&paint(&mut stylizer, &frame, &CONTROLS)));
+        let (before, after) = (colour(&frame), colour(&paint(&mut stylizer, &frame, &controls())));
         assert!(before > 100 && after == 0, "frame {number}: {before} {after}");
     }
 }
@@ -129,16 +116,16 @@ fn a_style_that_comes_while_a_film_plays_brings_its_colours_at_once() {
     let mut stylizer = Stylizer::new(&options(), CancelToken::new()).unwrap();
     stylizer.set_style(style(coloured.clone()));
     for number in 0..2 {
-        paint(&mut stylizer, &moving(number), &CONTROLS);
+        paint(&mut stylizer, &moving(number), &controls());
     }
     stylizer.set_style(style(grey(&coloured)));
     for number in 2..5 {
-        let out = paint(&mut stylizer, &moving(number), &CONTROLS);
+        let out = paint(&mut stylizer, &moving(number), &controls());
         assert_eq!(colour(&out), 0, "frame {number}");
     }
     stylizer.set_style(style(red.clone()));
     for number in 5..9 {
-        let out = paint(&mut stylizer, &moving(number), &CONTROLS);
+        let out = paint(&mut stylizer, &moving(number), &controls());
         let (found, wanted) = (mean(&out), mean(&red));
         for (found, wanted) in found.into_iter().zip(wanted) {
             // The strokes and the content have their say in the mean, too.
@@ -154,7 +141,7 @@ fn noise_does_not_stay_in_the_colours() {
         let options = Options { init, ..options() };
         let controls = Controls {
             first_iterations: 60,
-            ..CONTROLS
+            ..controls()
         };
         let mut stylizer = Stylizer::new(&options, CancelToken::new()).unwrap();
         stylizer.set_style(style(grey(&scene::frame(70, 50, Show::Shapes(9)))));
@@ -173,8 +160,11 @@ fn noise_does_not_stay_in_the_colours() {
 
 /// The mean luma in steps of a byte.
 fn light(frame: &Frame) -> f64 {
-    let [red, green, blue] = mean(frame);
-    0.299 * red + 0.587 * green + 0.114 * blue
+    mean(frame)
+        .iter()
+        .zip(LUMA)
+        .map(|(mean, share)| mean * share)
+        .sum()
 }
 
 #[test]
@@ -190,13 +180,13 @@ fn measuring_the_style_in_another_way_does_not_change_the_light() {
     };
     let mut last = 0.0;
     for number in 0..16 {
-        last = light(&paint(&mut stylizer, &dimmed(number), &CONTROLS));
+        last = light(&paint(&mut stylizer, &dimmed(number), &controls()));
     }
     for (style_crop, style_scale) in [(0.02, 1.0), (0.02, 1.3), (0.0, 1.0)] {
         let controls = Controls {
             style_crop,
             style_scale,
-            ..CONTROLS
+            ..controls()
         };
         let now = light(&paint(&mut stylizer, &dimmed(16), &controls));
         // Cropped it may have slightly other colours.
@@ -226,7 +216,7 @@ fn styles_of_one_colour_are_painted_too() {
             stylizer.set_style(style(flat));
             for number in 0..2 {
                 let mut out = Frame::default();
-                let answer = stylizer.process(&moving(number), &mut out, &CONTROLS);
+                let answer = stylizer.process(&moving(number), &mut out, &controls());
                 assert!(answer.is_ok(), "{optimizer} {rgb:?}: {answer:?}");
             }
         }

@@ -13,7 +13,7 @@ use crate::scene::Show;
 
 const SIZE: (usize, usize) = (64, 48);
 
-fn options() -> Options {
+pub fn options() -> Options {
     Options {
         network: NetworkChoice::Tiny,
         working_size: 64,

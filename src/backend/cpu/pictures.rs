@@ -15,18 +15,12 @@ use crate::picture::{Picture, PictureView};
 
 impl Pictures for Cpu {
     fn import(&mut self, frame: PictureView, border: usize, picture: &mut Tensor) -> Result<()> {
-        let shape = picture.layout.shape;
-        let (inner_height, inner_width) = inside(shape, border);
+        let (height, width) = inside(picture.layout.shape, border);
         let part = Part {
-            whole: (inner_width, inner_height),
+            whole: (width, height),
             corner: (0, 0),
         };
-        let (lines, cancel) = (&mut self.lines, &self.cancel);
-        let values = picture.values_mut();
-        self.workers.run(cancel, || {
-            import(frame, part, border, values, shape, lines, cancel);
-        })?;
-        self.finished()
+        self.import_inside(frame, part, border, picture)
     }
 
     fn import_part(
@@ -36,13 +30,7 @@ impl Pictures for Cpu {
         corner: (usize, usize),
         picture: &mut Tensor,
     ) -> Result<()> {
-        let (shape, part) = (picture.layout.shape, Part { whole, corner });
-        let (lines, cancel) = (&mut self.lines, &self.cancel);
-        let values = picture.values_mut();
-        self.workers.run(cancel, || {
-            import(frame, part, 0, values, shape, lines, cancel);
-        })?;
-        self.finished()
+        self.import_inside(frame, Part { whole, corner }, 0, picture)
     }
 
     fn export(&mut self, export: Export<Tensor>, out: &mut Picture) -> Result<()> {
@@ -122,7 +110,26 @@ fn inside(shape: Shape, border: usize) -> (usize, usize) {
     (shape.height - 2 * border, shape.width - 2 * border)
 }
 
-/// Of a frame that is resampled to a width and height, what lies from a pixel (x, y) on.
+impl Cpu {
+    /// A part of a frame → the inside of a picture.
+    fn import_inside(
+        &mut self,
+        frame: PictureView,
+        part: Part,
+        border: usize,
+        picture: &mut Tensor,
+    ) -> Result<()> {
+        let shape = picture.layout.shape;
+        let (lines, cancel) = (&mut self.lines, &self.cancel);
+        let values = picture.values_mut();
+        self.workers.run(cancel, || {
+            import(frame, part, border, values, shape, lines, cancel);
+        })?;
+        self.finished()
+    }
+}
+
+/// A part of a resampled frame: the frame has the width and height `whole`, and the part begins at the pixel (x, y).
 #[derive(Clone, Copy)]
 struct Part {
     whole: (usize, usize),

@@ -272,7 +272,7 @@ impl Pictures for Cuda {
 }
 
 impl Cuda {
-    /// Of a frame resampled to `whole`, what lies from `corner` on, to the inside of a picture.
+    /// Resamples a frame to `whole` and writes the part that begins at `corner` to the inside of a picture.
     fn import_inside(
         &mut self,
         frame: PictureView,

@@ -73,7 +73,7 @@ impl StyleWeights {
         gram: 20.0,
         covariance: 4.0,
     };
-    /// Those of slim, vgg16 and networks from files.
+    /// For slim, vgg16 and networks from files.
     const OTHERS: Self = Self {
         gram: 10.0,
         covariance: 3.0,

@@ -261,7 +261,8 @@ pub fn covariance_difference<B: Machine>(ops: &mut B) {
         pair.assert_close("covariance_difference's offset", &offset, |row| {
             of_product(row) + gamma(6) * (weight / (2.0 * q) * error(row) + offset.exact.values[row].abs())
         });
-        // Of each square twice the entry's error; of the means two roundings for each operand of a product with the weight.
+        // A square changes by twice its entry's error. A term of the means is rounded five times: its difference twice, as it is
+        // squared, and the two products.
         let squares: f64 = (0..channels * channels)
             .map(|i| {
                 2.0 * entries[i].abs() * of_entry(i) + of_entry(i).powi(2) + gamma(1) * entries[i].powi(2)

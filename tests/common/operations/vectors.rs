@@ -202,7 +202,7 @@ pub fn descending<B: Machine>(ops: &mut B) {
         let total = |of: &Twin<B::Tensor>, pixel: usize| -> f64 {
             (0..3).map(|c| of.exact.values[c * pixels + pixel].abs()).sum()
         };
-        // Of the means' three numbers two sums and a quotient, two sums with them; a product, two sums, and the difference. A
+        // A mean takes two sums and a quotient, and there are two sums with it; then a product, two sums, and the difference. A
         // mean is at most a third of its pixel's numbers, and a number at most all of them.
         pair.assert_close("descend", &x, |i| {
             let (channel, pixel) = (i / pixels, i % pixels);
