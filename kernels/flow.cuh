@@ -19,13 +19,13 @@ constexpr int REACH = 15;
 constexpr float WAY_PER_NOISE = 80.0f;
 constexpr float WAY = 2.0f;
 
-constexpr float BRIGHTNESS = 5.0f;
+constexpr float BRIGHTNESS = 2.5f;
 constexpr float DERIVATIVES = 10.0f;
-constexpr float SMOOTHNESS = 10.0f;
+constexpr float SMOOTHNESS = 14.0f;
 constexpr float ROUND = 1e-4f;
 constexpr float FLAT = 4.0f;
 constexpr float MOST_GAIN = 3.0f;
-constexpr float OVER_RELAXATION = 1.3f;
+constexpr float OVER_RELAXATION = 1.8f;
 
 constexpr float EDGE = 0.002f;
 constexpr float ALIKE = 4.0f;

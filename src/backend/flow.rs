@@ -28,9 +28,9 @@ pub const WAY_PER_NOISE: f32 = 80.0;
 pub const WAY: f32 = 2.0;
 
 /// Weights of brightness, its derivatives and smoothness.
-pub const BRIGHTNESS: f32 = 5.0;
+pub const BRIGHTNESS: f32 = 2.5;
 pub const DERIVATIVES: f32 = 10.0;
-pub const SMOOTHNESS: f32 = 10.0;
+pub const SMOOTHNESS: f32 = 14.0;
 /// ε², in pixels².
 pub const ROUND: f32 = 1e-4;
 /// What is added to a squared gradient: differences in flat places are noise.
@@ -38,7 +38,7 @@ pub const FLAT: f32 = 4.0;
 /// Pictures whose contrasts differ by more are not matched fully: one of them shows next to nothing.
 pub const MOST_GAIN: f32 = 3.0;
 /// How far a sweep goes beyond what solves a pixel's own equations.
-pub const OVER_RELAXATION: f32 = 1.3;
+pub const OVER_RELAXATION: f32 = 1.8;
 
 /// Squared change of the flow from pixel to pixel that is still no edge of a motion, besides a share of its length.
 pub const EDGE: f32 = 0.002;

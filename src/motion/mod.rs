@@ -12,6 +12,7 @@ mod place;
 mod pyramid;
 mod refine;
 mod search;
+mod slope;
 mod stepped;
 mod track;
 mod tracker;

@@ -5,13 +5,17 @@
 //!
 //! ```text
 //! Σ  δ Ψ(difference of the brightness, in pixels)  +  γ Ψ(difference of its derivatives, in pixels)
-//!  + α Ψ(|∇u|² + |∇v|²)
+//!  + α Ψ(|∇u − s|² + |∇v − t|²)
 //! ```
+//!
+//! with the [slope](super::slope) (s, t) that the picture's motion has as a whole: without it, flats would stand still while a
+//! camera nears or turns.
 //!
 //! where a difference divided by the length of its own gradient is one in pixels (Zimmer, Bruhn and Weickert 2011).
 
 use super::flow::Flow;
 use super::pyramid::{MARGIN, PyramidLevel};
+use super::slope::Slope;
 use crate::backend::flow::{BRIGHTNESS, DERIVATIVES, FLAT, MOST_GAIN, OVER_RELAXATION, ROUND, SMOOTHNESS};
 
 /// Planes of a level that the refinement needs. All have a border of one pixel, so that neighbours are always there.
@@ -40,6 +44,8 @@ pub struct Refine {
     /// A row of solutions.
     solved_u: Vec<f32>,
     solved_v: Vec<f32>,
+    /// [`OVER_RELAXATION`] and 0 in turn.
+    every_other: Vec<f32>,
 }
 
 impl Refine {
@@ -53,6 +59,7 @@ impl Refine {
         flow: &mut Flow,
     ) {
         self.resize(from.width, from.height);
+        let slope = Slope::of(flow, from);
         let (width, stride) = (self.width, self.width + 2);
         for y in 0..self.height {
             let at = (y + 1) * stride + 1;
@@ -64,11 +71,13 @@ impl Refine {
             self.match_light(from);
             self.differentiate();
             self.write_equations();
-            self.tie_neighbours();
-            for sweep in 0..sweeps {
-                for y in 0..self.height {
-                    // Down and up again, so that nothing has a direction.
-                    self.sweep_row(if sweep % 2 == 0 { y } else { self.height - 1 - y });
+            self.tie_neighbours(slope);
+            for _ in 0..sweeps {
+                // The pixels whose x + y is even, then the others: no pixel's neighbours change while it does.
+                for odd in 0..2 {
+                    for y in 0..self.height {
+                        self.sweep_row(y, (y + odd) % 2, slope);
+                    }
                 }
             }
         }
@@ -106,6 +115,9 @@ impl Refine {
         }
         self.solved_u.resize(width, 0.0);
         self.solved_v.resize(width, 0.0);
+        self.every_other = (0..=width)
+            .map(|x| if x.is_multiple_of(2) { OVER_RELAXATION } else { 0.0 })
+            .collect();
     }
 
     /// Looks at `to` where the flow leads, into `mean`.
@@ -194,7 +206,7 @@ impl Refine {
     }
 
     /// Weak where the flow changes: that is what keeps edges.
-    fn tie_neighbours(&mut self) {
+    fn tie_neighbours(&mut self, slope: Slope) {
         let (width, stride) = (self.width, self.width + 2);
         repeat_border(&mut self.u, width, self.height);
         repeat_border(&mut self.v, width, self.height);
@@ -203,6 +215,7 @@ impl Refine {
             diffusivity(
                 Rows::around(&self.u, y, stride),
                 Rows::around(&self.v, y, stride),
+                slope,
                 &mut self.ties[at..at + width],
             );
         }
@@ -225,8 +238,8 @@ impl Refine {
         }
     }
 
-    /// Solves the equations of a row's pixels, with what is known of their neighbours.
-    fn sweep_row(&mut self, y: usize) {
+    /// Solves the equations of every other pixel of a row, from `first` on, with what is known of their neighbours.
+    fn sweep_row(&mut self, y: usize, first: usize, slope: Slope) {
         let (width, stride) = (self.width, self.width + 2);
         let row = (y + 1) * stride + 1..(y + 1) * stride + 1 + width;
         solve(
@@ -239,11 +252,13 @@ impl Refine {
                 down: &self.down[row.clone()],
             },
             [&self.xx, &self.xy, &self.yy, &self.x, &self.y].map(|plane| &plane[row.clone()]),
+            slope,
             &mut self.solved_u,
             &mut self.solved_v,
         );
-        relax(&mut self.u[row.clone()], &self.solved_u);
-        relax(&mut self.v[row], &self.solved_v);
+        let shares = &self.every_other[first..first + width];
+        relax(&mut self.u[row.clone()], &self.solved_u, shares);
+        relax(&mut self.v[row], &self.solved_v, shares);
     }
 }
 
@@ -387,11 +402,12 @@ fn equations(dx: Rows, dy: Rows, change: Rows, [u, v]: [&[f32]; 2], out: Equatio
 }
 
 #[inline(never)]
-fn diffusivity(u: Rows, v: Rows, ties: &mut [f32]) {
+fn diffusivity(u: Rows, v: Rows, slope: Slope, ties: &mut [f32]) {
     let width = ties.len();
     let (u, v) = (u.cut(width), v.cut(width));
     for (x, tie) in ties.iter_mut().enumerate() {
-        let (ux, uy, vx, vy) = (u.dx(x), u.dy(x), v.dx(x), v.dy(x));
+        let (ux, uy) = (u.dx(x) - slope.u[0], u.dy(x) - slope.u[1]);
+        let (vx, vy) = (v.dx(x) - slope.v[0], v.dy(x) - slope.v[1]);
         *tie = SMOOTHNESS / (ux * ux + uy * uy + vx * vx + vy * vy + ROUND).sqrt();
     }
 }
@@ -412,7 +428,15 @@ struct Ties<'a> {
 }
 
 #[inline(never)]
-fn solve(u: Rows, v: Rows, ties: Ties, equations: [&[f32]; 5], solved_u: &mut [f32], solved_v: &mut [f32]) {
+fn solve(
+    u: Rows,
+    v: Rows,
+    ties: Ties,
+    equations: [&[f32]; 5],
+    slope: Slope,
+    solved_u: &mut [f32],
+    solved_v: &mut [f32],
+) {
     let width = solved_u.len();
     let (u, v, solved_v) = (u.cut(width), v.cut(width), &mut solved_v[..width]);
     let [xx, xy, yy, x, y] = equations.map(|plane| &plane[..width]);
@@ -420,9 +444,14 @@ fn solve(u: Rows, v: Rows, ties: Ties, equations: [&[f32]; 5], solved_u: &mut [f
     let (up, down) = (&ties.up[..width], &ties.down[..width]);
     for i in 0..width {
         let (l, r, a, b) = (left[i], right[i], up[i], down[i]);
-        let around = |f: Rows| l * f.here[i] + r * f.here[i + 2] + a * f.above[i + 1] + b * f.below[i + 1];
+        let around = |f: Rows, [right, down]: [f32; 2]| {
+            l * (f.here[i] + right)
+                + r * (f.here[i + 2] - right)
+                + a * (f.above[i + 1] + down)
+                + b * (f.below[i + 1] - down)
+        };
         let all = l + r + a + b;
-        let (x, y) = (x[i] + around(u), y[i] + around(v));
+        let (x, y) = (x[i] + around(u, slope.u), y[i] + around(v, slope.v));
         // A pixel without neighbours and data stays finite, and stands still.
         let (xx, yy) = (xx[i] + all + 1e-6, yy[i] + all + 1e-6);
         let determinant = 1.0 / (xx * yy - xy[i] * xy[i]);
@@ -431,10 +460,11 @@ fn solve(u: Rows, v: Rows, ties: Ties, equations: [&[f32]; 5], solved_u: &mut [f
     }
 }
 
+/// Goes `shares` of the way to what was solved.
 #[inline(never)]
-fn relax(values: &mut [f32], solved: &[f32]) {
-    for (value, solved) in values.iter_mut().zip(solved) {
-        *value += OVER_RELAXATION * (solved - *value);
+fn relax(values: &mut [f32], solved: &[f32], shares: &[f32]) {
+    for ((value, solved), share) in values.iter_mut().zip(solved).zip(shares) {
+        *value += share * (solved - *value);
     }
 }
 

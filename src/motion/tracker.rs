@@ -29,8 +29,8 @@ pub struct Tracker {
 }
 
 /// How often each size is refined, and with how many sweeps.
-pub(super) const ROUNDS: usize = 2;
-pub(super) const SWEEPS: usize = 6;
+pub(super) const ROUNDS: usize = 5;
+pub(super) const SWEEPS: usize = 5;
 
 impl Tracker {
     /// A tracker that has seen nothing yet.

@@ -33,7 +33,7 @@ fn on_a_card(body: impl FnOnce(fn() -> Stepped<Cuda>)) {
 #[test]
 fn what_is_visible_is_followed_to_a_quarter_of_a_pixel() {
     on_a_card(|start| {
-        facts::following(start, SIZE, &["pan", "zoom", "rotation", "object", "light"]);
+        facts::following(start, SIZE, &["pan", "zoom", "rotation", "object", "light"], 0.25);
     });
 }
 

@@ -21,10 +21,19 @@ fn what_is_visible_is_followed_to_a_quarter_of_a_pixel() {
     let photos: Vec<String> = NAMES.iter().map(|name| format!("{name}-photo")).collect();
     let photos: Vec<&str> = photos.iter().map(String::as_str).collect();
     for size in SIZES {
-        facts::following(Tracker::new, size, &NAMES);
-        facts::following(Tracker::new, size, &photos);
+        facts::following(Tracker::new, size, &NAMES, 0.25);
+        facts::following(Tracker::new, size, &photos, 0.25);
     }
-    facts::following(stepped, (96, 56), &NAMES);
+    facts::following(stepped, (96, 56), &NAMES, 0.25);
+}
+
+/// Also in the flats, of which a smooth flow alone would say that they stand still.
+#[test]
+fn a_camera_that_nears_or_turns_is_followed_closer_still() {
+    let names = ["zoom-photo", "rotation-photo"];
+    for size in SIZES {
+        facts::following(Tracker::new, size, &names, 0.03);
+    }
 }
 
 #[test]
