@@ -39,12 +39,13 @@ pub struct Noise;
 const NO_FLAGS: [&str; 2] = ["style", "mode"];
 
 /// What has a meaning only from frame to frame, or is a size or number of steps.
-const OF_STREAMS: [&str; 6] = [
+const OF_STREAMS: [&str; 7] = [
     "working-size",
     "iterations",
     "first-iterations",
     "keyframe-interval",
     "cut-threshold",
+    "steadiness",
     "temporal-weight",
 ];
 

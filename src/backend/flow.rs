@@ -44,8 +44,8 @@ pub const OVER_RELAXATION: f32 = 1.8;
 pub const EDGE: f32 = 0.002;
 /// Differences of brightness, means of 3 × 3 pixels: up to the first two pictures look alike, from the second on they do
 /// not.
-pub const ALIKE: f32 = 4.0;
-pub const UNLIKE: f32 = 12.0;
+pub const ALIKE: f32 = 2.0;
+pub const UNLIKE: f32 = 6.0;
 /// Side of the cells in which pictures are compared, in pixels.
 pub const CELL: usize = 8;
 /// Variance of a cell that is noise, in steps of a byte, squared.

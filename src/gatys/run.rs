@@ -69,6 +69,8 @@ pub struct Run<'a> {
     pub rate: f64,
     /// Full-size steps, or their equivalent in cost.
     pub iterations: usize,
+    /// 0..1: how far what the last steps have in common is shown, where a picture stands still, and not where they ended.
+    pub steadiness: f64,
     /// Called after every step, for which the losses are read back from the backend each time.
     pub observer: Option<&'a mut StepObserver>,
     /// Gets previews of a fresh start.

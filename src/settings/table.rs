@@ -388,8 +388,17 @@ pub struct Controls, in Settings as controls, described in CONTROLS {
         group: Group::Video,
         acts: When::Playing,
     }
-    temporal_weight: f64 = 0.0, {
-        blurb: "Weight of the difference from the last result, moved along, where it can be trusted: more = steadier",
+    steadiness: f64 = 1.0, {
+        blurb: "How much of its strokes the painting keeps from frame to frame: 1 = as calm as it gets, less = larger steps (unless learning-rate is set), so that strokes boil, 0 = each keyframe on its own, with all of first-iterations",
+        name: "steadiness",
+        nick: "Steadiness",
+        kind: Kind::Double { range: 0.0..=1.0, unset: None },
+        unit: "SHARE",
+        group: Group::Video,
+        acts: When::Controllable,
+    }
+    temporal_weight: f64 = 200.0, {
+        blurb: "Weight of the difference from the last result, moved along, where it can be trusted: more = calmer, and less of the style; times steadiness, divided by keyframe-interval",
         name: "temporal-weight",
         nick: "Temporal weight",
         kind: Kind::Double { range: 0.0..=LARGEST_WEIGHT, unset: None },

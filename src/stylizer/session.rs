@@ -217,6 +217,7 @@ impl<B: Backend> Session<B> {
                     weights: self.weights(controls),
                     rate,
                     iterations: controls.first_iterations,
+                    steadiness: controls.steadiness,
                     observer: observer.as_deref_mut(),
                     previews: match &mut previews {
                         Some(previews) => Some(&mut **previews),
@@ -234,7 +235,7 @@ impl<B: Backend> Session<B> {
     }
 
     /// Moves the last result along the motion since and takes `iterations` steps from there; starts afresh if the numbers go
-    /// bad.
+    /// bad, or if no frame is to keep anything of the one before.
     pub fn go_on(
         &mut self,
         frame: &Frame,
@@ -243,10 +244,14 @@ impl<B: Backend> Session<B> {
         iterations: usize,
         mut observer: Option<&mut StepObserver>,
     ) -> Result<(), Error> {
+        if controls.steadiness == 0.0 && iterations > 0 {
+            return self.start(frame, controls, observer, None);
+        }
         let run = Run {
             weights: self.weights(controls),
-            rate: controls.learning_rate.unwrap_or(self.rates.1),
+            rate: controls.learning_rate.unwrap_or_else(|| self.next_rate(controls)),
             iterations,
+            steadiness: controls.steadiness,
             observer: observer.as_deref_mut(),
             previews: None,
         };
@@ -258,6 +263,14 @@ impl<B: Backend> Session<B> {
         }
         self.painter.forget();
         self.start(frame, controls, observer, None)
+    }
+
+    /// The rate of steps that go on from a keyframe: the calmest, or between it and that of a fresh start. Where keyframes are
+    /// apart, each has to do the work of more frames.
+    fn next_rate(&self, controls: &Controls) -> f64 {
+        let (fresh, calm) = self.rates;
+        let calm = (calm * (controls.keyframe_interval as f64).sqrt()).min(fresh);
+        fresh * (calm / fresh).powf(controls.steadiness)
     }
 
     /// Notes what the steps since `began` took, if there were any beyond `before`.
@@ -283,7 +296,7 @@ impl<B: Backend> Session<B> {
             content: controls.content_weight,
             style: controls.style_weight.unwrap_or(self.default_style_weight),
             tv: controls.tv_weight,
-            temporal: controls.temporal_weight,
+            temporal: controls.temporal_weight * controls.steadiness / controls.keyframe_interval as f64,
         }
     }
 

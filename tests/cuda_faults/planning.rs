@@ -64,6 +64,7 @@ pub fn run<'a>() -> Run<'a> {
         },
         rate: 0.01,
         iterations: 2,
+        steadiness: 1.0,
         observer: None,
         previews: None,
     }

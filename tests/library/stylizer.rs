@@ -48,6 +48,19 @@ fn paint(stylizer: &mut Stylizer, frame: &Frame, controls: &Controls) -> (Frame,
     (out, report)
 }
 
+/// The same scene, two pixels further to the left with each of seven frames.
+fn panned(index: usize) -> Frame {
+    let wide = scene::frame(SIZE.0 + 14, SIZE.1, Show::Shapes(1));
+    part(&wide, 2 * index, SIZE.0)
+}
+
+/// The `width` columns of a frame from `left` on.
+fn part(frame: &Frame, left: usize, width: usize) -> Frame {
+    let rows = frame.rgb().chunks_exact(frame.width() * 3);
+    let rgb = rows.flat_map(|row| &row[left * 3..][..width * 3]).copied();
+    Frame::from_rgb(width, frame.height(), rgb.collect()).unwrap()
+}
+
 /// What is finished.
 fn pull(stylizer: &mut Stylizer) -> Vec<(Frame, Report)> {
     let mut out = Frame::default();
@@ -294,14 +307,7 @@ fn frames_between_keyframes_move_along_and_only_keyframes_take_steps() {
         ..controls()
     };
     for index in 0..7 {
-        // The same scene, two pixels further to the left each time.
-        let mut frame = Frame::new(SIZE.0, SIZE.1);
-        let wide = scene::frame(SIZE.0 + 14, SIZE.1, Show::Shapes(1));
-        let rows = wide.rgb().chunks_exact(wide.width() * 3);
-        for (row, wide) in frame.rgb_mut().chunks_exact_mut(SIZE.0 * 3).zip(rows) {
-            row.copy_from_slice(&wide[2 * index * 3..][..SIZE.0 * 3]);
-        }
-        stylizer.push(&frame, &controls, ()).unwrap();
+        stylizer.push(&panned(index), &controls, ()).unwrap();
     }
     let outs = pull(&mut stylizer);
     for (_, report) in &outs {
@@ -336,6 +342,37 @@ fn a_still_scene_stays_still() {
     println!("mean changes in bytes: {changes:.2?}");
     assert!(changes[0] < 5.0, "{changes:?}");
     assert!(changes[1..].iter().all(|&change| change < 3.0), "{changes:?}");
+}
+
+#[test]
+fn the_less_steady_a_film_is_the_more_its_strokes_change() {
+    let film = |steadiness: f64| {
+        let controls = Controls {
+            steadiness,
+            cut_threshold: 1.0,
+            first_iterations: 12,
+            ..controls()
+        };
+        let (mut stylizer, _) = stylizer(&options());
+        let outs = [0, 1, 2, 3].map(|index| paint(&mut stylizer, &panned(index), &controls).0);
+        let changes = outs.windows(2).map(|pair| {
+            let (before, now) = (part(&pair[0], 2, SIZE.0 - 2), part(&pair[1], 0, SIZE.0 - 2));
+            apart(&before, &now)
+        });
+        (changes.sum::<f64>() / 3.0, outs[3].clone())
+    };
+    let films = [1.0, 0.75, 0.5, 0.25, 0.0].map(film);
+    println!(
+        "mean changes in bytes: {:.2?}",
+        films.each_ref().map(|film| film.0)
+    );
+    assert!(films.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    let controls = Controls {
+        first_iterations: 12,
+        ..controls()
+    };
+    let alone = paint(&mut stylizer(&options()).0, &panned(3), &controls).0;
+    assert!(films[4].1 == alone, "each frame on its own");
 }
 
 #[test]

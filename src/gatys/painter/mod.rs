@@ -323,7 +323,7 @@ impl<B: Backend> Painter<B> {
         let Some(continuation) = &mut self.continuation else {
             return Ok(());
         };
-        continuation.lay_out(displacement);
+        continuation.lay_out(displacement, run.steadiness);
         self.advance(frame, run)
     }
 
@@ -353,7 +353,7 @@ impl<B: Backend> Painter<B> {
         }
         self.read_losses(0, steps)?;
         if let (Some(continuation), Some(state)) = (&mut self.continuation, self.states.first_mut()) {
-            continuation.correct_drift(&mut self.ops, state, steps > 0)?;
+            continuation.correct_drift(&mut self.ops, state, steps)?;
         }
         self.painted = true;
         Ok(())

@@ -192,6 +192,7 @@ fn one_step(previews: Option<&mut dyn PreviewSink>) -> Run<'_> {
         weights: LossWeights::default(),
         rate: 0.0,
         iterations: 1,
+        steadiness: 1.0,
         observer: None,
         previews,
     }

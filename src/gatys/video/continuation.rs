@@ -143,9 +143,12 @@ impl<B: Backend> Continuation<B> {
         Ok(())
     }
 
-    /// Takes the motion for the next [`advance`](Self::advance).
-    pub fn lay_out(&mut self, displacement: Displacement) {
+    /// Takes the motion for the next [`advance`](Self::advance), and the [steadiness](crate::gatys::Run::steadiness).
+    pub fn lay_out(&mut self, displacement: Displacement, steadiness: f64) {
         self.maps.lay_out(displacement, self.shape, self.border);
+        for share in &mut self.maps.share {
+            *share *= steadiness as f32;
+        }
     }
 
     /// Moves the picture, and what its optimiser knows, to where the new content is. What came into view is
@@ -239,16 +242,15 @@ impl<B: Backend> Continuation<B> {
         Ok(sums.map(f64::from))
     }
 
-    /// Takes what the optimiser made of the picture since [`advance`](Self::advance), if it was `painted`: undoes what hundreds
-    /// of frames would add up, and lets it into what is shown.
-    pub fn correct_drift(&mut self, ops: &mut B, state: &mut ScaleState<B>, painted: bool) -> Result<()> {
-        // Resampling takes from the finest detail, the style loss may add to it for ever.
+    /// Takes what the optimiser made of the picture in the `steps` since [`advance`](Self::advance): undoes what hundreds of
+    /// frames would add up, and lets it into what is shown.
+    pub fn correct_drift(&mut self, ops: &mut B, state: &mut ScaleState<B>, steps: usize) -> Result<()> {
         let content = self.colours(ops, &state.content)?;
         let fine = self.fine_detail(ops, state)?;
-        if painted {
+        if steps > 0 {
             self.beginning.take_restyled(fine, variance(&content));
         }
-        let [grey, colour] = self.beginning.gains(fine, variance(&content));
+        let [grey, colour] = self.beginning.gains(fine, variance(&content), steps);
         ops.axpy(-grey as f32, &state.spare, &mut state.picture)?;
         ops.axpy(-colour as f32, &self.moved, &mut state.picture)?;
         // Steps frame after frame darken the picture. So its mean luma is set to the content's, smoothed over time, plus the
@@ -332,11 +334,15 @@ impl Beginning {
     }
 
     /// By what shares detail of the energies `fine` is to be made stronger, while the content's colours have `variance`.
-    fn gains(&self, fine: [f64; 2], variance: f64) -> [f64; 2] {
+    ///
+    /// Resampling takes from the finest detail, and the style loss may add to it. The more `steps` there were, the more they
+    /// hold the balance themselves, and better than an enlarged rest of the detail does.
+    fn gains(&self, fine: [f64; 2], variance: f64, steps: usize) -> [f64; 2] {
         let left = self.left(variance);
+        let response = RESPONSE / (1 + steps) as f64;
         std::array::from_fn(|part| {
             let ratio = (self.fine[part] * left / fine[part].max(1e-12)).sqrt();
-            (RESPONSE * (ratio - 1.0)).clamp(-MOST_GAIN, MOST_GAIN)
+            (response * (ratio - 1.0)).clamp(-MOST_GAIN, MOST_GAIN)
         })
     }
 }
@@ -368,20 +374,22 @@ mod tests {
             content_variance: 0.1,
             restyled: 0,
         };
-        assert_eq!(beginning.gains([4.0, 1.0], 0.1), [0.0, 0.0]);
-        let [grey, colour] = beginning.gains([3.6, 1.1], 0.1);
+        assert_eq!(beginning.gains([4.0, 1.0], 0.1, 0), [0.0, 0.0]);
+        let [grey, colour] = beginning.gains([3.6, 1.1], 0.1, 0);
         assert!(grey > 0.05 && colour < -0.05);
+        let painted = beginning.gains([3.6, 1.1], 0.1, 4);
+        assert_eq!(painted, [grey / 5.0, colour / 5.0], "steps do most of it");
         assert_eq!(
-            beginning.gains([4.0, 1.0], 0.03),
+            beginning.gains([4.0, 1.0], 0.03, 6),
             [0.0, 0.0],
             "things come and go"
         );
         assert_eq!(
-            beginning.gains([4.0, 1.0], 1e-4),
+            beginning.gains([4.0, 1.0], 1e-4, 1),
             [-MOST_GAIN; 2],
             "a fade ends in nothing"
         );
-        assert_eq!(beginning.gains([0.0, 0.0], 0.1), [MOST_GAIN; 2]);
+        assert_eq!(beginning.gains([0.0, 0.0], 0.1, 0), [MOST_GAIN; 2]);
     }
 
     #[test]
@@ -395,7 +403,7 @@ mod tests {
         beginning.take_restyled([9.0, 9.0], 1e-4);
         assert_eq!(beginning.fine, [4.0, 1.0], "not what a fade has left");
         beginning.take_restyled([3.0, 2.0], 0.1);
-        assert_eq!(beginning.gains([3.0, 2.0], 0.1), [0.0, 0.0]);
+        assert_eq!(beginning.gains([3.0, 2.0], 0.1, 0), [0.0, 0.0]);
         beginning.take_restyled([2.0, 2.0], 0.1);
         beginning.take_restyled([1.0, 1.0], 0.1);
         assert_eq!(beginning.fine, [2.0, 2.0]);
