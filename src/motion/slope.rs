@@ -135,10 +135,11 @@ impl Sums {
 /// x with `matrix` x = `right`, for a positive definite matrix, by Gauss's elimination.
 fn solve(mut matrix: [[f64; 3]; 3], mut right: [f64; 3]) -> [f64; 3] {
     for pivot in 0..3 {
+        let above = matrix[pivot];
         for row in pivot + 1..3 {
-            let share = matrix[row][pivot] / matrix[pivot][pivot];
-            for column in pivot..3 {
-                matrix[row][column] -= share * matrix[pivot][column];
+            let share = matrix[row][pivot] / above[pivot];
+            for (value, above) in matrix[row].iter_mut().zip(above) {
+                *value -= share * above;
             }
             right[row] -= share * right[pivot];
         }
