@@ -30,30 +30,29 @@ impl Slope {
         let (width, height) = (from.width, from.height);
         let stride = ((width * height / SAMPLES) as f64).sqrt().ceil().max(1.0) as usize;
         let middle = [0.5 * (width - 1) as f64, 0.5 * (height - 1) as f64];
-        let samples = || {
-            (0..height).step_by(stride).flat_map(move |y| {
-                (0..width).step_by(stride).map(move |x| {
-                    let at = y * width + x;
-                    let structure = f64::from(from.dx[at].powi(2) + from.dy[at].powi(2));
-                    Sample {
-                        place: [1.0, x as f64 - middle[0], y as f64 - middle[1]],
-                        flow: [f64::from(flow.u[at]), f64::from(flow.v[at])],
-                        certainty: structure / (structure + f64::from(FLAT)),
-                    }
-                })
-            })
-        };
+        let mut samples = Vec::with_capacity(height.div_ceil(stride) * width.div_ceil(stride));
+        for y in (0..height).step_by(stride) {
+            for x in (0..width).step_by(stride) {
+                let at = y * width + x;
+                let structure = f64::from(from.dx[at].powi(2) + from.dy[at].powi(2));
+                samples.push(Sample {
+                    place: [1.0, x as f64 - middle[0], y as f64 - middle[1]],
+                    flow: [f64::from(flow.u[at]), f64::from(flow.v[at])],
+                    certainty: structure / (structure + f64::from(FLAT)),
+                });
+            }
+        }
         let mut motion = [[0.0; 3]; 2];
         // The mean square of what the last fit left over.
         let mut spread = f64::INFINITY;
         for _ in 0..FITS {
             let mut sums = Sums::default();
-            for sample in samples() {
-                sums.add(&sample, &motion, spread);
+            for sample in &samples {
+                sums.add(sample, &motion, spread);
             }
             motion = sums.solve(middle);
             let (mut left_over, mut count) = (0.0, 0.0);
-            for sample in samples() {
+            for sample in &samples {
                 let left = sample.left_over(&motion);
                 let weight = sample.certainty * likeness(left, spread);
                 left_over += weight * left;
@@ -125,7 +124,7 @@ impl Sums {
         let mut places = self.places;
         places[0][0] += 1e-9;
         for (axis, half) in middle.iter().enumerate() {
-            // Of pixels spread evenly the mean square is a third of the longest way's.
+            // The mean of x² over pixels from −half to half is half² / 3.
             places[axis + 1][axis + 1] += PRIOR * self.count * (half * half / 3.0 + 1e-3);
         }
         self.flows.map(|flows| solve(places, flows))

@@ -34,7 +34,8 @@
  * those of #GstNeuralStyle:stats, are `frames`, `keyframes`, `iterations` (#guint64, since the start), `content-loss`,
  * `style-loss`, `tv-loss`, `temporal-loss`, `total-loss` (#gdouble), `ms-per-step`, `ms-per-frame` (#gdouble),
  * `planned-bytes`, `bytes-in-use` (#guint64), `backend`, `device`, `network`, `style` (strings), `working-width` and `working-height`
- * (#guint), `style-enlarged` (#gdouble: how many times the style picture had to be enlarged, at most 1 if it was large enough). `ms-per-step` is what a step of the last keyframe took, without looking for motion, planning and composing;
+ * (#guint), `style-enlarged` (#gdouble: how many times the style picture had to be enlarged, at most 1 if it was large
+ * enough). `ms-per-step` is what a step of the last keyframe took, without looking for motion, planning and composing;
  * `ms-per-frame` is all that the last frame took.
  *
  * ## Example pipelines
