@@ -353,7 +353,7 @@ pub struct Controls, in Settings as controls, described in CONTROLS {
         acts: When::Playing,
     }
     first_iterations: usize = 80, {
-        blurb: "Steps on the first frame and after a cut, in equivalents of a full-size step; 0 = as init made it",
+        blurb: "Steps on the first frame and after a cut, in equivalents of a full-size step; 0 = as init made it; live, after a cut, no more than fit into 2 seconds, but at least 20",
         name: "first-iterations",
         nick: "First iterations",
         kind: Kind::Uint { range: 0..=MOST_STEPS as u32 },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::style_picture::StylePicture;
 use super::{Controls, Error, Frame};
@@ -35,6 +35,8 @@ pub struct Session<B: Backend> {
     /// The style that was measured with this plan, and its crop and scale.
     measured: Option<(Arc<StylePicture>, (f64, f64))>,
     ms_per_step: f64,
+    /// How long the last fresh start took, for each of its `first-iterations`.
+    start_ms_per_iteration: Option<f64>,
 }
 
 /// Longer sides at which frames are painted, in pixels.
@@ -94,6 +96,7 @@ impl<B: Backend> Session<B> {
             between: false,
             measured: None,
             ms_per_step: 0.0,
+            start_ms_per_iteration: None,
         })
     }
 
@@ -226,12 +229,22 @@ impl<B: Backend> Session<B> {
                 },
             )?;
             self.measure(began, before);
+            if controls.first_iterations > 0 {
+                let elapsed = began.elapsed().as_secs_f64() * 1e3;
+                self.start_ms_per_iteration = Some(elapsed / controls.first_iterations as f64);
+            }
             if self.painter.is_finite()? {
                 return Ok(());
             }
             self.painter.forget();
         }
         Err(Error::Diverged(self.painter.losses()))
+    }
+
+    /// How many `first-iterations` of a fresh start fit into `time`, by the last one.
+    pub fn first_iterations_within(&self, time: Duration) -> Option<usize> {
+        let each = self.start_ms_per_iteration?;
+        Some((time.as_secs_f64() * 1e3 / each) as usize)
     }
 
     /// Moves the last result along the motion since and takes `iterations` steps from there; starts afresh if the numbers go

@@ -12,8 +12,8 @@ use super::mailbox::{Job, Keyframe, Mailbox, Progress, Taken};
 use crate::backend::{Backend, CancelToken};
 use crate::gatys::{Displacement, PreviewSink, StepObserver};
 use crate::motion::Chain;
-use crate::stylizer::Error;
 use crate::stylizer::session::Session;
+use crate::stylizer::{Controls, Error};
 
 /// Owns the painting thread, which takes jobs from its mailbox until this is dropped.
 pub struct Worker {
@@ -88,6 +88,17 @@ fn work<B: Backend>(mut session: Session<B>, mailbox: &Mailbox) {
     }
 }
 
+/// How long the first painting of a scene takes at most, once it is known how fast this machine paints: until it is finished
+/// the scene is shown by previews of it, moved along.
+const FIRST_PAINTING: Duration = Duration::from_millis(2000);
+/// The `first-iterations` that it gets however long they take: with fewer it is hardly a painting.
+const FEWEST_FIRST: usize = 20;
+
+/// How many `first-iterations` are spent where so many are `wanted` and so many fit, if that is known.
+fn first_iterations(wanted: usize, fitting: Option<usize>) -> usize {
+    fitting.map_or(wanted, |fitting| wanted.min(fitting.max(FEWEST_FIRST)))
+}
+
 /// How soon after the beginning of a scene a preview of its painting is shown, and how often until it is finished.
 const FIRST_PREVIEW: Duration = Duration::from_millis(200);
 const NEXT_PREVIEW: Duration = Duration::from_millis(150);
@@ -151,7 +162,12 @@ fn paint<B: Backend>(
                 observer,
             )?;
         } else {
-            session.start(&job.frame, &job.controls, observer, Some(previews))?;
+            let fitting = session.first_iterations_within(FIRST_PAINTING);
+            let controls = Controls {
+                first_iterations: first_iterations(job.controls.first_iterations, fitting),
+                ..job.controls
+            };
+            session.start(&job.frame, &controls, observer, Some(previews))?;
         }
         let painter = session.painter();
         let steps = (painter.iterations() - steps_before) as usize;
@@ -177,5 +193,19 @@ fn message(reason: &(dyn Any + Send)) -> &str {
         (Some(text), _) => text,
         (_, Some(text)) => text,
         _ => "it panicked",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scene_begins_with_the_steps_that_fit_and_with_those_of_a_painting_at_least() {
+        assert_eq!(first_iterations(80, None), 80);
+        assert_eq!(first_iterations(80, Some(1000)), 80);
+        assert_eq!(first_iterations(80, Some(50)), 50);
+        assert_eq!(first_iterations(80, Some(5)), FEWEST_FIRST);
+        assert_eq!(first_iterations(10, Some(5)), 10);
     }
 }
