@@ -30,8 +30,6 @@ constexpr float OVER_RELAXATION = 1.8f;
 constexpr float EDGE = 0.002f;
 constexpr float ALIKE = 2.0f;
 constexpr float UNLIKE = 6.0f;
-constexpr int CELL = 8;
-constexpr float CELL_NOISE = 16.0f;
 
 INLINE float square(float value) { return value * value; }
 

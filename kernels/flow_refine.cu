@@ -80,15 +80,26 @@ struct Pair {
     }
 };
 
+// What the flow of a direction gains from a pixel to the next one where the picture moves as a whole.
+struct Slope {
+    float u_right, u_down, v_right, v_down;
+};
+
+INLINE Slope slope_of(const float *slopes, int way) {
+    return {slopes[4 * way], slopes[4 * way + 1], slopes[4 * way + 2], slopes[4 * way + 3]};
+}
+
 // For each pixel xx u + xy v = x and xy u + yy v = y, what the pictures say about the flow, linearised about what it is, and
-// how strongly the pixel is tied to its neighbours, ties = α / √(|∇u|² + |∇v|² + ε²). All [2, height, width].
+// how strongly the pixel is tied to its neighbours, ties = α / √(|∇u − s|² + |∇v − t|² + ε²). All [2, height, width], but for
+// slopes[2, 4]: s and t of each direction.
 KERNEL __launch_bounds__(BLOCK_THREADS)
-    flow_equations(const float *pictures, const float *flow, const float *there, const float *light, int height, int width,
-                   float *xx, float *xy, float *yy, float *x, float *y, float *ties) {
+    flow_equations(const float *pictures, const float *flow, const float *there, const float *light, const float *slopes,
+                   int height, int width, float *xx, float *xy, float *yy, float *x, float *y, float *ties) {
     const int way = blockIdx.y, pixels = height * width;
     const Pair pair{plane(pictures, way, height, width), plane(there, way, height, width), light[2 * way],
                     light[2 * way + 1]};
     const Plane flow_u = plane(flow, 2 * way, height, width), flow_v = plane(flow, 2 * way + 1, height, width);
+    const Slope slope = slope_of(slopes, way);
     EACH(pixel, pixels) {
         const int row = pixel / width, column = pixel % width, to = way * pixels + pixel;
         const float ix = pair.dx(row, column), iy = pair.dy(row, column), it = pair.change(row, column);
@@ -111,19 +122,23 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
         yy[to] = a22;
         x[to] = a11 * u + a12 * v - (b * ix * it + c * ixx * ixt + d * ixy * iyt);
         y[to] = a12 * u + a22 * v - (b * iy * it + c * ixy * ixt + d * iyy * iyt);
-        ties[to] = SMOOTHNESS / sqrtf(slopes(flow_u, flow_v, row, column) + ROUND);
+        const float u_right = flow_u.across(row, column) - slope.u_right, u_down = flow_u.down(row, column) - slope.u_down;
+        const float v_right = flow_v.across(row, column) - slope.v_right, v_down = flow_v.down(row, column) - slope.v_down;
+        ties[to] = SMOOTHNESS / sqrtf(square(u_right) + square(u_down) + square(v_right) + square(v_down) + ROUND);
     }
 }
 
-// Solves the equations of the pixels whose x + y is `odd` modulo 2, with what is known of their neighbours, and goes
-// `OVER_RELAXATION` as far. All neighbours of such a pixel are of the other kind, so that none changes meanwhile.
+// Solves the equations of the pixels whose x + y is `odd` modulo 2, with what is known of their neighbours less what the
+// `slopes` gain on the way from them, and goes `OVER_RELAXATION` as far. All neighbours of such a pixel are of the other
+// kind, so that none changes meanwhile.
 // grid = (blocks for height · ⌈width/2⌉, 2).
 KERNEL __launch_bounds__(BLOCK_THREADS)
     flow_relax(const float *xx, const float *xy, const float *yy, const float *x, const float *y, const float *ties,
-               float *flow, int height, int width, int odd) {
+               const float *slopes, float *flow, int height, int width, int odd) {
     const int way = blockIdx.y, pixels = height * width, half = (width + 1) / 2;
     float *flow_u = flow + 2 * way * pixels, *flow_v = flow_u + pixels;
     const float *my_ties = ties + way * pixels;
+    const Slope slope = slope_of(slopes, way);
     EACH(item, height * half) {
         const int row = item / half, column = item % half * 2 + (row + odd & 1);
         if (column >= width) {
@@ -132,18 +147,18 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
         const int at = row * width + column, of = way * pixels + at;
         const float tie = my_ties[at];
         float all = 0.0f, around_u = 0.0f, around_v = 0.0f;
-        const auto tied = [&](bool exists, int neighbour) {
+        const auto tied = [&](bool exists, int neighbour, float gained_u, float gained_v) {
             if (exists) {
                 const float strength = 0.5f * (tie + my_ties[neighbour]);
                 all += strength;
-                around_u += strength * flow_u[neighbour];
-                around_v += strength * flow_v[neighbour];
+                around_u += strength * (flow_u[neighbour] + gained_u);
+                around_v += strength * (flow_v[neighbour] + gained_v);
             }
         };
-        tied(column > 0, at - 1);
-        tied(column + 1 < width, at + 1);
-        tied(row > 0, at - width);
-        tied(row + 1 < height, at + width);
+        tied(column > 0, at - 1, slope.u_right, slope.v_right);
+        tied(column + 1 < width, at + 1, -slope.u_right, -slope.v_right);
+        tied(row > 0, at - width, slope.u_down, slope.v_down);
+        tied(row + 1 < height, at + width, -slope.u_down, -slope.v_down);
         // A pixel without neighbours and data stays finite, and stands still.
         const float a = xx[of] + all + 1e-6f, b = xy[of], c = yy[of] + all + 1e-6f;
         const float right = x[of] + around_u, below = y[of] + around_v, determinant = 1.0f / (a * c - b * b);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// Where optical flow from the first picture to the second can be trusted, and how much of the first it explains. Steps of
-// src/backend/flow.rs. Ruder, Dosovitskiy and Brox, "Artistic Style Transfer for Videos", 2016, section 5.
+// Where optical flow from the first picture to the second can be trusted. Steps of src/backend/flow.rs.
+// Ruder, Dosovitskiy and Brox, "Artistic Style Transfer for Videos", 2016, section 5.
 //
 // Launch: up to 1024 blocks of 256 threads, each thread taking items in turn.
 
@@ -72,55 +72,5 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
         } while (++row <= min(y + 1, height - 1));
         const float alike = (UNLIKE - sum / static_cast<float>(count)) / (UNLIKE - ALIKE);
         resemblance[pixel] = fmaxf(trust[pixel], within(alike, 0.0f, 1.0f));
-    }
-}
-
-// What is left over of the variance, and all of it.
-constexpr int VARIANCES = 2;
-
-// partials[blocks, 2] of at most 64 blocks; an item is a cell of 8 × 8 pixels. f64, since differences of sums are taken.
-KERNEL __launch_bounds__(BLOCK_THREADS)
-    flow_unexplained(const float *pictures, const float *flow, int height, int width, double *partials) {
-    const Seen seen(pictures, flow, height, width);
-    const int columns = (width + CELL - 1) / CELL, rows = (height + CELL - 1) / CELL;
-    double variances[VARIANCES] = {};
-    EACH(cell, rows * columns) {
-        const int top = cell / columns * CELL, left = cell % columns * CELL;
-        double a = 0.0, b = 0.0, aa = 0.0, ab = 0.0, bb = 0.0;
-        int count = 0;
-        int row = top;
-#pragma unroll 1
-        do {
-            int column = left;
-#pragma unroll 1
-            do {
-                bool beyond;
-                const double here = seen.first.pixels[row * width + column], there = seen.there(row, column, beyond);
-                a += here;
-                b += there;
-                aa += here * here;
-                ab += here * there;
-                bb += there * there;
-                ++count;
-            } while (++column < min(left + CELL, width));
-        } while (++row < min(top + CELL, height));
-        const double share = 1.0 / count;
-        const double variance = fmax((aa - a * a * share) * share - CELL_NOISE, 0.0);
-        const double other = fmax((bb - b * b * share) * share, 1e-3), common = fmax((ab - a * b * share) * share, 0.0);
-        variances[0] += variance - fmin(common * common / other, variance);
-        variances[1] += variance;
-    }
-    block_sums(variances, partials + blockIdx.x * VARIANCES);
-}
-
-// sums[2] of partials[blocks, 2], one for a thread. One block.
-KERNEL __launch_bounds__(BLOCK_THREADS) flow_unexplained_finish(const double *partials, int blocks, float *sums) {
-    __shared__ double found[VARIANCES];
-    const bool has = threadIdx.x < blocks;
-    const double mine[VARIANCES] = {has ? partials[threadIdx.x * VARIANCES] : 0.0,
-                                    has ? partials[threadIdx.x * VARIANCES + 1] : 0.0};
-    block_sums(mine, found);
-    if (threadIdx.x < VARIANCES) {
-        sums[threadIdx.x] = static_cast<float>(found[threadIdx.x]);
     }
 }

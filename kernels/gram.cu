@@ -141,8 +141,8 @@ KERNEL __launch_bounds__(THREADS)
     }
 }
 
-// gram [C, C] and mean [C] from the partials. Of a tile on the diagonal only what is above it counts, so that the matrix is symmetric
-// bit by bit whatever order the tensor core adds in. Launch: (T(T + 1)/2, 16) blocks of 256 threads.
+// gram [C, C] and mean [C] from the partials. Of a tile on the diagonal only what is above it counts, so that the matrix is
+// symmetric bit by bit whatever order the tensor core adds in. Launch: (T(T + 1)/2, 16) blocks of 256 threads.
 KERNEL __launch_bounds__(BLOCK_THREADS)
     gram_finish(const float *partials, int splits, int channels, int lanes, float scale, float *gram, float mean_scale,
                 float *mean) {

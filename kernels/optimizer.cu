@@ -6,8 +6,16 @@
 
 #include "primitives.cuh"
 
-INLINE bool skipped(const u32 *overflow) {
-    return overflow != nullptr && *overflow != 0;
+// Whether a number of the gradient moves anything. The step of one that does not is zero.
+INLINE bool moves(int item, int count, const u32 *overflow, float *step) {
+    if (item >= count) {
+        return false;
+    }
+    const bool is_skipped = overflow != nullptr && *overflow != 0;
+    if (is_skipped) {
+        step[item] = 0.0f;
+    }
+    return !is_skipped;
 }
 
 // Kingma and Ba 2015, algorithm 1: m := β₁ m + (1 − β₁) g; v := β₂ v + (1 − β₂) s; step = rate · m / (√v · root + ε). The
@@ -17,11 +25,7 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
     adam(const float *gradient, const float *squared, float *m, float *v, const float *knobs, int rate, int root, int beta1,
          int beta2, int epsilon, float *step, int count, const u32 *overflow) {
     const int item = blockIdx.x * BLOCK_THREADS + threadIdx.x;
-    if (item >= count) {
-        return;
-    }
-    if (skipped(overflow)) {
-        step[item] = 0.0f;
+    if (!moves(item, count, overflow, step)) {
         return;
     }
     const float new_m = knobs[beta1] * m[item] + (1.0f - knobs[beta1]) * gradient[item];
@@ -36,11 +40,7 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
     sgd(const float *gradient, float *velocity, const float *rate, int rate_at, const float *momentum, int momentum_at,
         float *step, int count, const u32 *overflow) {
     const int item = blockIdx.x * BLOCK_THREADS + threadIdx.x;
-    if (item >= count) {
-        return;
-    }
-    if (skipped(overflow)) {
-        step[item] = 0.0f;
+    if (!moves(item, count, overflow, step)) {
         return;
     }
     const float u = momentum[momentum_at] * velocity[item] + gradient[item];

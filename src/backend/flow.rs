@@ -46,10 +46,6 @@ pub const EDGE: f32 = 0.002;
 /// not.
 pub const ALIKE: f32 = 2.0;
 pub const UNLIKE: f32 = 6.0;
-/// Side of the cells in which pictures are compared, in pixels.
-pub const CELL: usize = 8;
-/// Variance of a cell that is noise, in steps of a byte, squared.
-pub const CELL_NOISE: f32 = 16.0;
 
 /// What [`FlowSteps::search`] looks at.
 #[derive(Debug)]
@@ -155,10 +151,13 @@ pub trait FlowSteps: Backend {
     ///
     /// ```text
     /// Σ  δ Ψ(difference of the brightness, in pixels)  +  γ Ψ(difference of its derivatives, in pixels)
-    ///  + α Ψ(|∇u|² + |∇v|²)
+    ///  + α Ψ(|∇u − s|² + |∇v − t|²)
     /// ```
     ///
+    /// with the slopes s and t that the motion of the picture as a whole has in this direction.
+    ///
     /// where a difference divided by the length of its own gradient is one in pixels (Zimmer, Bruhn and Weickert 2011).
+    /// `slopes`[1, 1, 8] has for each direction what u gains from a pixel to the next one on the right and below, and then v.
     /// The other picture is given mean and contrast of the one from which the flow leads. `there`[2, H, W] and
     /// `light`[1, 1, 4] are scratch for the other picture where the flow leads, and its gain and lift.
     fn linearise(
@@ -167,12 +166,18 @@ pub trait FlowSteps: Backend {
         flow: &Self::Tensor,
         there: &mut Self::Tensor,
         light: &mut Self::Tensor,
+        slopes: &Self::Tensor,
         equations: &mut Equations<Self::Tensor>,
     ) -> Result<()>;
 
     /// Solves the equations of the pixels whose x + y is even and then of the others, each with what is known of its
-    /// neighbours, and goes [`OVER_RELAXATION`] as far.
-    fn relax(&mut self, equations: &Equations<Self::Tensor>, flow: &mut Self::Tensor) -> Result<()>;
+    /// neighbours less what the slopes gain on the way from them, and goes [`OVER_RELAXATION`] as far.
+    fn relax(
+        &mut self,
+        equations: &Equations<Self::Tensor>,
+        slopes: &Self::Tensor,
+        flow: &mut Self::Tensor,
+    ) -> Result<()>;
 
     /// `consistency`[1, H, W] of the first picture: 0 where the second direction does not lead back from where the first leads,
     /// where that is out of the picture, or where the first changes sharply; 1 where both agree (Ruder, Dosovitskiy and
@@ -188,16 +193,10 @@ pub trait FlowSteps: Backend {
         consistency: &Self::Tensor,
         resemblance: &mut Self::Tensor,
     ) -> Result<()>;
-
-    /// `sums`[1, 1, 2] over cells of 8 × 8 pixels of the first picture: the variance beyond noise that the best brightness
-    /// and contrast of the second, where the flow leads, leave over; and all of it.
-    fn unexplained(
-        &mut self,
-        pictures: &Self::Tensor,
-        flow: &Self::Tensor,
-        sums: &mut Self::Tensor,
-    ) -> Result<()>;
 }
+
+/// Of the slopes of [`FlowSteps::linearise`].
+pub const SLOPES: Shape = Shape::vector(2 * 4);
 
 /// [4, rows, columns] of the patches of pictures of this shape; `None` if they are too small to have one.
 pub fn patches(pictures: Shape) -> Option<Shape> {

@@ -47,6 +47,14 @@ impl Gray {
         }
     }
 
+    /// The squared length of the gradient at a pixel.
+    pub fn structure(&self, x: usize, y: usize) -> f32 {
+        let at = |x: usize, y: usize| self.pixels[y * self.width + x];
+        let dx = at((x + 1).min(self.width - 1), y) - at(x.saturating_sub(1), y);
+        let dy = at(x, (y + 1).min(self.height - 1)) - at(x, y.saturating_sub(1));
+        0.25 * (dx * dx + dy * dy)
+    }
+
     /// The same picture shrunk or grown to a size in pixels.
     pub fn resized(&self, width: usize, height: usize) -> Self {
         Self::resampled(

@@ -67,6 +67,12 @@ impl PyramidLevel {
         self.dy.resize(width * height, 0.0);
     }
 
+    /// The squared length of the gradient at a pixel.
+    pub fn structure(&self, x: usize, y: usize) -> f32 {
+        let at = y * self.width + x;
+        self.dx[at].powi(2) + self.dy[at].powi(2)
+    }
+
     /// Row `y` with its margins, which may itself lie in the margin.
     pub fn row(&self, y: isize) -> &[f32] {
         &self.pixels[(y + MARGIN as isize) as usize * self.stride..][..self.stride]

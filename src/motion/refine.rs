@@ -59,7 +59,7 @@ impl Refine {
         flow: &mut Flow,
     ) {
         self.resize(from.width, from.height);
-        let slope = Slope::of(flow, from);
+        let slope = Slope::of(flow, |x, y| from.structure(x, y));
         let (width, stride) = (self.width, self.width + 2);
         for y in 0..self.height {
             let at = (y + 1) * stride + 1;

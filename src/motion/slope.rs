@@ -3,7 +3,6 @@
 //! How the flow changes from pixel to pixel where all of the picture moves as one: when the camera nears, turns or rolls.
 
 use super::flow::Flow;
-use super::pyramid::PyramidLevel;
 use crate::backend::flow::FLAT;
 
 /// What u and v gain from a pixel to the next one, to the right and downwards, in pixels.
@@ -26,15 +25,16 @@ const STEEPEST: f64 = 0.25;
 impl Slope {
     /// The slope of the affine motion that most of the picture's structure has in `flow`: weighted least squares, repeated
     /// with the weights of Geman and McClure (Black and Anandan 1996, "The robust estimation of multiple motions").
-    pub fn of(flow: &Flow, from: &PyramidLevel) -> Self {
-        let (width, height) = (from.width, from.height);
+    /// `structure` is the squared length of the brightness's gradient at a pixel (x, y) from which the flow leads.
+    pub fn of(flow: &Flow, structure: impl Fn(usize, usize) -> f32) -> Self {
+        let (width, height) = (flow.width, flow.height);
         let stride = ((width * height / SAMPLES) as f64).sqrt().ceil().max(1.0) as usize;
         let middle = [0.5 * (width - 1) as f64, 0.5 * (height - 1) as f64];
         let mut samples = Vec::with_capacity(height.div_ceil(stride) * width.div_ceil(stride));
         for y in (0..height).step_by(stride) {
             for x in (0..width).step_by(stride) {
                 let at = y * width + x;
-                let structure = f64::from(from.dx[at].powi(2) + from.dy[at].powi(2));
+                let structure = f64::from(structure(x, y));
                 samples.push(Sample {
                     place: [1.0, x as f64 - middle[0], y as f64 - middle[1]],
                     flow: [f64::from(flow.u[at]), f64::from(flow.v[at])],
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn the_camera_s_motion_is_found_behind_an_object() {
         let structure = pyramid(|x, y| 100.0 + 60.0 * ((x * 7 + y * 3) as f32 * 0.2).sin());
-        let slope = Slope::of(&flow(), &structure.levels[0]);
+        let slope = Slope::of(&flow(), |x, y| structure.levels[0].structure(x, y));
         for (found, expected) in [(slope.u, [0.02, -0.01]), (slope.v, [0.01, 0.02])] {
             for (found, expected) in found.iter().zip(expected) {
                 assert!((found - expected).abs() < 1e-3, "{slope:?}");
@@ -201,7 +201,10 @@ mod tests {
     #[test]
     fn nothing_is_said_by_a_picture_that_shows_nothing() {
         let flat = pyramid(|_, _| 90.0);
-        assert_eq!(Slope::of(&flow(), &flat.levels[0]), Slope::default());
+        assert_eq!(
+            Slope::of(&flow(), |x, y| flat.levels[0].structure(x, y)),
+            Slope::default()
+        );
     }
 
     #[test]
@@ -218,7 +221,7 @@ mod tests {
         for at in 0..width * height {
             flow.u[at] = 0.2 * (at % width % 3) as f32;
         }
-        let slope = Slope::of(&flow, &corner.levels[0]);
+        let slope = Slope::of(&flow, |x, y| corner.levels[0].structure(x, y));
         assert!(slope.u.iter().all(|slope| slope.abs() < 0.01), "{slope:?}");
     }
 }

@@ -6,16 +6,18 @@ use super::estimate::Motion;
 use super::flow::Flow;
 use super::gray::Gray;
 use super::pyramid::SMALLEST_SIDE;
+use super::slope::Slope;
 use super::tracker::{ROUNDS, SWEEPS};
 use crate::backend::budget::Budget;
-use crate::backend::flow::{Equations, FlowSteps, Search, halved, patches};
+use crate::backend::flow::{Equations, FlowSteps, SLOPES, Search, halved, patches};
 use crate::backend::{Capture, Error, Result, Shape, Sizes};
 
 /// Estimates the motion between frames as a [`Tracker`](super::Tracker) does, by the steps of a backend: pictures and flows
 /// stay where the backend has its memory until the motion is known.
 ///
-/// Two things happen in another order, which can be computed in parallel. Patches do not learn from their neighbours one after
-/// the other but all at once, in several rounds; and the pixels' equations are solved in checkerboard order.
+/// Patches do not learn from their neighbours one after the other but all at once, in several rounds. And the
+/// [slope](super::slope) of the flow is not found anew at each size but is that of the motion before, on the host; where there
+/// is none, the first pair of pictures is looked at twice.
 pub struct Stepped<B: FlowSteps> {
     ops: B,
     plan: Option<Plan<B>>,
@@ -100,8 +102,15 @@ impl<B: FlowSteps> Stepped<B> {
         values.extend_from_slice(&now.pixels);
         values.extend_from_slice(&before.pixels);
         ops.upload(values, &mut plan.levels[0].pictures)?;
-        plan.find(ops, has_tracked)?;
+        if !has_tracked {
+            ops.fill(0.0, &mut plan.tensors.slopes)?;
+            plan.find(ops, false)?;
+            plan.fetch(ops, values, motion)?;
+            plan.set_slopes(ops, motion, before, now)?;
+        }
+        plan.find(ops, true)?;
         plan.fetch(ops, values, motion)?;
+        plan.set_slopes(ops, motion, before, now)?;
         self.has_tracked = true;
         Ok(&self.motion)
     }
@@ -114,20 +123,6 @@ impl<B: FlowSteps> Stepped<B> {
         let mut consistency = vec![0.0; plan.size.0 * plan.size.1];
         self.ops.download(&plan.tensors.consistency, &mut consistency)?;
         Ok(consistency)
-    }
-
-    /// The share of the structure of the frame now, of those tracked last, that the frame before does not show where the
-    /// motion leads: see [`Tracker::unexplained`](super::Tracker::unexplained).
-    pub fn unexplained(&mut self) -> Result<Option<f64>> {
-        let Some(plan) = &mut self.plan else {
-            return Ok(None);
-        };
-        let Level { pictures, flow } = &plan.levels[0];
-        self.ops.unexplained(pictures, flow, &mut plan.tensors.sums)?;
-        let mut sums = [0.0; 2];
-        self.ops.download(&plan.tensors.sums, &mut sums)?;
-        let [left_over, all] = sums.map(f64::from);
-        Ok((all > 0.0).then(|| left_over / all))
     }
 
     /// Forgets the last motion, which the next search would start from: the next frames are of another scene.
@@ -175,13 +170,13 @@ struct Tensors<T> {
     /// [1, 1, 4] and [1, 1, 2].
     light: T,
     noise: T,
+    /// See [`FlowSteps::linearise`].
+    slopes: T,
     /// [4, H, W]: the flow of the frame before.
     last: T,
     /// [1, H, W] each.
     consistency: T,
     trust: T,
-    /// [1, 1, 2]: what is unexplained, and of how much.
-    sums: T,
 }
 
 /// The shapes of the two pictures at each size, from `size` down by halves.
@@ -196,10 +191,9 @@ fn sizes((width, height): (usize, usize)) -> Vec<Shape> {
     }
 }
 
-/// Gain and lift in both directions; the noise of both pictures; what is unexplained, and of how much.
+/// Gain and lift in both directions; the noise of both pictures.
 const LIGHT: Shape = Shape::vector(4);
 const NOISE: Shape = Shape::vector(2);
-const SUMS: Shape = Shape::vector(2);
 
 impl<B: FlowSteps> Plan<B> {
     fn new(ops: &mut B, size: (usize, usize)) -> Result<Self> {
@@ -219,10 +213,10 @@ impl<B: FlowSteps> Plan<B> {
             equations: Equations::new(|| ops.tensor(largest))?,
             light: ops.tensor(LIGHT)?,
             noise: ops.tensor(NOISE)?,
+            slopes: ops.tensor(SLOPES)?,
             last: ops.tensor(largest.with_channels(4))?,
             consistency: ops.tensor(largest.with_channels(1))?,
             trust: ops.tensor(largest.with_channels(1))?,
-            sums: ops.tensor(SUMS)?,
         };
         let mut levels = Vec::with_capacity(sizes.len());
         for shape in sizes {
@@ -251,6 +245,17 @@ impl<B: FlowSteps> Plan<B> {
         } = self;
         let capture = if has_tracked { following } else { first };
         ops.capture(capture, |ops| find(ops, levels, tensors, has_tracked))
+    }
+
+    /// Takes the slopes of a motion for the next search.
+    fn set_slopes(&mut self, ops: &mut B, motion: &Motion, before: &Gray, now: &Gray) -> Result<()> {
+        let mut slopes = [0.0; 8];
+        let ways = [(&motion.backward, now), (&motion.forward, before)];
+        for ((flow, from), numbers) in ways.into_iter().zip(slopes.chunks_exact_mut(4)) {
+            let Slope { u, v } = Slope::of(flow, |x, y| from.structure(x, y));
+            numbers.copy_from_slice(&[u[0], u[1], v[0], v[1]]);
+        }
+        ops.upload(&slopes, &mut self.tensors.slopes)
     }
 
     fn fetch(&self, ops: &mut B, values: &mut Vec<f32>, motion: &mut Motion) -> Result<()> {
@@ -346,6 +351,7 @@ fn refine<B: FlowSteps>(
     let Tensors {
         there,
         light,
+        slopes,
         equations,
         ..
     } = tensors;
@@ -355,9 +361,9 @@ fn refine<B: FlowSteps>(
         ops.reshape(plane, shape);
     }
     for _ in 0..ROUNDS {
-        ops.linearise(pictures, flow, there, light, equations)?;
+        ops.linearise(pictures, flow, there, light, slopes, equations)?;
         for _ in 0..SWEEPS {
-            ops.relax(equations, flow)?;
+            ops.relax(equations, slopes, flow)?;
         }
     }
     Ok(())

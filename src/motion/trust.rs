@@ -6,7 +6,7 @@
 use super::flow::Flow;
 use super::gray::Gray;
 use super::place::Place;
-use crate::backend::flow::{ALIKE, CELL, CELL_NOISE, EDGE, UNLIKE};
+use crate::backend::flow::{ALIKE, EDGE, UNLIKE};
 
 /// For each pixel of `flow`: 0 where `back`, the flow in the other direction, does not lead back, where `flow` leads out of
 /// the frame, and where it changes sharply; 1 where both agree; values in between where they nearly do.
@@ -93,6 +93,11 @@ pub fn resemblance(
         }
     }
 }
+
+/// Side of the cells in which pictures are compared, in pixels.
+const CELL: usize = 8;
+/// Variance of a cell that is noise, in steps of a byte, squared.
+const CELL_NOISE: f32 = 16.0;
 
 /// The share of the structure of `now` that `before` does not show where `flow` leads: over cells of 8 × 8 pixels the
 /// variance that the best brightness and contrast leave over, 0..1. `None` for a picture without structure.

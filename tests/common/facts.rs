@@ -13,8 +13,6 @@ use super::scenes::Scene;
 pub struct Found {
     pub motion: Motion,
     pub consistency: Vec<f32>,
-    /// 0 for a picture without structure.
-    pub unexplained: f64,
 }
 
 /// A tracker, on any backend.
@@ -28,7 +26,6 @@ impl Follows for Tracker {
         Found {
             motion: self.track(before, now).clone(),
             consistency: self.consistency().to_vec(),
-            unexplained: self.unexplained(before, now).unwrap_or(0.0),
         }
     }
 
@@ -42,7 +39,6 @@ impl<B: FlowSteps> Follows for Stepped<B> {
         Found {
             motion: self.track(before, now).unwrap().clone(),
             consistency: self.consistency().unwrap(),
-            unexplained: self.unexplained().unwrap().unwrap_or(0.0),
         }
     }
 
@@ -155,15 +151,6 @@ pub fn uncovering<F: Follows>(
         assert!(hidden < most, "{name}: {hidden} of what was hidden is trusted");
         assert!(seen > least, "{name}: {seen} of what was seen is trusted");
     }
-}
-
-/// Light does not count as another picture, but a cut does.
-pub fn explaining<F: Follows>(start: impl Fn() -> F, size: (usize, usize)) {
-    let (lit, before) = (scene("light-photo", size), scene("pan", size));
-    let found = tracked(start(), &lit, 2);
-    assert!(found.unexplained < 0.1, "{}", found.unexplained);
-    let cut = start().track(&gray(&before, 0), &gray(&lit, 0)).unexplained;
-    assert!(cut > 0.4, "{cut}");
 }
 
 /// Pictures of any size may come after one another, and nothing is left of another size.

@@ -48,11 +48,6 @@ fn what_an_object_uncovers_is_marked_and_what_stays_is_not() {
 }
 
 #[test]
-fn light_does_not_count_as_another_picture_but_a_cut_does() {
-    on_a_card(|start| facts::explaining(start, (64, 48)));
-}
-
-#[test]
 fn pictures_of_any_size_may_come_after_one_another() {
     on_a_card(|start| facts::changing_size(start, &[(40, 24), (16, 16), (33, 21), (5, 3), (1, 1), (40, 24)]));
 }

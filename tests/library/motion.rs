@@ -5,7 +5,7 @@
 use crate::facts;
 use neuralstyle::backend::CancelToken;
 use neuralstyle::backend::reference::Reference;
-use neuralstyle::motion::{Stepped, Tracker};
+use neuralstyle::motion::{Gray, Stepped, Tracker};
 
 use crate::scenes::NAMES;
 
@@ -34,6 +34,7 @@ fn a_camera_that_nears_or_turns_is_followed_closer_still() {
     for size in SIZES {
         facts::following(Tracker::new, size, &names, 0.03);
     }
+    facts::following(stepped, (96, 56), &names, 0.05);
 }
 
 #[test]
@@ -48,7 +49,16 @@ fn what_an_object_uncovers_is_marked_and_what_stays_is_not() {
 
 #[test]
 fn light_does_not_count_as_another_picture_but_a_cut_does() {
-    facts::explaining(Tracker::new, SIZES[0]);
+    let [lit, pan] = ["light-photo", "pan"].map(|name| facts::scene(name, SIZES[0]));
+    let unexplained = |before: Gray, now: Gray| {
+        let mut tracker = Tracker::new();
+        tracker.track(&before, &now);
+        tracker.unexplained(&before, &now).expect("both have structure")
+    };
+    let light = unexplained(facts::gray(&lit, 1), facts::gray(&lit, 2));
+    assert!(light < 0.1, "{light}");
+    let cut = unexplained(facts::gray(&pan, 0), facts::gray(&lit, 0));
+    assert!(cut > 0.4, "{cut}");
 }
 
 #[test]

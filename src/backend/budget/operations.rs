@@ -337,12 +337,18 @@ impl FlowSteps for Budget {
         _flow: &Counted,
         _there: &mut Counted,
         _light: &mut Counted,
+        _slopes: &Counted,
         _equations: &mut Equations<Counted>,
     ) -> Result<()> {
         Ok(())
     }
 
-    fn relax(&mut self, _equations: &Equations<Counted>, _flow: &mut Counted) -> Result<()> {
+    fn relax(
+        &mut self,
+        _equations: &Equations<Counted>,
+        _slopes: &Counted,
+        _flow: &mut Counted,
+    ) -> Result<()> {
         Ok(())
     }
 
@@ -357,10 +363,6 @@ impl FlowSteps for Budget {
         _trust: &Counted,
         _resemblance: &mut Counted,
     ) -> Result<()> {
-        Ok(())
-    }
-
-    fn unexplained(&mut self, _pictures: &Counted, _flow: &Counted, _sums: &mut Counted) -> Result<()> {
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 use super::kernels::{Grid, MOST_BLOCKS, arguments};
 use super::pointer::Pointer;
 use super::{Cuda, Tensor};
-use crate::backend::flow::{CELL, Equations, FlowSteps, SIDE, Search, halved, patches};
+use crate::backend::flow::{Equations, FlowSteps, SIDE, SLOPES, Search, halved, patches};
 use crate::backend::{Result, Shape};
 
 /// For passes over `items` in each of the two directions.
@@ -18,9 +18,6 @@ const PATCHES_PER_BLOCK: usize = 256 / SIDE;
 
 /// Sums in f64 of each block of a pass.
 const LIGHT_SUMS: usize = 4;
-
-/// At most, in a pass over cells: a single block adds up what they found.
-const BLOCKS_OF_CELLS: usize = 64;
 
 impl Cuda {
     /// Height and width of pictures [2, H, W] and of a flow [4, H, W] between them.
@@ -148,12 +145,14 @@ impl FlowSteps for Cuda {
         flow: &Tensor,
         there: &mut Tensor,
         light: &mut Tensor,
+        slopes: &Tensor,
         equations: &mut Equations<Tensor>,
     ) -> Result<()> {
         self.poll()?;
         let (height, width) = Self::size(pictures, flow);
         let layout = pictures.layout;
         assert!(there.layout == layout && light.layout.shape == Shape::vector(2 * 2));
+        assert_eq!(slopes.layout.shape, SLOPES);
         for plane in equations.planes_mut() {
             assert_eq!(plane.layout, layout);
             self.set_exponent(plane, 0);
@@ -173,6 +172,7 @@ impl FlowSteps for Cuda {
             from,
             warped,
             light.pointer(),
+            slopes.pointer(),
             height,
             width,
             equations.xx.pointer(),
@@ -188,8 +188,9 @@ impl FlowSteps for Cuda {
         Ok(())
     }
 
-    fn relax(&mut self, equations: &Equations<Tensor>, flow: &mut Tensor) -> Result<()> {
+    fn relax(&mut self, equations: &Equations<Tensor>, slopes: &Tensor, flow: &mut Tensor) -> Result<()> {
         self.poll()?;
+        assert_eq!(slopes.layout.shape, SLOPES);
         let (height, width) = Self::size(&equations.xx, flow);
         for odd in [0_usize, 1] {
             let arguments = arguments![
@@ -199,6 +200,7 @@ impl FlowSteps for Cuda {
                 equations.x.pointer(),
                 equations.y.pointer(),
                 equations.ties.pointer(),
+                slopes.pointer(),
                 flow.pointer(),
                 height,
                 width,
@@ -247,22 +249,6 @@ impl FlowSteps for Cuda {
         self.set_exponent(resemblance, 0);
         Ok(())
     }
-
-    fn unexplained(&mut self, pictures: &Tensor, flow: &Tensor, sums: &mut Tensor) -> Result<()> {
-        self.poll()?;
-        let (height, width) = Self::size(pictures, flow);
-        assert_eq!(sums.layout.shape, Shape::vector(2));
-        let blocks = Grid::over(height.div_ceil(CELL) * width.div_ceil(CELL)).0;
-        let grid = Grid(blocks.min(BLOCKS_OF_CELLS), 1, 1);
-        let partials = self.scratch.partials().pointer();
-        let arguments = arguments![pictures.pointer(), flow.pointer(), height, width, partials];
-        self.launch(|k| &k.flow_unexplained, grid, arguments)?;
-        let arguments = arguments![partials, grid.0, sums.pointer()];
-        let one = Grid::ONE;
-        self.launch(|k| &k.flow_unexplained_finish, one, arguments)?;
-        self.set_exponent(sums, 0);
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -302,8 +288,6 @@ mod tests {
             ("EDGE", flow::EDGE),
             ("ALIKE", flow::ALIKE),
             ("UNLIKE", flow::UNLIKE),
-            ("CELL", flow::CELL as f32),
-            ("CELL_NOISE", flow::CELL_NOISE),
         ] {
             assert_eq!(of_the_kernels(name), value, "{name}");
         }

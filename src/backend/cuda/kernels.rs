@@ -262,7 +262,7 @@ kernels! {
     flow_pyramid: [flow_halve, flow_bends, flow_noise, flow_enlarge];
     flow_search: [flow_search, flow_densify];
     flow_refine: [flow_there, flow_light, flow_equations, flow_relax];
-    flow_trust: [flow_consistency, flow_resemblance, flow_unexplained, flow_unexplained_finish];
+    flow_trust: [flow_consistency, flow_resemblance];
     pool: [pool_f16, pool_backward_f16, pool_f32, pool_backward_f32];
     losses: [
         finish_sum, squared_norm_f32, squared_norm_f16, squared_error_f32, squared_error_f16,

@@ -4,7 +4,7 @@
 //! nobody has met may compile the kernels wrongly, and a card may be broken.
 
 use super::Cuda;
-use crate::backend::flow::{Equations, FlowSteps, Search, halved, patches};
+use crate::backend::flow::{Equations, FlowSteps, SLOPES, Search, halved, patches};
 use crate::backend::reference::Reference;
 use crate::backend::{AdamKnobs, Backend, CancelToken, FilterData, Pooling, Result, Scalar, Shape, Slot};
 use crate::picture::Picture;
@@ -183,8 +183,17 @@ fn motion<B: FlowSteps>(ops: &mut B, answers: &mut Answers) -> Result<()> {
     answers.push(("the motion of patches", values(ops, &flow)?));
     let mut equations = Equations::new(|| ops.tensor(shape))?;
     let mut light = ops.tensor(Shape::vector(4))?;
-    ops.linearise(&pictures, &flow, &mut scratch, &mut light, &mut equations)?;
-    ops.relax(&equations, &mut flow)?;
+    let mut slopes = ops.tensor(SLOPES)?;
+    ops.fill(0.01, &mut slopes)?;
+    ops.linearise(
+        &pictures,
+        &flow,
+        &mut scratch,
+        &mut light,
+        &slopes,
+        &mut equations,
+    )?;
+    ops.relax(&equations, &slopes, &mut flow)?;
     answers.push(("motion", values(ops, &flow)?));
     let mut trust = ops.tensor(shape.with_channels(1))?;
     ops.consistency(&flow, &mut trust)?;

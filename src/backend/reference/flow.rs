@@ -136,6 +136,7 @@ impl FlowSteps for Reference {
         flow: &Tensor,
         there: &mut Tensor,
         light: &mut Tensor,
+        slopes: &Tensor,
         equations: &mut Equations<Tensor>,
     ) -> Result<()> {
         self.poll()?;
@@ -191,13 +192,18 @@ impl FlowSteps for Reference {
             equations.yy.set(way, y, x, yy);
             equations.x.set(way, y, x, xx * u + xy * v - sx);
             equations.y.set(way, y, x, xy * u + yy * v - sy);
-            let tie = alpha / (slopes(flow, way, row, column) + round).sqrt();
+            let [s, t] = slope_of(slopes, way);
+            let beyond = |plane: usize, slope: [f64; 2]| {
+                (across(flow, plane, row, column) - slope[0]).powi(2)
+                    + (down(flow, plane, row, column) - slope[1]).powi(2)
+            };
+            let tie = alpha / (beyond(2 * way, s) + beyond(2 * way + 1, t) + round).sqrt();
             equations.ties.set(way, y, x, tie);
         }
         Ok(())
     }
 
-    fn relax(&mut self, equations: &Equations<Tensor>, flow: &mut Tensor) -> Result<()> {
+    fn relax(&mut self, equations: &Equations<Tensor>, slopes: &Tensor, flow: &mut Tensor) -> Result<()> {
         self.poll()?;
         let shape = equations.xx.shape;
         for odd in [0, 1] {
@@ -212,8 +218,9 @@ impl FlowSteps for Reference {
                     let (row, column) = (row as usize, column as usize);
                     let tie = 0.5 * (equations.ties.at(way, y, x) + equations.ties.at(way, row, column));
                     all += tie;
-                    for (i, around) in around.iter_mut().enumerate() {
-                        *around += tie * flow.at(2 * way + i, row, column);
+                    for (i, (around, slope)) in around.iter_mut().zip(slope_of(slopes, way)).enumerate() {
+                        let gained = slope[0] * beside as f64 + slope[1] * below as f64;
+                        *around += tie * (flow.at(2 * way + i, row, column) - gained);
                     }
                 }
                 // A pixel without neighbours and data stays finite, and stands still.
@@ -287,26 +294,6 @@ impl FlowSteps for Reference {
         }
         Ok(())
     }
-
-    fn unexplained(&mut self, pictures: &Tensor, flow: &Tensor, sums: &mut Tensor) -> Result<()> {
-        self.poll()?;
-        let Shape { height, width, .. } = pictures.shape;
-        sums.values.fill(0.0);
-        for top in (0..height).step_by(flow::CELL) {
-            for left in (0..width).step_by(flow::CELL) {
-                let rows = top..(top + flow::CELL).min(height);
-                let columns = left..(left + flow::CELL).min(width);
-                let pairs: Vec<(f64, f64)> = rows
-                    .flat_map(|y| columns.clone().map(move |x| (y, x)))
-                    .map(|(y, x)| (pictures.at(0, y, x), led_to(pictures, flow, y, x).0))
-                    .collect();
-                let (variance, explained) = explained(&pairs);
-                sums.values[0] += variance - explained;
-                sums.values[1] += variance;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What gives `there` the mean and the spread of the picture `way`: the ratio of the spreads and not the slope of the one
@@ -325,13 +312,7 @@ fn gain_and_lift(pictures: &Tensor, there: &Tensor, way: usize) -> (f64, f64) {
     (gain, mean - gain * other_mean)
 }
 
-/// Of pairs (a, b) the variance of a beyond noise, and how much of it b explains.
-fn explained(pairs: &[(f64, f64)]) -> (f64, f64) {
-    let count = pairs.len() as f64;
-    let mean = |of: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / count;
-    let (a, b) = (mean(&|pair| pair.0), mean(&|pair| pair.1));
-    let variance = (mean(&|pair| (pair.0 - a).powi(2)) - f64::from(flow::CELL_NOISE)).max(0.0);
-    let other = mean(&|pair| (pair.1 - b).powi(2)).max(1e-3);
-    let common = mean(&|pair| (pair.0 - a) * (pair.1 - b)).max(0.0);
-    (variance, (common * common / other).min(variance))
+/// What u and v of a direction gain from a pixel to the next one, to the right and downwards.
+fn slope_of(slopes: &Tensor, way: usize) -> [[f64; 2]; 2] {
+    [0, 1].map(|part| [0, 1].map(|axis| slopes.values[4 * way + 2 * part + axis]))
 }

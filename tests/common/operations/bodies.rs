@@ -48,8 +48,7 @@ macro_rules! backend {
 macro_rules! flow_steps {
     ($name:ident, $start:expr) => {
         flow_steps!(@each $name, $start, [
-            halving, noise, enlarging_a_flow, searching, densifying, linearising, relaxing, consistency, resemblance,
-            unexplained
+            halving, noise, enlarging_a_flow, searching, densifying, linearising, relaxing, consistency, resemblance
         ]);
     };
     (@each $name:ident, $start:expr, [$($step:ident),*]) => {
