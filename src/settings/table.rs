@@ -397,8 +397,8 @@ pub struct Controls, in Settings as controls, described in CONTROLS {
         group: Group::Video,
         acts: When::Controllable,
     }
-    temporal_weight: f64 = 200.0, {
-        blurb: "Weight of the difference from the last result, moved along, where it can be trusted: more = calmer, and less of the style; times steadiness, divided by keyframe-interval",
+    temporal_weight: f64 = 150.0, {
+        blurb: "Weight of the difference from the last results, moved along, where it can be trusted: more = calmer, and less of the style; times steadiness, divided by keyframe-interval",
         name: "temporal-weight",
         nick: "Temporal weight",
         kind: Kind::Double { range: 0.0..=LARGEST_WEIGHT, unset: None },

@@ -15,6 +15,9 @@ const UNSETTLED_LEFT: f32 = 0.8;
 /// The part of its second moment that Adam keeps from frame to frame where nothing is settled. Its steps are √3 times as
 /// large after one frame, and larger after more, since the moment fills slowly.
 const MOMENT_KEPT: f32 = 0.35;
+/// What a painting is held to is a mean of pictures, moved along: how much of it stays in it for another frame. The longer
+/// it remembers the calmer is a painting over ten frames, and the less of the style it has.
+const ANCHOR_KEPT: f32 = 0.5;
 
 /// The most by which a frame's finest detail is made stronger or weaker, as a share.
 const MOST_GAIN: f64 = 0.2;
@@ -107,6 +110,7 @@ impl<B: Backend> Continuation<B> {
     /// Takes a picture that owes nothing to one before.
     pub fn begin(&mut self, ops: &mut B, state: &mut ScaleState<B>) -> Result<()> {
         ops.copy(&state.picture, &mut self.output)?;
+        ops.copy(&state.picture, state.objective.anchor().0)?;
         ops.fill(1.0, &mut self.settled)?;
         let painting = self.colours(ops, &state.picture)?;
         let content = self.colours(ops, &state.content)?;
@@ -138,6 +142,9 @@ impl<B: Backend> Continuation<B> {
         ops.copy(&self.moved, &mut state.picture)?;
         ops.colour_map(&self.output, recolouring, &mut self.moved)?;
         std::mem::swap(&mut self.output, &mut self.moved);
+        let (anchor, _) = state.objective.anchor();
+        ops.colour_map(anchor, recolouring, &mut self.moved)?;
+        ops.copy(&self.moved, anchor)?;
         let after = self.colours(ops, &state.picture)?;
         self.beginning.above += luma(&after) - luma(&before);
         Ok(())
@@ -199,8 +206,13 @@ impl<B: Backend> Continuation<B> {
             ops.axpy(MOMENT_KEPT - 1.0, second, &mut self.moved)?;
             ops.blend(&self.moved, &self.settled, second)?;
         }
+        // kept · settled · (anchor before, moved) + (1 − kept · settled) · picture
         let (anchor, anchor_weight) = state.objective.anchor();
-        ops.copy(&state.picture, anchor)?;
+        ops.warp(anchor, &self.flow, sharp, &mut self.moved)?;
+        ops.fill(0.0, &mut self.plane)?;
+        ops.axpy(ANCHOR_KEPT, &self.settled, &mut self.plane)?;
+        ops.blend(&state.picture, &self.plane, &mut self.moved)?;
+        ops.copy(&self.moved, anchor)?;
         ops.copy(&self.trust, anchor_weight)?;
         state.optimizer.reset_velocity(ops)
     }
