@@ -1,26 +1,29 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Judges finished pictures, and networks by the pictures they paint.
 
-    judge.py picture --result R.png --style S.jpg [--style-crop 0.03]
+    judge.py picture --result R.png --style S.jpg [--content C.jpg] [--style-crop 0.03]
     judge.py network slim.safetensors [more.safetensors ...]
 
-Both print JSON. The measure is the relative Gram error under the full VGG-16
-of vgg16.safetensors, whichever network painted the picture:
+Both print JSON. The judge is the full VGG-16 of vgg16.safetensors, whichever
+network painted the picture. With G the sum over positions of a aᵀ divided by
+the number of positions, μ the mean of a and K = G - μ μᵀ on relu1_1, relu2_1,
+relu3_1 and relu4_1:
 
-    error[l] = |G[l](R) - G[l](S)|² / |G[l](S)|²     (squared Frobenius norms)
+    gram        |G(R) - G(S)|² / |G(S)|², the mean over the layers
+    covariance  the same of K, which is what style the product paints, too
+    hf          energy of the finest detail in luma over the style's (above 1: speckle)
+    weak        the same along the colour axis of which the style has least (above 1: coloured specks)
+    content     |a(R) - a(C)|² / |a(C)|² on relu4_2
+    coherence   of strokes in the content's flattest quarter, over the style's everywhere
 
-for relu1_1, relu2_1, relu3_1, relu4_1, and their mean. G is the sum over
-positions of a aᵀ divided by the number of positions, so result and style
-stand on the same footing whatever their areas. An unpainted photo scores
-about 0.5 … 1.4 against a painting, a finished one below 0.05.
+R is the result, S the style, C the content; the last two figures need C. The
+style is cropped and scaled to the result's area, the content to its size.
+`neuralstyle measure look` has the same figures (and calls hf hY). An unpainted
+photo has a Gram error of about 0.5 … 1.4 and a covariance error of about 0.9
+against a painting, a finished one below 0.05 and below 0.15.
 
-`hf` is the mean square of what a 3×3 binomial blur takes away from the luma,
-the result's divided by that of the style picture at its scaled size.
-
-`network` paints the held-out pairs of photos.py. Beside the Gram error stands
-`content`: how far the picture moved from the photo, |a(R) - a(C)|² / |a(C)|² on
-relu4_1 of the full VGG-16. A network that paints more style by forgetting the
-photo is no better.
+`network` paints the held-out pairs of photos.py. A network that paints more
+style by forgetting the photo is no better: look at the content error, too.
 """
 
 import argparse
@@ -31,49 +34,45 @@ import torch
 
 import photos
 import pictures
-from network import STYLE_LAYERS, Network, grams
-from paint import CONTENT_LAYER, STYLE_WEIGHT, paint, relative
+from figures import coherence, content_error, high_frequency, style_errors, weak
+from network import Network
+from paint import STATISTICS, STYLE_WEIGHTS, paint
 
 HERE = Path(__file__).resolve().parent
 
 
-def gram_errors(result, target):
-    """The relative Gram error per layer, from two dictionaries of Gram matrices."""
-    return {name: relative(result[name], target[name]).item() for name in target}
-
-
-def high_frequency(picture):
-    """The mean square of luma minus its 3×3 binomial blur: energy near the pixel grid."""
-    red, green, blue = picture[0]
-    luma = (0.299 * red + 0.587 * green + 0.114 * blue)[None, None]
-    row = torch.tensor([0.25, 0.5, 0.25])
-    # No padding: a made-up border would add energy of its own.
-    blurred = torch.nn.functional.conv2d(luma, torch.outer(row, row)[None, None])
-    return (luma[:, :, 1:-1, 1:-1] - blurred).square().mean().item()
-
-
-def judge_picture(teacher, result, style):
-    with torch.no_grad():
-        errors = gram_errors(grams(teacher, result), grams(teacher, style))
-    return {
-        "gram": sum(errors.values()) / len(errors),
-        "layers": errors,
-        "hf": high_frequency(result) / high_frequency(style),
+def judge_picture(teacher, result, style, content=None):
+    gram_errors, covariance_errors = style_errors(teacher, result, style)
+    verdict = {
+        "gram": mean(gram_errors.values()),
+        "covariance": mean(covariance_errors.values()),
+        "hf": high_frequency(result, style),
+        "weak": weak(result, style),
     }
+    if content is not None:
+        verdict["content"] = content_error(teacher, result, content)
+        verdict["coherence"] = coherence(result, content, style)
+    return {**verdict, "layers": {"gram": gram_errors, "covariance": covariance_errors}}
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values)
 
 
 def command_picture(arguments, teacher):
     result = pictures.tensor(pictures.read(arguments.result))
-    area = result.shape[2] * result.shape[3]
-    style = pictures.style_picture(arguments.style, arguments.style_crop, area)
-    verdict = judge_picture(teacher, result, style)
+    height, width = result.shape[2:]
+    style = pictures.style_picture(arguments.style, arguments.style_crop, width * height)
+    content = None
+    if arguments.content:
+        content = pictures.tensor(pictures.resized(pictures.read(arguments.content), width, height))
     return {
         "result": str(arguments.result),
         "style": str(arguments.style),
-        "size": [result.shape[3], result.shape[2]],
+        "size": [width, height],
         "style_size": [style.shape[3], style.shape[2]],
-        "gram_per_position": True,
-        **verdict,
+        **judge_picture(teacher, result, style, content),
     }
 
 
@@ -90,24 +89,18 @@ def command_network(arguments, teacher):
 def judge_network(network, teacher, prepared, arguments):
     verdicts = {}
     for name, (content, style) in prepared.items():
-        result = paint(network, content, style, arguments.steps, arguments.style_weight)
+        result = paint(network, content, style, arguments.steps, arguments.statistic, arguments.style_weight)
+        unpainted = judge_picture(teacher, content, style)
         verdicts[name] = {
-            **judge_picture(teacher, result, style),
-            "unpainted": judge_picture(teacher, content, style)["gram"],
-            "content": content_error(teacher, result, content),
+            **judge_picture(teacher, result, style, content),
+            "unpainted": {figure: unpainted[figure] for figure in ("gram", "covariance")},
         }
         if arguments.save:
             arguments.save.mkdir(parents=True, exist_ok=True)
             pictures.image(result).save(arguments.save / f"{len(verdicts)}.png")
-    mean = sum(verdict["gram"] for verdict in verdicts.values()) / len(verdicts)
-    return {"gram": mean, "pairs": verdicts}
-
-
-def content_error(teacher, result, content):
-    """How far the picture moved from the photo, relative, on the content layer."""
-    with torch.no_grad():
-        found, wanted = (teacher.activations(x, (CONTENT_LAYER,))[CONTENT_LAYER] for x in (result, content))
-    return relative(found, wanted).item()
+    figures = ("gram", "covariance", "hf", "weak", "content", "coherence")
+    means = {figure: mean(verdict[figure] for verdict in verdicts.values()) for figure in figures}
+    return {"mean": means, "pairs": verdicts}
 
 
 def parse():
@@ -118,12 +111,15 @@ def parse():
     picture = commands.add_parser("picture", help="judge a finished picture")
     picture.add_argument("--result", type=Path, required=True)
     picture.add_argument("--style", type=Path, required=True)
+    picture.add_argument("--content", type=Path)
     picture.add_argument("--style-crop", type=float, default=0.03)
     network = commands.add_parser("network", help="paint the held-out pairs and judge them")
     network.add_argument("networks", type=Path, nargs="+")
     network.add_argument("--size", type=int, nargs=2, default=(256, 160))
     network.add_argument("--steps", type=int, default=80)
-    network.add_argument("--style-weight", type=float, default=STYLE_WEIGHT)
+    network.add_argument("--statistic", choices=list(STATISTICS), default="covariance")
+    weights = ", ".join(f"{weight:g} for {statistic}" for statistic, weight in STYLE_WEIGHTS.items())
+    network.add_argument("--style-weight", type=float, help=f"default: {weights}")
     network.add_argument("--cache", type=Path, default=HERE / "cache")
     network.add_argument("--save", type=Path, help="folder for the pictures painted")
     return parser.parse_args()

@@ -74,12 +74,20 @@ class Network:
         return found
 
 
-def gram(activation):
-    """[1, C, H, W] → [C, C], per position, so that areas may differ."""
-    channels = activation.shape[1]
-    a = activation.reshape(channels, -1)
-    return a @ a.T / a.shape[1]
+def moments(activation):
+    """[1, C, H, W] → the Gram matrix [C, C] and the mean [C], per position, so that areas may differ."""
+    a = activation[0].flatten(1)
+    return a @ a.T / a.shape[1], a.mean(1)
 
 
-def grams(network, picture, layers=STYLE_LAYERS):
-    return {name: gram(a) for name, a in network.activations(picture, layers).items()}
+def moments_of(network, picture, layers=STYLE_LAYERS):
+    return {name: moments(a) for name, a in network.activations(picture, layers).items()}
+
+
+def covariance(gram, mean):
+    return gram - torch.outer(mean, mean)
+
+
+def relative(value, target):
+    """The squared distance, relative to the target's square sum."""
+    return (value - target).square().sum() / target.square().sum()

@@ -3,20 +3,29 @@
 
 import torch
 
-from network import STYLE_LAYERS, gram, grams
+from network import STYLE_LAYERS, covariance, moments, moments_of, relative
 
 CONTENT_LAYER = "relu4_1"
-STYLE_WEIGHT = 30.0
+
+# What of a layer's moments is the style: each is compared with the style's by its relative error, and these are added.
+STATISTICS = {
+    "gram": lambda gram, mean: (gram,),
+    "covariance": lambda gram, mean: (covariance(gram, mean), mean),
+}
+STYLE_WEIGHTS = {"gram": 30.0, "covariance": 3.0}
 
 
-def paint(network, content, style, steps=80, style_weight=STYLE_WEIGHT):
+def paint(network, content, style, steps=80, statistic="covariance", style_weight=None):
     """The finished picture, [1, 3, H, W] in 0..1.
 
     The loss is the content's relative error on relu4_1 plus `style_weight` times
-    the mean relative Gram error, both in the network's own activations.
+    the mean over the style layers of their statistic's relative error, both in
+    the network's own activations.
     """
+    of = STATISTICS[statistic]
+    share = (STYLE_WEIGHTS[statistic] if style_weight is None else style_weight) / len(STYLE_LAYERS)
     with torch.no_grad():
-        targets = grams(network, style)
+        targets = {name: of(*found) for name, found in moments_of(network, style).items()}
         anchor = network.activations(content, (CONTENT_LAYER,))[CONTENT_LAYER]
     picture = content.clone().requires_grad_(True)
     optimiser = torch.optim.LBFGS(
@@ -28,13 +37,10 @@ def paint(network, content, style, steps=80, style_weight=STYLE_WEIGHT):
         found = network.activations(picture)
         total = relative(found[CONTENT_LAYER], anchor)
         for name in STYLE_LAYERS:
-            total = total + style_weight / len(STYLE_LAYERS) * relative(gram(found[name]), targets[name])
+            for value, target in zip(of(*moments(found[name])), targets[name]):
+                total = total + share * relative(value, target)
         total.backward()
         return total
 
     optimiser.step(loss)
     return picture.detach().clamp(0, 1)
-
-
-def relative(value, target):
-    return (value - target).square().sum() / target.square().sum()

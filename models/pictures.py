@@ -26,15 +26,16 @@ def without_border(image, fraction):
     return image.crop((x, y, image.width - x, image.height - y))
 
 
-def resized(image, width, height):
+def resized(image, width, height, resampling=Image.Resampling.LANCZOS):
     # Pillow's resampling widens its kernel when it shrinks, i.e. antialiases.
-    return image.resize((width, height), Image.Resampling.LANCZOS)
+    return image.resize((width, height), resampling)
 
 
 def with_area(image, area):
-    """Scaled to about `area` pixels, its aspect kept."""
+    """Scaled to about `area` pixels, its aspect kept, by the cubic with which neuralstyle scales style pictures."""
     factor = (area / (image.width * image.height)) ** 0.5
-    return resized(image, max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    width, height = (max(1, round(side * factor)) for side in image.size)
+    return resized(image, width, height, Image.Resampling.BICUBIC)
 
 
 def filling(image, width, height):
