@@ -237,8 +237,8 @@ impl<B: Backend> Painter<B> {
         Ok(())
     }
 
-    /// Takes the colours of a style's picture, as they are at a width and height. What was painted in another style is taken from
-    /// that one's colours to these, too: steps along the new axes would never leave others behind.
+    /// Takes the colours of a style's picture, as they are at a width and height. What was painted in another style's, and goes on
+    /// or is begun with, is mapped from those to these: steps along the new axes would never leave others behind.
     fn set_colours(&mut self, picture: PictureView, (width, height): (usize, usize)) -> Result<()> {
         let mut style = self.ops.tensor(Shape::new(3, height, width))?;
         self.ops.import(picture, 0, &mut style)?;
@@ -254,8 +254,11 @@ impl<B: Backend> Painter<B> {
         {
             continuation.restyle();
             if share > 0.0 && colours != self.style_colours {
+                // What is mapped in part, because this ends before its time, is of no use.
+                self.painted = false;
                 let recolouring = matching(&self.style_colours, &colours);
                 continuation.recolour(&mut self.ops, state, &recolouring)?;
+                self.painted = true;
             }
         }
         self.style_colours = colours;
@@ -343,8 +346,8 @@ impl<B: Backend> Painter<B> {
         // The content and the picture change at different times; if this ends between them they do not belong together.
         self.painted = false;
         state.show(ops, frame)?;
-        continuation.advance(ops, state, style_colours)?;
         let steps = run.iterations;
+        continuation.advance(ops, state, style_colours, steps)?;
         if steps > 0 {
             state.measure_content(ops, extractor)?;
         }

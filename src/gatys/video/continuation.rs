@@ -15,8 +15,8 @@ const UNSETTLED_LEFT: f32 = 0.8;
 /// The part of its second moment that Adam keeps from frame to frame where nothing is settled. Its steps are √3 times as
 /// large after one frame, and larger after more, since the moment fills slowly.
 const MOMENT_KEPT: f32 = 0.35;
-/// What a painting is held to is a mean of pictures, moved along: how much of it stays in it for another frame. The longer
-/// it remembers the calmer is a painting over ten frames, and the less of the style it has.
+/// What a painting is held to is a mean of its keyframes, moved along: how much of it stays in it for another keyframe. The
+/// longer it remembers the calmer is a painting over ten frames, and the less of the style it has.
 const ANCHOR_KEPT: f32 = 0.5;
 
 /// The most by which a frame's finest detail is made stronger or weaker, as a share.
@@ -159,12 +159,13 @@ impl<B: Backend> Continuation<B> {
     }
 
     /// Moves the picture, and what its optimiser knows, to where the new content is. What came into view is
-    /// laid out in the colours of the `style`, with the strokes of the surroundings.
+    /// laid out in the colours of the `style`, with the strokes of the surroundings. So many `steps` follow.
     pub fn advance(
         &mut self,
         ops: &mut B,
         state: &mut ScaleState<B>,
         style: &ColourStatistics,
+        steps: usize,
     ) -> Result<()> {
         ops.upload(&self.maps.flow, &mut self.flow)?;
         ops.upload(&self.maps.trust, &mut self.trust)?;
@@ -207,10 +208,11 @@ impl<B: Backend> Continuation<B> {
             ops.blend(&self.moved, &self.settled, second)?;
         }
         // kept · settled · (anchor before, moved) + (1 − kept · settled) · picture
+        let kept = if steps > 0 { ANCHOR_KEPT } else { 1.0 };
         let (anchor, anchor_weight) = state.objective.anchor();
         ops.warp(anchor, &self.flow, sharp, &mut self.moved)?;
         ops.fill(0.0, &mut self.plane)?;
-        ops.axpy(ANCHOR_KEPT, &self.settled, &mut self.plane)?;
+        ops.axpy(kept, &self.settled, &mut self.plane)?;
         ops.blend(&state.picture, &self.plane, &mut self.moved)?;
         ops.copy(&self.moved, anchor)?;
         ops.copy(&self.trust, anchor_weight)?;
