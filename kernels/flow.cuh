@@ -73,7 +73,7 @@ INLINE Plane plane(const float *planes, int index, int height, int width) {
 }
 
 // |∇u|² + |∇v|².
-INLINE float slopes(const Plane &u, const Plane &v, int y, int x) {
+INLINE float squared_gradient(const Plane &u, const Plane &v, int y, int x) {
     return square(u.across(y, x)) + square(u.down(y, x)) + square(v.across(y, x)) + square(v.down(y, x));
 }
 

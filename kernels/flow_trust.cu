@@ -21,7 +21,7 @@ KERNEL __launch_bounds__(BLOCK_THREADS) flow_consistency(const float *flow, int 
         const float length = u * u + v * v;
         const float lost = (square(u + other_u) + square(v + other_v)) /
                            (0.01f * (length + other_u * other_u + other_v * other_v) + 0.5f);
-        const float edge = slopes(flow_u, flow_v, row, column) / (0.01f * length + EDGE);
+        const float edge = squared_gradient(flow_u, flow_v, row, column) / (0.01f * length + EDGE);
         // Half a pixel beyond the border is seen by the border's pixels.
         const bool is_inside = fabsf(x - place_x) <= 0.5f && fabsf(y - place_y) <= 0.5f;
         // From 1 to 0 on the second half of the way to Ruder's limits, so that a mask does not flicker itself.

@@ -154,10 +154,10 @@ pub trait FlowSteps: Backend {
     ///  + α Ψ(|∇u − s|² + |∇v − t|²)
     /// ```
     ///
-    /// with the slopes s and t that the motion of the picture as a whole has in this direction.
-    ///
-    /// where a difference divided by the length of its own gradient is one in pixels (Zimmer, Bruhn and Weickert 2011).
-    /// `slopes`[1, 1, 8] has for each direction what u gains from a pixel to the next one on the right and below, and then v.
+    /// where a difference divided by the length of its own gradient is one in pixels (Zimmer, Bruhn and Weickert 2011), and
+    /// s and t are the slopes that the motion of the picture as a whole has in this direction: `slopes`[1, 1, 8] has for
+    /// each direction what u gains from a pixel to the next one on the right and below, and then v. At the picture's edge a
+    /// gradient is half of the difference to the one neighbour there.
     /// The other picture is given mean and contrast of the one from which the flow leads. `there`[2, H, W] and
     /// `light`[1, 1, 4] are scratch for the other picture where the flow leads, and its gain and lift.
     fn linearise(
@@ -195,7 +195,7 @@ pub trait FlowSteps: Backend {
     ) -> Result<()>;
 }
 
-/// Of the slopes of [`FlowSteps::linearise`].
+/// [1, 1, 8], the shape of the slopes of [`FlowSteps::linearise`].
 pub const SLOPES: Shape = Shape::vector(2 * 4);
 
 /// [4, rows, columns] of the patches of pictures of this shape; `None` if they are too small to have one.

@@ -8,10 +8,9 @@
 //!  + α Ψ(|∇u − s|² + |∇v − t|²)
 //! ```
 //!
-//! with the [slope](super::slope) (s, t) that the picture's motion has as a whole: without it, flats would stand still while a
-//! camera nears or turns.
-//!
-//! where a difference divided by the length of its own gradient is one in pixels (Zimmer, Bruhn and Weickert 2011).
+//! where a difference divided by the length of its own gradient is one in pixels (Zimmer, Bruhn and Weickert 2011), and (s, t)
+//! is the [slope](super::slope) that the picture's motion has as a whole: without it, flats would stand still while a camera
+//! nears or turns. At the picture's edge a gradient is half of the difference to the one neighbour there.
 
 use super::flow::Flow;
 use super::pyramid::{MARGIN, PyramidLevel};

@@ -16,10 +16,10 @@ pub struct Slope {
 const SAMPLES: usize = 2000;
 /// Fits, each with less weight for what moves otherwise than the last one said.
 const FITS: usize = 6;
-/// How far a picture counts that stands for no slope, beside one whose pixels are all certain: a corner with structure
-/// must not say how flats on the other side move.
+/// The weight of a second picture that has no slope, when one whose pixels are all certain weighs 1: a single corner with
+/// structure must not decide how flats on the other side move.
 const PRIOR: f64 = 2e-4;
-/// A slope beyond this, either way, is none of a camera's.
+/// The most that a camera's motion changes from pixel to pixel, either way: a quarter of the picture's size a frame.
 const STEEPEST: f64 = 0.25;
 
 impl Slope {
@@ -63,6 +63,9 @@ impl Slope {
             }
             // Nothing is known better than to a hundredth of a pixel.
             spread = (left_over / count).max(1e-4);
+        }
+        if !motion.as_flattened().iter().all(|number| number.is_finite()) {
+            return Self::default();
         }
         let slope =
             |motion: [f64; 3]| [motion[1], motion[2]].map(|slope| slope.clamp(-STEEPEST, STEEPEST) as f32);

@@ -16,8 +16,8 @@ use crate::backend::{Capture, Error, Result, Shape, Sizes};
 /// stay where the backend has its memory until the motion is known.
 ///
 /// Patches do not learn from their neighbours one after the other but all at once, in several rounds. And the
-/// [slope](super::slope) of the flow is not found anew at each size but is that of the motion before, on the host; where there
-/// is none, the first pair of pictures is looked at twice.
+/// [slope](super::slope) of the flow is not found anew at each size but computed on the host from the motion before; where
+/// there is none, the pair of pictures is looked at twice.
 pub struct Stepped<B: FlowSteps> {
     ops: B,
     plan: Option<Plan<B>>,
@@ -170,7 +170,7 @@ struct Tensors<T> {
     /// [1, 1, 4] and [1, 1, 2].
     light: T,
     noise: T,
-    /// See [`FlowSteps::linearise`].
+    /// [1, 1, 8], see [`FlowSteps::linearise`].
     slopes: T,
     /// [4, H, W]: the flow of the frame before.
     last: T,

@@ -184,7 +184,7 @@ fn motion<B: FlowSteps>(ops: &mut B, answers: &mut Answers) -> Result<()> {
     let mut equations = Equations::new(|| ops.tensor(shape))?;
     let mut light = ops.tensor(Shape::vector(4))?;
     let mut slopes = ops.tensor(SLOPES)?;
-    ops.fill(0.01, &mut slopes)?;
+    ops.upload(&[0.01, -0.02, 0.03, -0.04, 0.05, -0.06, 0.07, -0.08], &mut slopes)?;
     ops.linearise(
         &pictures,
         &flow,

@@ -8,8 +8,8 @@ use super::{Reference, Tensor, positions};
 use crate::backend::flow::{self, Equations, FlowSteps, SIDE, Search, halved};
 use crate::backend::{Result, Shape};
 
-/// The square of a flow's slopes.
-fn slopes(flow: &Tensor, way: usize, y: isize, x: isize) -> f64 {
+/// |∇u|² + |∇v|².
+fn squared_gradient(flow: &Tensor, way: usize, y: isize, x: isize) -> f64 {
     (2 * way..2 * way + 2)
         .map(|plane| across(flow, plane, y, x).powi(2) + down(flow, plane, y, x).powi(2))
         .sum()
@@ -258,7 +258,8 @@ impl FlowSteps for Reference {
             let length = u * u + v * v;
             let lost = ((u + back_u).powi(2) + (v + back_v).powi(2))
                 / (0.01 * (length + back_u * back_u + back_v * back_v) + 0.5);
-            let edge = slopes(flow, 0, y as isize, x as isize) / (0.01 * length + f64::from(flow::EDGE));
+            let edge =
+                squared_gradient(flow, 0, y as isize, x as isize) / (0.01 * length + f64::from(flow::EDGE));
             // From 1 to 0 on the second half of the way to Ruder's limits, so that a mask does not flicker itself.
             let agrees = (2.0 - 2.0 * lost.max(edge)).clamp(0.0, 1.0);
             trust.set(c, y, x, if inside { agrees } else { 0.0 });
