@@ -69,7 +69,7 @@ pub struct Run<'a> {
     pub rate: f64,
     /// Full-size steps, or their equivalent in cost.
     pub iterations: usize,
-    /// 0..1: how far what the last steps have in common is shown, where a picture stands still, and not where they ended.
+    /// 0..1: multiplies the share of the picture shown last in the one shown now, where a picture stands still.
     pub steadiness: f64,
     /// Called after every step, for which the losses are read back from the backend each time.
     pub observer: Option<&'a mut StepObserver>,

@@ -353,7 +353,7 @@ pub struct Controls, in Settings as controls, described in CONTROLS {
         acts: When::Playing,
     }
     first_iterations: usize = 80, {
-        blurb: "Steps on the first frame and after a cut, in equivalents of a full-size step; 0 = as init made it; live, after a cut, no more than fit into 2 seconds, but at least 20",
+        blurb: "Steps on the first frame and after a cut, in equivalents of a full-size step; 0 = as init made it; live, once it is known how fast it goes, no more than fit into 2 seconds, but at least 20",
         name: "first-iterations",
         nick: "First iterations",
         kind: Kind::Uint { range: 0..=MOST_STEPS as u32 },
@@ -362,7 +362,7 @@ pub struct Controls, in Settings as controls, described in CONTROLS {
         acts: When::Playing,
     }
     learning_rate: Option<f64> = None, {
-        blurb: "Size of a step, on the 0..1 scale of pixel values; 0 = for Adam 0.02 on a fresh start (0.03 with style-statistic=gram) and 0.0045 after it, for SGD 2 and 0.5",
+        blurb: "Size of a step, on the 0..1 scale of pixel values; 0 = for Adam 0.02 on a fresh start (0.03 with style-statistic=gram) and after it 0.0045 · √keyframe-interval, for SGD 2 and 0.5; more of the first the less steadiness",
         name: "learning-rate",
         nick: "Learning rate",
         kind: Kind::Double { range: 1e-12..=1e6, unset: Some(0.0) },
@@ -397,11 +397,11 @@ pub struct Controls, in Settings as controls, described in CONTROLS {
         group: Group::Video,
         acts: When::Controllable,
     }
-    temporal_weight: f64 = 150.0, {
-        blurb: "Weight of the difference from the last results, moved along, where it can be trusted: more = calmer, and less of the style; times steadiness, divided by keyframe-interval",
+    temporal_weight: Option<f64> = None, {
+        blurb: "Weight of the difference from the last results, moved along, where it can be trusted: more = calmer, and less of the style; times steadiness, divided by keyframe-interval; below 0 = 150, with normalization=gatys 0",
         name: "temporal-weight",
         nick: "Temporal weight",
-        kind: Kind::Double { range: 0.0..=LARGEST_WEIGHT, unset: None },
+        kind: Kind::Double { range: 0.0..=LARGEST_WEIGHT, unset: Some(-1.0) },
         unit: "WEIGHT",
         group: Group::Video,
         acts: When::Controllable,

@@ -61,7 +61,8 @@ pub struct Fallback {
 pub struct Report {
     /// Whether it is a keyframe or, live, shows one for the first time.
     pub keyframe: bool,
-    /// Whether it was started afresh, without anything from the frames before.
+    /// Whether a scene begins with it, so that nothing is left of the frames before. Where `steadiness` is 0 each keyframe
+    /// is painted on its own, and yet only the first of a scene counts.
     pub restarted: bool,
     /// Steps on it or, live, on the keyframe that it shows for the first time.
     pub iterations: usize,

@@ -7,8 +7,8 @@ use super::style_picture::StylePicture;
 use super::{Controls, Error, Frame};
 use crate::backend::{self, Backend};
 use crate::gatys::{
-    self, Demand, Displacement, LossWeights, Network, OptimizerKind, Painter, PreviewSink, Recipe, Run,
-    Statistic, StepObserver, StyleSize,
+    self, Demand, Displacement, LossWeights, Network, Normalization, OptimizerKind, Painter, PreviewSink,
+    Recipe, Run, Statistic, StepObserver, StyleSize,
 };
 
 /// A painter with everything that both drivers need around it: plans for the size of the frames, the measured style, learning
@@ -25,6 +25,7 @@ pub struct Session<B: Backend> {
     /// Longer side at which frames are painted.
     working_size: usize,
     default_style_weight: f64,
+    default_temporal_weight: f64,
     /// The learning rates of a fresh start and of the frames after it.
     rates: (f64, f64),
     /// Width and height of the frames for which there is a plan.
@@ -61,6 +62,14 @@ fn rates(optimizer: OptimizerKind, statistic: Statistic) -> (f64, f64) {
     }
 }
 
+/// The weight of what holds a film together, unless the user chooses one. Gatys' own loss has no such term.
+fn default_temporal_weight(normalization: Normalization) -> f64 {
+    match normalization {
+        Normalization::Relative => 150.0,
+        Normalization::Gatys => 0.0,
+    }
+}
+
 /// What of a style picture is measured, and how large.
 pub fn style_size(style: &StylePicture, controls: &Controls) -> StyleSize {
     let (width, height) = style.frame().cropped_size(controls.style_crop);
@@ -81,6 +90,7 @@ impl<B: Backend> Session<B> {
         Ok(Self {
             detail: recipe.detail,
             default_style_weight: network.defaults().style_weights.of(recipe.measure.statistic),
+            default_temporal_weight: default_temporal_weight(recipe.measure.normalization),
             rates: rates(recipe.optimizer.kind, recipe.measure.statistic),
             painter: Painter::new(ops, network, recipe)?,
             sizes,
@@ -162,6 +172,7 @@ impl<B: Backend> Session<B> {
             self.planned = None;
             self.between = between;
             self.measured = None;
+            self.start_ms_per_iteration = None;
             let demand = self.demand(size, super::working_size(size, self.working_size));
             if self.is_live {
                 // The streaming thread has planned for the motion before.
@@ -191,6 +202,7 @@ impl<B: Backend> Session<B> {
         self.painter.discard_plan();
         self.planned = None;
         self.measured = None;
+        self.start_ms_per_iteration = None;
     }
 
     /// See [`Stats::style_enlarged`](super::Stats::style_enlarged).
@@ -203,7 +215,8 @@ impl<B: Backend> Session<B> {
         self.painter.size().unwrap_or_default()
     }
 
-    /// Starts afresh, with a smaller rate if the numbers go bad. `previews` sees the painting before it is finished.
+    /// Starts afresh, with a smaller rate if the numbers go bad. `previews` sees the painting before it is finished. If no
+    /// frame is to keep anything of the one before, `init=previous` finds nothing to begin with.
     pub fn start(
         &mut self,
         frame: &Frame,
@@ -211,10 +224,13 @@ impl<B: Backend> Session<B> {
         mut observer: Option<&mut StepObserver>,
         mut previews: Option<&mut dyn PreviewSink>,
     ) -> Result<(), Error> {
+        if controls.steadiness == 0.0 {
+            self.painter.forget();
+        }
         let rate = controls.learning_rate.unwrap_or(self.rates.0);
         for rate in [rate, rate / 10.0] {
             let (began, before) = (Instant::now(), self.painter.iterations());
-            self.painter.start(
+            let answer = self.painter.start(
                 frame.view(),
                 Run {
                     weights: self.weights(controls),
@@ -227,18 +243,26 @@ impl<B: Backend> Session<B> {
                         None => None,
                     },
                 },
-            )?;
+            );
+            self.measure_start(began.elapsed(), controls.first_iterations, answer.is_ok());
+            answer?;
             self.measure(began, before);
-            if controls.first_iterations > 0 {
-                let elapsed = began.elapsed().as_secs_f64() * 1e3;
-                self.start_ms_per_iteration = Some(elapsed / controls.first_iterations as f64);
-            }
             if self.painter.is_finite()? {
                 return Ok(());
             }
             self.painter.forget();
         }
         Err(Error::Diverged(self.painter.losses()))
+    }
+
+    /// Notes what a fresh start took. One that a cut ended before its time took too little, so that what is known of
+    /// the ones before counts if it is more.
+    fn measure_start(&mut self, took: Duration, iterations: usize, ended: bool) {
+        if iterations > 0 {
+            let each = took.as_secs_f64() * 1e3 / iterations as f64;
+            let known = self.start_ms_per_iteration.filter(|_| !ended);
+            self.start_ms_per_iteration = Some(known.map_or(each, |known| known.max(each)));
+        }
     }
 
     /// How many `first-iterations` of a fresh start fit into `time`, by the last one.
@@ -309,7 +333,8 @@ impl<B: Backend> Session<B> {
             content: controls.content_weight,
             style: controls.style_weight.unwrap_or(self.default_style_weight),
             tv: controls.tv_weight,
-            temporal: controls.temporal_weight * controls.steadiness / controls.keyframe_interval as f64,
+            temporal: controls.temporal_weight.unwrap_or(self.default_temporal_weight) * controls.steadiness
+                / controls.keyframe_interval as f64,
         }
     }
 
@@ -362,5 +387,79 @@ impl<B: Backend> Session<B> {
             style: self.style,
             between: self.between,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::CancelToken;
+    use crate::backend::cpu::Cpu;
+    use crate::gatys::NetworkChoice;
+    use crate::stylizer::Options;
+
+    fn session(normalization: Normalization) -> Session<Cpu> {
+        let options = Options {
+            normalization,
+            ..Options::default()
+        };
+        let sizes = WorkingSizes {
+            offline: 32,
+            live: 32,
+            tracked: 32,
+        };
+        let ops = Cpu::new(1, CancelToken::new()).unwrap();
+        let network = Network::open(NetworkChoice::Tiny, None).unwrap();
+        Session::new(ops, network, Recipe::from(&options), sizes, Box::new(|_| 0)).unwrap()
+    }
+
+    fn controls(keyframe_interval: usize, steadiness: f64) -> Controls {
+        Controls {
+            keyframe_interval,
+            steadiness,
+            ..Controls::default()
+        }
+    }
+
+    #[test]
+    fn keyframes_that_are_apart_take_larger_steps_and_are_held_less() {
+        let session = session(Normalization::Relative);
+        for (interval, steadiness, rate, weight) in [
+            (1, 1.0, 0.0045, 150.0),
+            (4, 1.0, 0.009, 37.5),
+            // No larger than a fresh start's.
+            (10_000, 1.0, 0.02, 0.015),
+            (1, 0.5, 0.0045f64.sqrt() * 0.02f64.sqrt(), 75.0),
+            (1, 0.0, 0.02, 0.0),
+        ] {
+            let controls = controls(interval, steadiness);
+            let (found, held) = (session.next_rate(&controls), session.weights(&controls).temporal);
+            assert!((found - rate).abs() < 1e-12, "{interval} {steadiness}: {found}");
+            assert!((held - weight).abs() < 1e-12, "{interval} {steadiness}: {held}");
+        }
+    }
+
+    #[test]
+    fn gatys_loss_has_no_temporal_term_unless_one_is_asked_for() {
+        let session = session(Normalization::Gatys);
+        let mut controls = controls(1, 1.0);
+        assert_eq!(session.weights(&controls).temporal, 0.0);
+        controls.temporal_weight = Some(7.0);
+        assert_eq!(session.weights(&controls).temporal, 7.0);
+    }
+
+    #[test]
+    fn a_start_that_was_ended_tells_only_how_long_it_takes_at_least() {
+        let mut session = session(Normalization::Relative);
+        let second = Duration::from_secs(1);
+        assert_eq!(session.first_iterations_within(second), None);
+        session.measure_start(second, 10, false);
+        assert_eq!(session.first_iterations_within(second), Some(10));
+        session.measure_start(second / 4, 10, false);
+        assert_eq!(session.first_iterations_within(second), Some(10));
+        session.measure_start(second / 4, 10, true);
+        assert_eq!(session.first_iterations_within(second), Some(40));
+        session.discard_plan();
+        assert_eq!(session.first_iterations_within(second), None);
     }
 }

@@ -113,23 +113,30 @@ fn a_style_that_comes_while_a_film_plays_brings_its_colours_at_once() {
             .collect(),
     )
     .unwrap();
-    let mut stylizer = Stylizer::new(&options(), CancelToken::new()).unwrap();
-    stylizer.set_style(style(coloured.clone()));
-    for number in 0..2 {
-        paint(&mut stylizer, &moving(number), &controls());
-    }
-    stylizer.set_style(style(grey(&coloured)));
-    for number in 2..5 {
-        let out = paint(&mut stylizer, &moving(number), &controls());
-        assert_eq!(colour(&out), 0, "frame {number}");
-    }
-    stylizer.set_style(style(red.clone()));
-    for number in 5..9 {
-        let out = paint(&mut stylizer, &moving(number), &controls());
-        let (found, wanted) = (mean(&out), mean(&red));
-        for (found, wanted) in found.into_iter().zip(wanted) {
-            // The strokes and the content have their say in the mean, too.
-            assert!((found - wanted).abs() < 25.0, "frame {number}: {found} {wanted}");
+    // Begun anew, or with the last painting, in whose colours nothing of the old style may be left.
+    for init in [Init::Matched, Init::Previous] {
+        let options = Options { init, ..options() };
+        let mut stylizer = Stylizer::new(&options, CancelToken::new()).unwrap();
+        stylizer.set_style(style(coloured.clone()));
+        for number in 0..2 {
+            paint(&mut stylizer, &moving(number), &controls());
+        }
+        stylizer.set_style(style(grey(&coloured)));
+        for number in 2..5 {
+            let out = paint(&mut stylizer, &moving(number), &controls());
+            assert_eq!(colour(&out), 0, "{init:?}, frame {number}");
+        }
+        stylizer.set_style(style(red.clone()));
+        for number in 5..9 {
+            let out = paint(&mut stylizer, &moving(number), &controls());
+            let (found, wanted) = (mean(&out), mean(&red));
+            for (found, wanted) in found.into_iter().zip(wanted) {
+                // The strokes and the content have their say in the mean, too.
+                assert!(
+                    (found - wanted).abs() < 25.0,
+                    "{init:?}, frame {number}: {found} {wanted}"
+                );
+            }
         }
     }
 }

@@ -142,7 +142,7 @@ fn a_new_scene_owes_nothing_to_the_one_before() {
 fn restarting_forgets_everything() {
     let (mut stylizer, _) = stylizer(&options());
     let controls = Controls {
-        temporal_weight: 5.0,
+        temporal_weight: Some(5.0),
         ..controls()
     };
     let (first, _) = paint(&mut stylizer, &scene(1), &controls);
@@ -328,7 +328,7 @@ fn a_still_scene_stays_still() {
     let (mut stylizer, _) = stylizer(&options());
     let controls = Controls {
         first_iterations: 30,
-        temporal_weight: 1.0,
+        temporal_weight: Some(1.0),
         ..controls()
     };
     let mut last = paint(&mut stylizer, &scene(1), &controls).0;

@@ -88,8 +88,8 @@ fn work<B: Backend>(mut session: Session<B>, mailbox: &Mailbox) {
     }
 }
 
-/// How long the first painting of a scene takes at most, once it is known how fast this machine paints: until it is finished
-/// the scene is shown by previews of it, moved along.
+/// How long a fresh start takes at most, once it is known how fast this machine paints: until a scene's first painting is
+/// finished the scene is shown by previews of it, moved along.
 const FIRST_PAINTING: Duration = Duration::from_millis(2000);
 /// The `first-iterations` that it gets however long they take: with fewer it is hardly a painting.
 const FEWEST_FIRST: usize = 20;
@@ -147,7 +147,8 @@ fn paint<B: Backend>(
         session.prepare(size, style, &job.controls, false)?;
         let steps_before = session.painter().iterations();
         // If the keyframe before was not finished there is nothing to continue from.
-        if job.from.is_some() && job.from == before && session.painter().has_painted() {
+        let follows = job.from.is_some() && job.from == before && session.painter().has_painted();
+        if follows && job.controls.steadiness > 0.0 {
             let (width, height) = session.working();
             moved.stretch(&job.motion, width, height);
             let displacement = Displacement {
@@ -167,7 +168,9 @@ fn paint<B: Backend>(
                 first_iterations: first_iterations(job.controls.first_iterations, fitting),
                 ..job.controls
             };
-            session.start(&job.frame, &controls, observer, Some(previews))?;
+            // A finished painting is not replaced by an unfinished one.
+            let previews = (!follows).then_some(previews as &mut dyn PreviewSink);
+            session.start(&job.frame, &controls, observer, previews)?;
         }
         let painter = session.painter();
         let steps = (painter.iterations() - steps_before) as usize;

@@ -132,7 +132,7 @@ fn frames_and_styles_without_anything_in_them_stay_finite() {
         let controls = Controls {
             first_iterations: 10,
             tv_weight: 0.01,
-            temporal_weight: 1.0,
+            temporal_weight: Some(1.0),
             cut_threshold: 1.0,
             ..Controls::default()
         };
