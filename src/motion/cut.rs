@@ -22,10 +22,14 @@ const UNEXPLAINED: f64 = 0.4;
 /// that changes its colour little of the thumbnail; a cut changes both. So do a flash and a fast fade, but they leave what
 /// the frame shows in its place:
 /// a change of colours is no cut if the frame before, moved and brought to the same light, explains this one.
+///
+/// A picture that fades in is begun again on the way, and once more when nearly all of it is there: what was painted on black is no
+/// painting of it. One that fades out goes on.
 #[derive(Debug, Default)]
 pub struct CutDetector {
     before: Option<Signature>,
     tracker: Tracker,
+    fade_in: FadeIn,
 }
 
 impl CutDetector {
@@ -46,13 +50,63 @@ impl CutDetector {
         let is_cut = self.before.as_ref().is_some_and(|before| {
             now.difference(before) > threshold && is_another_scene(&mut self.tracker, &before.gray, &now.gray)
         });
+        if is_cut {
+            self.fade_in = FadeIn::default();
+        }
+        let is_begun = self.fade_in.begins_again(moments(&now.gray).1.sqrt());
         self.before = Some(now);
-        is_cut
+        is_cut || (is_begun && threshold < 1.0)
     }
 
     /// Forgets the last frame: the next one is compared with nothing.
     pub fn forget(&mut self) {
         self.before = None;
+        self.fade_in = FadeIn::default();
+    }
+}
+
+/// The standard deviation of the luma, in steps of a byte, below which a frame shows next to nothing.
+const NOTHING: f32 = 4.0;
+/// How many times the contrast has grown since a painting was begun when it is begun again: while it still grows, and when it
+/// does no more.
+const GROWN: f32 = 2.0;
+const GROWN_IN_THE_END: f32 = 1.15;
+/// A contrast that is not that much greater than a frame before has not grown; some frames of a film are there twice.
+const GROWING: f32 = 1.02;
+const FRAMES_WITHOUT_GROWTH: usize = 3;
+
+/// Follows the contrast of a picture that comes out of nothing.
+#[derive(Debug, Default)]
+struct FadeIn {
+    /// The contrast when the painting was begun last, as long as it may still grow.
+    begun: Option<f32>,
+    before: f32,
+    without_growth: usize,
+}
+
+impl FadeIn {
+    /// Takes the contrast of the next frame. Says whether it is to be begun again with that frame.
+    fn begins_again(&mut self, contrast: f32) -> bool {
+        let before = std::mem::replace(&mut self.before, contrast);
+        if contrast < NOTHING {
+            self.begun = Some(NOTHING);
+            return false;
+        }
+        let Some(begun) = self.begun else { return false };
+        if contrast > GROWING * before {
+            self.without_growth = 0;
+        } else {
+            self.without_growth += 1;
+        }
+        let has_ended = self.without_growth >= FRAMES_WITHOUT_GROWTH;
+        let grown = contrast / begun;
+        let begins = grown >= GROWN || (has_ended && grown >= GROWN_IN_THE_END);
+        if has_ended {
+            self.begun = None;
+        } else if begins {
+            self.begun = Some(contrast);
+        }
+        begins
     }
 }
 
@@ -75,19 +129,20 @@ fn is_another_scene(tracker: &mut Tracker, before: &Gray, now: &Gray) -> bool {
 
 /// A picture with a mean of 128 and a standard deviation of 40; `None` if it is flat.
 fn normalized(picture: &Gray) -> Option<Gray> {
-    let count = picture.pixels.len() as f32;
-    let mean = picture.pixels.iter().sum::<f32>() / count;
-    let variance = picture
-        .pixels
-        .iter()
-        .map(|value| (value - mean).powi(2))
-        .sum::<f32>()
-        / count;
+    let (mean, variance) = moments(picture);
     let mut even = picture.clone();
     for value in &mut even.pixels {
         *value = 128.0 + 40.0 * (*value - mean) / variance.sqrt();
     }
     (variance > 1.0).then_some(even)
+}
+
+/// Mean and variance.
+fn moments(picture: &Gray) -> (f32, f32) {
+    let count = picture.pixels.len() as f32;
+    let mean = picture.pixels.iter().sum::<f32>() / count;
+    let squares = picture.pixels.iter().map(|value| (value - mean).powi(2));
+    (mean, squares.sum::<f32>() / count)
 }
 
 /// The features of a frame that are compared.
@@ -206,6 +261,44 @@ mod tests {
         for step in 1..8 {
             let faded = lit(scene(1.0, 2.0 + step as f32), 1.0 - step as f32 / 8.0, 0.0);
             assert!(!cuts.is_cut(&faded, 0.3), "step {step} of the fade");
+        }
+    }
+
+    #[test]
+    fn a_scene_that_fades_in_is_begun_again_and_at_last_when_nearly_all_of_it_is_there() {
+        for frames_alike in [1, 2] {
+            let fade = (0..20).map(|step| (step as f32 / 12.0).min(1.0));
+            let begun = |threshold: f64| -> Vec<f32> {
+                let mut cuts = CutDetector::default();
+                let mut begun = Vec::new();
+                for gain in fade.clone().flat_map(|gain| vec![gain; frames_alike]) {
+                    if cuts.is_cut(&lit(scene(1.0, 0.0), gain, 0.0), threshold) {
+                        begun.push(gain);
+                    }
+                }
+                begun
+            };
+            let found = begun(0.3);
+            assert!((1..=4).contains(&found.len()), "{found:?}");
+            assert!(
+                found.last().is_some_and(|gain| gain * GROWN_IN_THE_END >= 1.0),
+                "{found:?}"
+            );
+            assert_eq!(begun(1.0), Vec::<f32>::new());
+        }
+    }
+
+    #[test]
+    fn a_dark_scene_is_not_begun_again_and_neither_is_one_that_fades_out() {
+        let mut cuts = CutDetector::default();
+        for step in 0..30 {
+            let flicker = 0.15 + 0.01 * (step % 3) as f32;
+            assert!(!cuts.is_cut(&lit(scene(1.0, 0.0), flicker, 0.0), 0.3), "{step}");
+        }
+        let mut cuts = CutDetector::default();
+        for step in 0..13 {
+            let gain = 1.0 - step as f32 / 12.0;
+            assert!(!cuts.is_cut(&lit(scene(1.0, 0.0), gain, 0.0), 0.3), "{step}");
         }
     }
 

@@ -144,7 +144,7 @@ impl<B: Backend> Offline<B> {
             || !self.session.is_ready_for(size)
             || !self.session.painter().has_painted()
             || self.before.is_none();
-        let restarted = self.afresh;
+        let mut restarted = self.afresh;
         if restarted {
             self.release_held(queue)?;
         }
@@ -170,7 +170,8 @@ impl<B: Backend> Offline<B> {
                 };
                 // Between keyframes the painting only moves along.
                 let steps = if keyframe { controls.iterations } else { 0 };
-                self.session
+                restarted = self
+                    .session
                     .go_on(frame, displacement, controls, steps, observer)?;
                 if keyframe {
                     self.interval.meet(motion, [&before, &now]);

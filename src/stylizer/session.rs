@@ -271,8 +271,8 @@ impl<B: Backend> Session<B> {
         Some((time.as_secs_f64() * 1e3 / each) as usize)
     }
 
-    /// Moves the last result along the motion since and takes `iterations` steps from there; starts afresh if the numbers go
-    /// bad, or if no frame is to keep anything of the one before.
+    /// Moves the last result along the motion since and takes `iterations` steps from there; starts afresh if no frame is to
+    /// keep anything of the one before, or if the numbers go bad, which is what the answer says.
     pub fn go_on(
         &mut self,
         frame: &Frame,
@@ -280,9 +280,10 @@ impl<B: Backend> Session<B> {
         controls: &Controls,
         iterations: usize,
         mut observer: Option<&mut StepObserver>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         if controls.steadiness == 0.0 && iterations > 0 {
-            return self.start(frame, controls, observer, None);
+            self.start(frame, controls, observer, None)?;
+            return Ok(false);
         }
         let run = Run {
             weights: self.weights(controls),
@@ -296,10 +297,11 @@ impl<B: Backend> Session<B> {
         self.painter.proceed(frame.view(), displacement, run)?;
         self.measure(began, before);
         if self.painter.is_finite()? {
-            return Ok(());
+            return Ok(false);
         }
         self.painter.forget();
-        self.start(frame, controls, observer, None)
+        self.start(frame, controls, observer, None)?;
+        Ok(true)
     }
 
     /// The rate of steps that go on from a keyframe: the calmest, or between it and that of a fresh start. Where keyframes are

@@ -344,6 +344,29 @@ fn a_still_scene_stays_still() {
     assert!(changes[1..].iter().all(|&change| change < 3.0), "{changes:?}");
 }
 
+/// Of a flat frame the variance is what rounding left of it, on either side of zero.
+#[test]
+fn flat_frames_go_on_as_others_do() {
+    for (value, size) in [
+        (0, SIZE),
+        (0, (160, 90)),
+        (1, (96, 54)),
+        (77, (50, 33)),
+        (255, (160, 90)),
+    ] {
+        let (mut stylizer, _) = stylizer(&options());
+        let frame = Frame::from_rgb(size.0, size.1, vec![value; size.0 * size.1 * 3]).unwrap();
+        for number in 0..3 {
+            let (_, report) = paint(&mut stylizer, &frame, &controls());
+            assert_eq!(
+                report.restarted,
+                number == 0,
+                "{value} at {size:?}, frame {number}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_less_steady_a_film_is_the_more_its_strokes_change() {
     let film = |steadiness: f64| {

@@ -229,7 +229,10 @@ impl<B: Backend> Continuation<B> {
         let mean = all.mean.map(|mean| mean / share);
         let covariance = std::array::from_fn(|a| {
             std::array::from_fn(|b| {
-                (all.covariance[a][b] + all.mean[a] * all.mean[b]) / share - mean[a] * mean[b]
+                let moment = (all.covariance[a][b] + all.mean[a] * all.mean[b]) / share;
+                let covariance = moment - mean[a] * mean[b];
+                // Rounding must not leave a negative variance of a flat picture.
+                if a == b { covariance.max(0.0) } else { covariance }
             })
         });
         Ok(ColourStatistics { mean, covariance })
