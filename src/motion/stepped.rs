@@ -16,7 +16,7 @@ use crate::backend::{Capture, Error, Result, Shape, Sizes};
 /// stay where the backend has its memory until the motion is known.
 ///
 /// Patches do not learn from their neighbours one after the other but all at once, in several rounds. And the
-/// [slope](super::slope) of the flow is not found anew at each size but computed on the host from the motion before; where
+/// slope of the flow is not found anew at each size but computed on the host from the motion before; where
 /// there is none, the pair of pictures is looked at twice.
 pub struct Stepped<B: FlowSteps> {
     ops: B,

@@ -380,7 +380,7 @@ pub struct Controls, in Settings as controls, described in CONTROLS {
         acts: When::Playing,
     }
     cut_threshold: f64 = 0.3, {
-        blurb: "How different a frame must be from the one before to start afresh; 1 = never",
+        blurb: "How different a frame must be from the one before to start afresh; 1 = never, nor for a picture that fades in",
         name: "cut-threshold",
         nick: "Cut threshold",
         kind: Kind::Double { range: 0.0..=1.0, unset: None },
