@@ -53,6 +53,22 @@ fn a_painting_has_the_size_that_was_asked_for() {
 }
 
 #[test]
+fn a_style_that_had_to_be_enlarged_is_said() {
+    let folder = Folder::new();
+    let flags = ["--output", "out.png", "--iterations", "1", "--style-scale"];
+    for (scale, is_said) in [("4", true), ("0.25", false)] {
+        let output = folder.paint(&[&flags[..], &[scale]].concat());
+        assert!(output.status.success(), "{}", words(&output));
+        assert_eq!(
+            words(&output).contains("was enlarged"),
+            is_said,
+            "{scale}: {}",
+            words(&output)
+        );
+    }
+}
+
+#[test]
 fn a_picture_that_cannot_be_painted_is_refused_before_the_work_and_leaves_nothing() {
     let folder = Folder::new();
     for (flags, expected) in [

@@ -104,6 +104,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         other => other?,
     };
     stylizer.set_observer(None);
+    let enlarged = stylizer.stats().style_enlarged;
+    if enlarged > 1.0 {
+        eprintln!(
+            "The style picture was enlarged {enlarged:.1} times and its strokes are blurred; a larger picture or a smaller \
+             --style-scale would help."
+        );
+    }
 
     let steps = trace::last_run(told.into_iter());
     fs::write(output.path(), encoded(&painting, format)?)?;
