@@ -23,8 +23,8 @@ const UNEXPLAINED: f64 = 0.4;
 /// the frame shows in its place:
 /// a change of colours is no cut if the frame before, moved and brought to the same light, explains this one.
 ///
-/// A picture that fades in is begun again on the way, and once more when nearly all of it is there: what was painted on black is no
-/// painting of it. One that fades out goes on.
+/// A picture that fades in is begun again on the way, and once more when nearly all of it is there: what was painted on
+/// black is no painting of it. One that fades out goes on.
 #[derive(Debug, Default)]
 pub struct CutDetector {
     before: Option<Signature>,
@@ -71,30 +71,34 @@ const NOTHING: f32 = 4.0;
 /// does no more.
 const GROWN: f32 = 2.0;
 const GROWN_IN_THE_END: f32 = 1.15;
-/// A contrast that is not that much greater than a frame before has not grown; some frames of a film are there twice.
+/// A contrast that has not grown so many times in so many frames does not grow any more. A fade of ten seconds does.
 const GROWING: f32 = 1.02;
-const FRAMES_WITHOUT_GROWTH: usize = 3;
+const FRAMES_WITHOUT_GROWTH: usize = 8;
 
 /// Follows the contrast of a picture that comes out of nothing.
 #[derive(Debug, Default)]
 struct FadeIn {
     /// The contrast when the painting was begun last, as long as it may still grow.
     begun: Option<f32>,
-    before: f32,
+    /// The contrast when it was last seen to have grown, and the frames since.
+    grown_to: f32,
     without_growth: usize,
 }
 
 impl FadeIn {
     /// Takes the contrast of the next frame. Says whether it is to be begun again with that frame.
     fn begins_again(&mut self, contrast: f32) -> bool {
-        let before = std::mem::replace(&mut self.before, contrast);
         if contrast < NOTHING {
-            self.begun = Some(NOTHING);
+            *self = Self {
+                begun: Some(NOTHING),
+                grown_to: contrast,
+                without_growth: 0,
+            };
             return false;
         }
         let Some(begun) = self.begun else { return false };
-        if contrast > GROWING * before {
-            self.without_growth = 0;
+        if contrast > GROWING * self.grown_to {
+            (self.grown_to, self.without_growth) = (contrast, 0);
         } else {
             self.without_growth += 1;
         }
@@ -266,8 +270,9 @@ mod tests {
 
     #[test]
     fn a_scene_that_fades_in_is_begun_again_and_at_last_when_nearly_all_of_it_is_there() {
-        for frames_alike in [1, 2] {
-            let fade = (0..20).map(|step| (step as f32 / 12.0).min(1.0));
+        // Within half a second, with frames that are there twice, and within ten.
+        for (steps, frames_alike) in [(12, 1), (12, 2), (300, 1)] {
+            let fade = (0..steps + 12).map(|step| (step as f32 / steps as f32).min(1.0));
             let begun = |threshold: f64| -> Vec<f32> {
                 let mut cuts = CutDetector::default();
                 let mut begun = Vec::new();
