@@ -6,7 +6,7 @@ use crate::scene;
 use neuralstyle::backend::CancelToken;
 use neuralstyle::backend::cpu::Cpu;
 use neuralstyle::backend::registry::Entry;
-use neuralstyle::gatys::{Init, NetworkChoice};
+use neuralstyle::gatys::{Init, NetworkChoice, OptimizerKind};
 use neuralstyle::stylizer::{BackendChoice, Controls, Error, Frame, Options, Report, Stylizer};
 
 use crate::scene::Show;
@@ -342,6 +342,32 @@ fn a_still_scene_stays_still() {
     println!("mean changes in bytes: {changes:.2?}");
     assert!(changes[0] < 5.0, "{changes:?}");
     assert!(changes[1..].iter().all(|&change| change < 3.0), "{changes:?}");
+}
+
+#[test]
+fn a_start_whose_numbers_go_bad_is_begun_again_at_a_tenth_of_the_rate() {
+    let options = Options {
+        optimizer: OptimizerKind::Sgd,
+        scales: 1,
+        ..options()
+    };
+    let steps_at = |rate: f64| {
+        let controls = Controls {
+            learning_rate: Some(rate),
+            ..controls()
+        };
+        let (mut stylizer, _) = stylizer(&options);
+        let answer = stylizer.process(&scene(1), &mut Frame::default(), &controls);
+        answer.ok().map(|report| report.iterations)
+    };
+    // From what is fine to what is too much, a tenth of it, too.
+    let steps: Vec<_> = (0..8).map(|power| steps_at(0.1 * 8.0f64.powi(power))).collect();
+    println!("{steps:?}");
+    assert_eq!(steps[0], Some(controls().first_iterations));
+    assert!(
+        steps.contains(&Some(2 * controls().first_iterations)),
+        "{steps:?}"
+    );
 }
 
 /// Of a flat frame the variance is what rounding left of it, on either side of zero.

@@ -105,6 +105,8 @@ impl<B: Backend> ScaleState<B> {
     /// Begins a run that owes nothing to the steps before.
     pub fn restart(&mut self, ops: &mut B) -> Result<()> {
         ops.restart(&mut self.step);
+        // Even with a weight of 0, what is no number would spread from here: the last run may have ended so.
+        ops.copy(&self.picture, self.objective.anchor().0)?;
         self.optimizer.restart(ops)
     }
 
