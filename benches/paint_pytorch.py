@@ -18,15 +18,14 @@ import pathlib
 import subprocess
 import sys
 
-import numpy
 import torch
-from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "models"))
 
-from network import STYLE_LAYERS, Network, moments, moments_of, relative  # noqa: E402
-from paint import STATISTICS  # noqa: E402
+import pictures  # noqa: E402
+from network import Network  # noqa: E402
+from paint import paint  # noqa: E402
 
 CONTENT_LAYER = "relu4_2"
 CONTENTS = ("bunny", "cat", "astronaut")
@@ -51,17 +50,31 @@ def main():
     torch.set_num_threads(settings.threads)
     settings.folder.mkdir(parents=True, exist_ok=True)
     network = Network.read(ROOT / "models" / "vgg16.safetensors")
+    for content, style, path in pairs(settings):
+        if path.exists():
+            continue
+        picture = fit(pictures.read(content), settings.size)
+        painted = paint(
+            network,
+            pictures.tensor(picture),
+            pictures.tensor(style_picture(style, picture.width * picture.height)),
+            steps=settings.evaluations,
+            evaluations=settings.evaluations,
+            statistic=settings.statistic,
+            style_weight=STYLE_WEIGHTS[settings.statistic],
+            content_layer=CONTENT_LAYER,
+            history=20,
+        )
+        pictures.image(painted).save(path)
+        print(path, flush=True)
+    return 0
+
+
+def pairs(settings):
+    """The paths of content, style and painting."""
     for content in CONTENTS:
         for style in STYLES:
-            path = settings.folder / f"{settings.statistic}-{content}-{style}.png"
-            if path.exists():
-                continue
-            picture = fit(Image.open(media(content)).convert("RGB"), settings.size)
-            painted = paint(network, tensor(picture), tensor(style_picture(style, picture.size)), settings)
-            values = (painted[0].permute(1, 2, 0).numpy() * 255).round().astype(numpy.uint8)
-            Image.fromarray(values).save(path)
-            print(path, flush=True)
-    return 0
+            yield media(content), media(style), settings.folder / f"{settings.statistic}-{content}-{style}.png"
 
 
 def media(name):
@@ -71,67 +84,25 @@ def media(name):
 def fit(picture, longer):
     """The picture with its longer side of that length."""
     factor = longer / max(picture.size)
-    return picture.resize([round(side * factor) for side in picture.size], Image.LANCZOS)
+    return pictures.resized(picture, *(round(side * factor) for side in picture.size))
 
 
-def style_picture(name, size):
+def style_picture(path, area):
     """The style without its edges, scaled to the area of what is painted."""
-    picture = Image.open(media(name)).convert("RGB")
-    width, height = picture.size
-    left, top = round(CROP * width), round(CROP * height)
-    picture = picture.crop((left, top, width - left, height - top))
-    factor = (size[0] * size[1] / (picture.width * picture.height)) ** 0.5
-    return picture.resize([round(side * factor) for side in picture.size], Image.LANCZOS)
-
-
-def tensor(picture):
-    return torch.from_numpy(numpy.array(picture, dtype=numpy.float32)).permute(2, 0, 1)[None].contiguous() / 255
-
-
-def paint(network, content, style, settings):
-    """The finished picture, [1, 3, H, W] in 0..1."""
-    statistic = STATISTICS[settings.statistic]
-    with torch.no_grad():
-        targets = {name: statistic(*found) for name, found in moments_of(network, style).items()}
-        anchor = network.activations(content, (CONTENT_LAYER,))[CONTENT_LAYER]
-    weight = STYLE_WEIGHTS[settings.statistic] / len(STYLE_LAYERS)
-    picture = content.clone().requires_grad_(True)
-    optimiser = torch.optim.LBFGS(
-        [picture],
-        max_iter=settings.evaluations,
-        max_eval=settings.evaluations,
-        history_size=20,
-        line_search_fn="strong_wolfe",
-        tolerance_grad=0,
-        tolerance_change=0,
-    )
-
-    def loss():
-        optimiser.zero_grad()
-        found = network.activations(picture, (*STYLE_LAYERS, CONTENT_LAYER))
-        total = relative(found[CONTENT_LAYER], anchor)
-        for name in STYLE_LAYERS:
-            for value, target in zip(statistic(*moments(found[name])), targets[name]):
-                total = total + weight * relative(value, target)
-        total.backward()
-        return total
-
-    optimiser.step(loss)
-    return picture.detach().clamp(0, 1)
+    return pictures.with_area(pictures.without_border(pictures.read(path), CROP), area, pictures.Image.Resampling.LANCZOS)
 
 
 def judge(settings):
     """Prints the mean of each figure over the pairs that were painted."""
     figures = []
-    for content in CONTENTS:
-        for style in STYLES:
-            painting = settings.folder / f"{settings.statistic}-{content}-{style}.png"
-            if not painting.exists():
-                continue
-            command = [settings.judge, "measure", "look", "--content", media(content), "--style", media(style)]
-            ran = subprocess.run([*command, "--painting", painting], check=True, capture_output=True, text=True)
-            figures.append(json.loads(ran.stdout)["mean"])
-    print(json.dumps({name: numpy.mean([row[name] for row in figures]) for name in figures[0]}, indent=2))
+    for content, style, painting in pairs(settings):
+        if not painting.exists():
+            continue
+        command = [settings.judge, "measure", "look", "--content", content, "--style", style, "--painting", painting]
+        ran = subprocess.run(command, check=True, capture_output=True, text=True)
+        figures.append(json.loads(ran.stdout)["mean"])
+    means = {name: sum(row[name] for row in figures) / len(figures) for name in figures[0]}
+    print(json.dumps(means, indent=2))
     return 0
 
 

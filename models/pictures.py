@@ -31,11 +31,11 @@ def resized(image, width, height, resampling=Image.Resampling.LANCZOS):
     return image.resize((width, height), resampling)
 
 
-def with_area(image, area):
-    """Scaled to about `area` pixels, its aspect kept, by the cubic with which neuralstyle scales style pictures."""
+def with_area(image, area, resampling=Image.Resampling.BICUBIC):
+    """Scaled to about `area` pixels, its aspect kept; if not said, by the cubic with which neuralstyle scales style pictures."""
     factor = (area / (image.width * image.height)) ** 0.5
     width, height = (max(1, round(side * factor)) for side in image.size)
-    return resized(image, width, height, Image.Resampling.BICUBIC)
+    return resized(image, width, height, resampling)
 
 
 def filling(image, width, height):
