@@ -32,7 +32,7 @@ def resized(image, width, height, resampling=Image.Resampling.LANCZOS):
 
 
 def with_area(image, area, resampling=Image.Resampling.BICUBIC):
-    """Scaled to about `area` pixels, its aspect kept; if not said, by the cubic with which neuralstyle scales style pictures."""
+    """Scaled to about `area` pixels, its aspect kept; by default with the cubic of neuralstyle's own style pictures."""
     factor = (area / (image.width * image.height)) ** 0.5
     width, height = (max(1, round(side * factor)) for side in image.size)
     return resized(image, width, height, resampling)

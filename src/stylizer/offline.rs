@@ -286,10 +286,8 @@ mod tests {
     use std::sync::Mutex;
 
     use super::super::Options;
-    use super::super::session::WorkingSizes;
+    use super::super::session::tests::session;
     use super::*;
-    use crate::backend::cpu::Cpu;
-    use crate::gatys::{Network, NetworkChoice, Recipe};
     use crate::motion::{Motion, Track, Tracker};
 
     /// Finds the motion many times over, and notes when it has ended.
@@ -324,21 +322,7 @@ mod tests {
 
     #[test]
     fn the_search_for_motion_does_not_count_as_steps() {
-        let sizes = WorkingSizes {
-            offline: 32,
-            live: 32,
-            tracked: 32,
-        };
-        let ops = Cpu::new(1, CancelToken::new()).unwrap();
-        let network = Network::open(NetworkChoice::Tiny, None).unwrap();
-        let session = Session::new(
-            ops,
-            network,
-            Recipe::from(&Options::default()),
-            sizes,
-            Box::new(|_| 0),
-        )
-        .unwrap();
+        let session = session(&Options::default(), CancelToken::new());
         let (tracker, mut queue) = (Slow::default(), OutputQueue::default());
         let ended = tracker.ended.clone();
         let mut offline = Offline::new(session, Box::new(tracker), Stats::default());

@@ -393,26 +393,31 @@ impl<B: Backend> Session<B> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::backend::CancelToken;
     use crate::backend::cpu::Cpu;
     use crate::gatys::NetworkChoice;
     use crate::stylizer::Options;
 
-    fn session(normalization: Normalization) -> Session<Cpu> {
-        let options = Options {
-            normalization,
-            ..Options::default()
-        };
+    /// A session as drivers have it: the smallest network on a thread, for frames of 32 pixels.
+    pub fn session(options: &Options, cancel: CancelToken) -> Session<Cpu> {
         let sizes = WorkingSizes {
             offline: 32,
             live: 32,
             tracked: 32,
         };
-        let ops = Cpu::new(1, CancelToken::new()).unwrap();
+        let ops = Cpu::new(1, cancel).unwrap();
         let network = Network::open(NetworkChoice::Tiny, None).unwrap();
-        Session::new(ops, network, Recipe::from(&options), sizes, Box::new(|_| 0)).unwrap()
+        Session::new(ops, network, Recipe::from(options), sizes, Box::new(|_| 0)).unwrap()
+    }
+
+    fn normalized(normalization: Normalization) -> Session<Cpu> {
+        let options = Options {
+            normalization,
+            ..Options::default()
+        };
+        session(&options, CancelToken::new())
     }
 
     fn controls(keyframe_interval: usize, steadiness: f64) -> Controls {
@@ -425,7 +430,7 @@ mod tests {
 
     #[test]
     fn keyframes_that_are_apart_take_larger_steps_and_are_held_less() {
-        let session = session(Normalization::Relative);
+        let session = normalized(Normalization::Relative);
         for (interval, steadiness, rate, weight) in [
             (1, 1.0, 0.0045, 150.0),
             (4, 1.0, 0.009, 37.5),
@@ -443,7 +448,7 @@ mod tests {
 
     #[test]
     fn gatys_loss_has_no_temporal_term_unless_one_is_asked_for() {
-        let session = session(Normalization::Gatys);
+        let session = normalized(Normalization::Gatys);
         let mut controls = controls(1, 1.0);
         assert_eq!(session.weights(&controls).temporal, 0.0);
         controls.temporal_weight = Some(7.0);
@@ -452,7 +457,7 @@ mod tests {
 
     #[test]
     fn a_start_that_was_ended_tells_only_how_long_it_takes_at_least() {
-        let mut session = session(Normalization::Relative);
+        let mut session = normalized(Normalization::Relative);
         let second = Duration::from_secs(1);
         assert_eq!(session.first_iterations_within(second), None);
         session.measure_start(second, 10, false);

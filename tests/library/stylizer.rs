@@ -370,7 +370,7 @@ fn a_start_whose_numbers_go_bad_is_begun_again_at_a_tenth_of_the_rate() {
     );
 }
 
-/// Of a flat frame the variance is what rounding left of it, on either side of zero.
+/// The variance of a flat frame is nothing but rounding, and may come out below zero.
 #[test]
 fn flat_frames_go_on_as_others_do() {
     for (value, size) in [

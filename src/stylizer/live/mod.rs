@@ -296,12 +296,11 @@ impl Live {
 
 #[cfg(test)]
 mod tests {
-    use super::super::session::WorkingSizes;
+    use super::super::session::tests::session;
     use super::super::{BackendChoice, Core, Mode, Options};
     use super::mailbox::{Job, Taken};
     use super::*;
-    use crate::backend::cpu::Cpu;
-    use crate::gatys::{Network, NetworkChoice, Recipe};
+    use crate::gatys::NetworkChoice;
     use crate::motion::Tracker;
 
     #[test]
@@ -312,15 +311,8 @@ mod tests {
             mode: Mode::Live,
             ..Options::default()
         };
-        let sizes = WorkingSizes {
-            offline: 32,
-            live: 32,
-            tracked: 32,
-        };
         let (cancel, painting) = (CancelToken::new(), CancelToken::new());
-        let ops = Cpu::new(1, painting.clone()).unwrap();
-        let network = Network::open(NetworkChoice::Tiny, None).unwrap();
-        let session = Session::new(ops, network, Recipe::from(&options), sizes, Box::new(|_| 0)).unwrap();
+        let session = session(&options, painting.clone());
         let tracker = Box::new(Tracker::new());
         let live = Live::new(
             session,
