@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// Pictures: planar f32 [C, H, W] from and to bytes [H, W, 3], resampled as src/backend/resample.rs says, first along rows
+// Pictures: planar f32 [C, H, W] from and to samples [H, W, 3] of 8 or 16 bits, resampled as src/backend/resample.rs says, first along rows
 // and then along columns; margins, colours, what has changed.
 //
 // Tables of taps: output o is Σ weights[o, t] · input[first[o] + t] over t < taps, of which there is at least one.
@@ -8,21 +8,37 @@
 
 #include "primitives.cuh"
 
-// lines[c, y, x] = Σ weights · rgb[y, first + t, c] / 255, [3, height, inner_width] from bytes [height, width, 3].
-KERNEL __launch_bounds__(BLOCK_THREADS)
-    import_rows(const u8 *rgb, int width, int height, const int *first, const float *weights, int taps, float *lines,
-                int inner_width) {
+// The sample of the brightest light.
+template <typename Sample>
+constexpr float WHITE = sizeof(Sample) == 1 ? 255.0f : 65535.0f;
+
+template <typename Sample>
+INLINE void import_rows(const Sample *rgb, int width, int height, const int *first, const float *weights, int taps,
+                        float *lines, int inner_width) {
     EACH(item, 3 * height * inner_width) {
         const int x = item % inner_width, line = item / inner_width;
         const int channel = line / height, y = line % height;
-        const u8 *bytes = rgb + (static_cast<size_t>(y) * width + first[x]) * 3 + channel;
+        const Sample *samples = rgb + (static_cast<size_t>(y) * width + first[x]) * 3 + channel;
         float sum = 0.0f;
         int tap = 0;
         do {
-            sum += weights[x * taps + tap] * static_cast<float>(bytes[tap * 3]);
+            sum += weights[x * taps + tap] * static_cast<float>(samples[tap * 3]);
         } while (++tap < taps);
-        lines[item] = sum / 255.0f;
+        lines[item] = sum / WHITE<Sample>;
     }
+}
+
+// lines[c, y, x] = Σ weights · rgb[y, first + t, c] / WHITE, [3, height, inner_width] from samples [height, width, 3].
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    import_rows_u8(const u8 *rgb, int width, int height, const int *first, const float *weights, int taps, float *lines,
+                   int inner_width) {
+    import_rows(rgb, width, height, first, weights, taps, lines, inner_width);
+}
+
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    import_rows_u16(const u16 *rgb, int width, int height, const int *first, const float *weights, int taps, float *lines,
+                    int inner_width) {
+    import_rows(rgb, width, height, first, weights, taps, lines, inner_width);
 }
 
 // lines[c, y, x] = Σ weights · inside of from[c, y, first + t]; from [C, height, width] with a margin of `border`,
@@ -112,27 +128,39 @@ KERNEL __launch_bounds__(BLOCK_THREADS)
     }
 }
 
-// out = (1 − strength) · rgb + strength · clamp(255 · P + detail · S · (luma(rgb) − 255 · y)), rounded; lines[7, lines_height,
-// width] are P, S and y as `guides` has them, resampled along rows and here down the columns to bytes [height, width, 3].
-// With detail = 0 there are only the three lines of P.
-KERNEL __launch_bounds__(BLOCK_THREADS)
-    export_columns(const float *lines, int lines_height, const int *first, const float *weights, int taps, const u8 *rgb,
-                   u8 *out, int width, int height, float strength, float detail) {
+template <typename Sample>
+INLINE void export_columns(const float *lines, int lines_height, const int *first, const float *weights, int taps,
+                           const Sample *rgb, Sample *out, int width, int height, float strength, float detail) {
     EACH(item, 3 * height * width) {
         const int channel = item % 3, x = item / 3 % width, y = item / 3 / width;
-        float painted = 255.0f * resampled_column(lines, lines_height, width, channel, x, y, first, weights, taps);
+        float painted = WHITE<Sample> * resampled_column(lines, lines_height, width, channel, x, y, first, weights, taps);
         if (detail != 0.0f) {
             const float slope = resampled_column(lines, lines_height, width, 3 + channel, x, y, first, weights, taps);
             const float coarse = resampled_column(lines, lines_height, width, 6, x, y, first, weights, taps);
-            const u8 *pixel = rgb + item - channel;
+            const Sample *pixel = rgb + item - channel;
             const float fine = luma(pixel[0], pixel[1], pixel[2]);
-            painted += slope * (detail * (fine - 255.0f * coarse));
+            painted += slope * (detail * (fine - WHITE<Sample> * coarse));
         }
-        painted = fminf(fmaxf(painted, 0.0f), 255.0f);
+        painted = fminf(fmaxf(painted, 0.0f), WHITE<Sample>);
         const float mixed = (1.0f - strength) * static_cast<float>(rgb[item]) + strength * painted;
         // Halves up; never negative, so that cutting off rounds down.
-        out[item] = static_cast<u8>(mixed + 0.5f);
+        out[item] = static_cast<Sample>(mixed + 0.5f);
     }
+}
+
+// out = (1 − strength) · rgb + strength · clamp(WHITE · P + detail · S · (luma(rgb) − WHITE · y)), rounded; lines[7,
+// lines_height, width] are P, S and y as `guides` has them, resampled along rows and here down the columns to samples
+// [height, width, 3]. With detail = 0 there are only the three lines of P.
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    export_columns_u8(const float *lines, int lines_height, const int *first, const float *weights, int taps, const u8 *rgb,
+                      u8 *out, int width, int height, float strength, float detail) {
+    export_columns(lines, lines_height, first, weights, taps, rgb, out, width, height, strength, detail);
+}
+
+KERNEL __launch_bounds__(BLOCK_THREADS)
+    export_columns_u16(const float *lines, int lines_height, const int *first, const float *weights, int taps,
+                       const u16 *rgb, u16 *out, int width, int height, float strength, float detail) {
+    export_columns(lines, lines_height, first, weights, taps, rgb, out, width, height, strength, detail);
 }
 
 // Where `index` of a mirrored continuation (… 2 1 0 1 2 …) lies in 0..length.

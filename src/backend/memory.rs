@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Result, Shape};
+use crate::picture::Format;
 
 /// The weights of one 3×3 convolution, stride 1, padding 1.
 #[derive(Clone, Debug)]
@@ -25,17 +26,15 @@ pub enum ScratchUse {
     Convolution { from: Shape, outputs: usize },
     /// The moments of a tensor of this shape, and the way back.
     Gram(Shape),
-    /// A frame of `width` × `height`, resampled to `whole`, into a picture whose inside, all of that or a part, has this shape.
+    /// A frame resampled to `whole`, into a picture whose inside, all of that or a part, has this shape.
     Import {
-        width: usize,
-        height: usize,
+        frame: Format,
         whole: (usize, usize),
         inside: Shape,
     },
-    /// A picture whose inside has this shape laid onto a frame of `width` × `height`, which guides it or not.
+    /// A picture whose inside has this shape laid onto a frame, which guides it or not.
     Export {
-        width: usize,
-        height: usize,
+        frame: Format,
         inside: Shape,
         guided: bool,
     },

@@ -79,9 +79,9 @@ pub trait Pictures: Memory {
     ) -> Result<()>;
 
     /// Lays a picture onto a frame of any size, guided by the frame: `out` = (1 − `strength`) · frame +
-    /// `strength` · clamp(↑P + `detail` · ↑S · (Y − ↑y)), rounded to bytes. P is the inside of the picture, y the luma of the
+    /// `strength` · clamp(↑P + `detail` · ↑S · (Y − ↑y)), rounded to samples of the frame's depth. P is the inside of the picture, y the luma of the
     /// inside of the content (what `import` makes of the frame), Y that of the frame, ↑ resamples to the size of the frame,
-    /// which `out` must have, too.
+    /// whose format `out` must have, too.
     ///
     /// S is how the picture follows the content there: for each colour the slope cov(y, P) / (var(y) + ε) in a window of
     /// 5×5 pixels (see [`guide`]), in which the pixels of the inside's edge go on beyond it. So what the frame shows but a

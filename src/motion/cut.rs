@@ -169,7 +169,7 @@ impl Signature {
     }
 
     fn of(frame: &Picture, gray: Gray) -> Self {
-        let (width, height) = (frame.width(), frame.height());
+        let ((width, height), view) = (frame.size(), frame.view());
         let mut histogram = vec![0.0; BINS * BINS * BINS];
         let mut thumbnail = vec![0.0; CELLS * CELLS * 3];
         let mut counts = vec![0.0f32; CELLS * CELLS];
@@ -177,15 +177,16 @@ impl Signature {
         let stride = (width.max(height) / 128).max(1);
         for y in (0..height).step_by(stride) {
             for x in (0..width).step_by(stride) {
-                let pixel = &frame.rgb()[(y * width + x) * 3..][..3];
-                let bin = pixel
-                    .iter()
-                    .fold(0, |bin, &value| bin * BINS + usize::from(value) * BINS / 256);
+                let colour = view.colour(x, y);
+                let bin = colour.iter().fold(0, |bin, value| {
+                    let byte = (255.0 * value).round() as usize;
+                    bin * BINS + byte * BINS / 256
+                });
                 histogram[bin] += 1.0;
                 let cell = y * CELLS / height * CELLS + x * CELLS / width;
                 counts[cell] += 1.0;
-                for (sum, &value) in thumbnail[cell * 3..].iter_mut().zip(pixel) {
-                    *sum += f32::from(value) / 255.0;
+                for (sum, value) in thumbnail[cell * 3..].iter_mut().zip(colour) {
+                    *sum += value as f32;
                 }
             }
         }

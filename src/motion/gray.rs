@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use crate::backend::resample::Taps;
-use crate::picture::{Picture, luma};
+use crate::picture::{Picture, Sample, Samples, luma};
 
 /// The luma of a picture, on the scale of bytes: 0..255.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,24 +15,30 @@ pub struct Gray {
 impl Gray {
     /// The luma (BT.601) of a frame, shrunk or grown to a size in pixels.
     pub fn of(frame: &Picture, width: usize, height: usize) -> Self {
-        let row_bytes = frame.width() * 3;
-        let mut colours = vec![0.0; row_bytes];
-        Self::resampled(
-            (frame.width(), frame.height()),
-            (width, height),
-            |top, weights, out| {
-                colours.fill(0.0);
-                let rows = frame.rgb()[top * row_bytes..].chunks_exact(row_bytes);
-                for (row, weight) in rows.zip(weights) {
-                    for (sum, &byte) in colours.iter_mut().zip(row) {
-                        *sum += weight * f32::from(byte);
-                    }
+        match frame.samples() {
+            Samples::Eight(samples) => Self::of_samples(samples, frame.size(), (width, height)),
+            Samples::Sixteen(samples) => Self::of_samples(samples, frame.size(), (width, height)),
+        }
+    }
+
+    fn of_samples<S: Sample>(samples: &[S], from: (usize, usize), to: (usize, usize)) -> Self {
+        let row_samples = from.0 * 3;
+        let mut colours = vec![0.0; row_samples];
+        // 1 for bytes.
+        let scale = 255.0 / S::WHITE;
+        Self::resampled(from, to, |top, weights, out| {
+            colours.fill(0.0);
+            let rows = samples[top * row_samples..].chunks_exact(row_samples);
+            for (row, weight) in rows.zip(weights) {
+                let weight = scale * weight;
+                for (sum, &sample) in colours.iter_mut().zip(row) {
+                    *sum += weight * sample.value();
                 }
-                for (out, colour) in out.iter_mut().zip(colours.chunks_exact(3)) {
-                    *out = luma([colour[0], colour[1], colour[2]]);
-                }
-            },
-        )
+            }
+            for (out, colour) in out.iter_mut().zip(colours.chunks_exact(3)) {
+                *out = luma([colour[0], colour[1], colour[2]]);
+            }
+        })
     }
 
     /// The luma of a picture [3, H, W] whose colours are in 0..1.

@@ -20,6 +20,7 @@ pub use error::Error;
 pub use style_picture::StylePicture;
 pub use tokens::Stylizer;
 
+use crate::picture::Format;
 /// A picture of the stream.
 pub use crate::picture::Picture as Frame;
 
@@ -285,12 +286,13 @@ impl Fallback {
 /// No side of a working picture is smaller: the network halves it three or four times.
 const SMALLEST_WORKING_SIDE: usize = 16;
 
-/// The least picture that can be optimised for a frame of `size`, whose longer side is `longer` pixels if the frame
-/// has as many.
-fn working_size(size: (usize, usize), longer: usize) -> (usize, usize) {
-    let factor = (longer as f64 / size.0.max(size.1) as f64).min(1.0);
-    let side = |length: usize| ((length as f64 * factor).round() as usize).max(SMALLEST_WORKING_SIDE);
-    (side(size.0), side(size.1))
+/// Width and height at which frames are painted: as the screen shows them, so that strokes are round on it, with a longer
+/// side of `longer` pixels if the frame has as many.
+fn working_size(format: Format, longer: usize) -> (usize, usize) {
+    let (width, height) = format.shown();
+    let factor = (longer as f64 / width.max(height)).min(1.0);
+    let side = |length: f64| ((length * factor).round() as usize).max(SMALLEST_WORKING_SIDE);
+    (side(width), side(height))
 }
 
 /// Refuses what is outside its range, and what a user may ask for by name but this version cannot do.
@@ -307,13 +309,29 @@ fn check(options: &Options) -> Result<(), Refused> {
 mod tests {
     use super::*;
     use crate::gatys::NetworkChoice;
+    use crate::picture::PixelAspect;
 
     #[test]
     fn a_working_picture_keeps_the_frames_shape_and_is_never_tiny() {
+        let working_size = |size: (usize, usize), longer| working_size(size.into(), longer);
         assert_eq!(working_size((1920, 1080), 256), (256, 144));
         assert_eq!(working_size((200, 100), 256), (200, 100));
         assert_eq!(working_size((1, 1), 256), (16, 16));
         assert_eq!(working_size((8192, 2), 256), (256, 16));
+    }
+
+    #[test]
+    fn a_working_picture_has_the_shape_that_the_screen_shows() {
+        let pal_wide = Format {
+            pixel_aspect: PixelAspect::new(64, 45).unwrap(),
+            ..(720, 576).into()
+        };
+        assert_eq!(working_size(pal_wide, 256), (256, 144));
+        let tall_pixels = Format {
+            pixel_aspect: PixelAspect::new(1, 2).unwrap(),
+            ..(320, 90).into()
+        };
+        assert_eq!(working_size(tall_pixels, 160), (160, 90));
     }
 
     /// A driver whose backend fails, with frames that it holds back; it is cancelled at the same time.

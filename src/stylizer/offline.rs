@@ -83,7 +83,7 @@ impl<B: Backend + 'static> Drive for Offline<B> {
                 // Its memory is needed for the size that would fit.
                 self.free_tracker();
             }
-            self.session.with_advice(error, frame.size())
+            self.session.with_advice(error, frame.format())
         })
     }
 
@@ -137,23 +137,23 @@ impl<B: Backend> Offline<B> {
         let began = Instant::now();
         let steps_before = self.session.painter().iterations();
         let style = self.style.clone().ok_or(Error::NoStyle)?;
-        let size = frame.size();
+        let format = frame.format();
         let is_cut = self.cuts.is_cut(frame, controls.cut_threshold);
         // Stays set until a fresh start has succeeded.
         self.afresh |= is_cut
-            || !self.session.is_ready_for(size)
+            || !self.session.is_ready_for(format)
             || !self.session.painter().has_painted()
             || self.before.is_none();
         let mut restarted = self.afresh;
         if restarted {
             self.release_held(queue)?;
         }
-        if !self.session.is_ready_for(size) {
-            // Frees the plan for frames of another size before planning for these.
+        if !self.session.is_ready_for(format) {
+            // Frees the plan for other frames before planning for these.
             self.free_tracker();
         }
         let between = controls.keyframe_interval > 1;
-        let is_new_style = self.session.prepare(size, &style, controls, between)?;
+        let is_new_style = self.session.prepare(format, &style, controls, between)?;
         self.tracker.plan(self.session.working())?;
         self.session.set_tracker_taken(self.tracker.bytes_in_use());
         // A new style shows at once.
@@ -238,7 +238,7 @@ impl<B: Backend> Offline<B> {
     fn release_held(&mut self, queue: &mut OutputQueue) -> Result<(), Error> {
         while let Some(held) = self.interval.first() {
             let Pushed { frame, controls, .. } = &held.pushed;
-            if !self.session.is_ready_for(frame.size()) {
+            if !self.session.is_ready_for(frame.format()) {
                 // The plan was discarded for lack of memory, and with it what these would be composed from.
                 self.interval.begin();
                 return Ok(());

@@ -30,10 +30,10 @@ pub struct OutputQueue {
 }
 
 impl OutputQueue {
-    /// A frame of the same size as `like`, in memory that is used again; what it shows is unspecified.
+    /// A frame of the same format as `like`, in memory that is used again; what it shows is unspecified.
     pub fn new_frame(&mut self, like: &Frame) -> Frame {
         let mut frame = self.spare.pop().unwrap_or_default();
-        frame.resize(like.width(), like.height());
+        frame.reshape(like.format());
         frame
     }
 

@@ -10,6 +10,7 @@ use crate::gatys::{
     self, Demand, Displacement, LossWeights, Network, Normalization, OptimizerKind, Painter, PreviewSink,
     Recipe, Run, Statistic, StepObserver, StyleSize,
 };
+use crate::picture::Format;
 
 /// A painter with everything that both drivers need around it: plans for the size of the frames, the measured style, learning
 /// rates, and a second try when the numbers go bad.
@@ -28,8 +29,8 @@ pub struct Session<B: Backend> {
     default_temporal_weight: f64,
     /// The learning rates of a fresh start and of the frames after it.
     rates: (f64, f64),
-    /// Width and height of the frames for which there is a plan.
-    planned: Option<(usize, usize)>,
+    /// The frames for which there is a plan.
+    planned: Option<Format>,
     /// What the plan is for: the cropped style picture, and whether there are frames between keyframes.
     style: StyleSize,
     between: bool,
@@ -152,35 +153,35 @@ impl<B: Backend> Session<B> {
         self.tracker_taken = bytes;
     }
 
-    /// Whether there is a plan for frames of `size`.
-    pub fn is_ready_for(&self, size: (usize, usize)) -> bool {
-        self.planned == Some(size)
+    /// Whether there is a plan for frames of `format`.
+    pub fn is_ready_for(&self, format: Format) -> bool {
+        self.planned == Some(format)
     }
 
-    /// Plans for frames of `size`, with frames between keyframes if `between`, and measures the style, if any of that is new.
+    /// Plans for frames of `format`, with frames between keyframes if `between`, and measures the style, if any of that is new.
     /// Returns whether the style was.
     pub fn prepare(
         &mut self,
-        size: (usize, usize),
+        format: Format,
         style: &Arc<StylePicture>,
         controls: &Controls,
         between: bool,
     ) -> Result<bool, Error> {
         let (crop, scale) = (controls.style_crop, controls.style_scale);
         self.style = style_size(style, controls);
-        if self.planned != Some(size) {
+        if self.planned != Some(format) {
             self.planned = None;
             self.between = between;
             self.measured = None;
             self.start_ms_per_iteration = None;
-            let demand = self.demand(size, super::working_size(size, self.working_size));
+            let demand = self.demand(format, super::working_size(format, self.working_size));
             if self.is_live {
                 // The streaming thread has planned for the motion before.
                 self.tracker_taken = (self.tracker_bytes)(demand.size);
             }
             let others = (self.tracker_bytes)(demand.size).saturating_sub(self.tracker_taken);
             self.painter.plan(demand, others)?;
-            self.planned = Some(size);
+            self.planned = Some(format);
         } else if between {
             // Until there is another plan.
             self.between = true;
@@ -340,19 +341,20 @@ impl<B: Backend> Session<B> {
         }
     }
 
-    /// Adds to an error for lack of memory the working size at which frames of `size` could be painted; leaves others alone.
-    pub fn with_advice(&mut self, error: Error, size: (usize, usize)) -> Error {
+    /// Adds to an error for lack of memory the working size at which frames of `format` could be painted; leaves others
+    /// alone.
+    pub fn with_advice(&mut self, error: Error, format: Format) -> Error {
         let Error::Gatys(gatys::Error::Backend(backend::Error::OutOfMemory { bytes })) = error else {
             return error;
         };
-        let (width, height) = super::working_size(size, self.working_size);
+        let (width, height) = super::working_size(format, self.working_size);
         // The plan is of no use any more, and takes memory that the next one needs.
         self.discard_plan();
         // The one allocation that failed, or the whole plan.
-        let needed = bytes.max(self.peak_bytes((width, height), size));
+        let needed = bytes.max(self.peak_bytes((width, height), format));
         let taken = self.painter.backend().planned_in_use() + self.tracker_taken;
         let free = self.painter.backend().available_bytes().unwrap_or(needed / 2);
-        let advice = match self.fitting(size, width.max(height), taken, free) {
+        let advice = match self.fitting(format, width.max(height), taken, free) {
             Some(longer) => format!("working-size={longer} would fit"),
             None => "no working-size would fit".into(),
         };
@@ -364,28 +366,28 @@ impl<B: Backend> Session<B> {
         }
     }
 
-    /// The largest working size below `failed` at which frames of `size` fit into the bytes that are `taken` already and
+    /// The largest working size below `failed` at which frames of `format` fit into the bytes that are `taken` already and
     /// those that are `free`.
-    fn fitting(&self, size: (usize, usize), failed: usize, taken: usize, free: usize) -> Option<usize> {
+    fn fitting(&self, format: Format, failed: usize, taken: usize, free: usize) -> Option<usize> {
         // Leaves 5 % to other programs.
         let available = taken + free - free / 20;
         let most = failed * 9 / 10;
         let least = super::SMALLEST_WORKING_SIDE / ROUND;
         let mut sizes = (least..=most / ROUND).rev().map(|n| n * ROUND);
-        sizes.find(|&longer| self.peak_bytes(super::working_size(size, longer), size) <= available)
+        sizes.find(|&longer| self.peak_bytes(super::working_size(format, longer), format) <= available)
     }
 
-    /// The most bytes that painting at a width and height takes at any time, for frames of `size`.
-    fn peak_bytes(&self, working: (usize, usize), size: (usize, usize)) -> usize {
-        let demand = self.demand(size, working);
+    /// The most bytes that painting at a width and height takes at any time, for frames of `format`.
+    fn peak_bytes(&self, working: (usize, usize), format: Format) -> usize {
+        let demand = self.demand(format, working);
         self.painter.peak_bytes(demand) + (self.tracker_bytes)(working)
     }
 
-    /// The demand of frames of `size`, painted at the width and height `working`, in the style that was asked for last.
-    fn demand(&self, size: (usize, usize), working: (usize, usize)) -> Demand {
+    /// The demand of frames of `format`, painted at the width and height `working`, in the style that was asked for last.
+    fn demand(&self, format: Format, working: (usize, usize)) -> Demand {
         Demand {
             size: working,
-            frame: size,
+            frame: format,
             style: self.style,
             between: self.between,
         }

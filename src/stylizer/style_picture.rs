@@ -67,7 +67,7 @@ impl StylePicture {
     /// pixels is looked at, which takes no noticeable time.
     pub fn colours(&self, crop: f64) -> ColourStatistics {
         const ACROSS: usize = 96;
-        let (width, height) = (self.frame.width(), self.frame.height());
+        let ((width, height), view) = (self.frame.size(), self.frame.view());
         let places = |length: usize| {
             let (first, inside) = (length as f64 * crop, length as f64 * (1.0 - 2.0 * crop));
             let place = move |i: usize| (first + (i as f64 + 0.5) * inside / ACROSS as f64) as usize;
@@ -77,8 +77,7 @@ impl StylePicture {
         let mut products = [[0.0; 3]; 3];
         for y in places(height) {
             for x in places(width) {
-                let pixel = &self.frame.rgb()[(y * width + x) * 3..][..3];
-                let colour = [0, 1, 2].map(|c| f64::from(pixel[c]) / 255.0);
+                let colour = view.colour(x, y);
                 for a in 0..3 {
                     sum[a] += colour[a];
                     for b in 0..3 {

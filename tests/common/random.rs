@@ -3,6 +3,8 @@
 //! Seeded numbers, so that a failure can be repeated.
 #![allow(dead_code, reason = "each test program uses its part")]
 
+use neuralstyle::picture::{Format, Picture};
+
 /// SplitMix64 (Steele, Lea and Flood 2014).
 pub struct Random(pub u64);
 
@@ -38,6 +40,13 @@ impl Random {
     /// Uniform in −1..1.
     pub fn signeds(&mut self, count: usize) -> Vec<f32> {
         (0..count).map(|_| self.signed()).collect()
+    }
+
+    pub fn picture(&mut self, format: Format) -> Picture {
+        let mut picture = Picture::black(format);
+        let bytes = self.bytes(format.bytes());
+        picture.bytes_mut().copy_from_slice(&bytes);
+        picture
     }
 
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use neuralstyle::gatys::{Network, NetworkChoice};
+use neuralstyle::picture::{Format, Samples};
 use neuralstyle::stylizer::{Frame, StylePicture};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -106,6 +107,21 @@ pub fn frame(width: usize, height: usize, show: Show) -> Frame {
         }
     }
     frame
+}
+
+/// The same at either depth.
+pub fn of_format(format: Format, show: Show) -> Frame {
+    let shallow = frame(format.width, format.height, show);
+    let mut deep = Frame::black(format);
+    match deep.samples_mut() {
+        Samples::Eight(samples) => samples.copy_from_slice(shallow.rgb()),
+        Samples::Sixteen(samples) => {
+            for (to, &from) in samples.iter_mut().zip(shallow.rgb()) {
+                *to = 257 * u16::from(from);
+            }
+        }
+    }
+    deep
 }
 
 pub fn style(width: usize, height: usize, show: Show) -> Arc<StylePicture> {

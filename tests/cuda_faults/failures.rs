@@ -87,7 +87,7 @@ fn none_goes_unnoticed_while_frames_are_painted() {
     let [frame, style] = [1, 2].map(|seed| scene::frame(size.0, size.1, Show::Shapes(seed)));
     let demand = Demand {
         size,
-        frame: size,
+        frame: size.into(),
         style: StyleSize {
             picture: size,
             scale: 1.0,

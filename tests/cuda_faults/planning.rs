@@ -10,6 +10,7 @@ use neuralstyle::gatys::{
     Painter, Recipe, Run, Sides, StyleSize,
 };
 use neuralstyle::motion;
+use neuralstyle::picture::{Depth, Format};
 use neuralstyle::stylizer::{BackendChoice, Controls, Frame, Mode, Options, Stylizer};
 
 use crate::scene::{self, Layer, Random, Show};
@@ -109,7 +110,11 @@ fn compare(gpu: &SoftGpu, network: Network, recipe: Recipe, demand: Demand) {
 
     // For a larger frame some of it is replaced, which is given back before more is taken.
     let larger = Demand {
-        frame: (2 * demand.frame.0, 2 * demand.frame.1),
+        frame: Format {
+            width: 2 * demand.frame.width,
+            height: 2 * demand.frame.height,
+            ..demand.frame
+        },
         ..demand
     };
     painter.plan(larger, 0).unwrap();
@@ -134,7 +139,7 @@ fn compare(gpu: &SoftGpu, network: Network, recipe: Recipe, demand: Demand) {
 
     let style = scene::frame(demand.style.picture.0, demand.style.picture.1, Show::Shapes(2));
     painter.set_style(style.view(), demand.style.scale).unwrap();
-    let frame = scene::frame(demand.frame.0, demand.frame.1, Show::Shapes(1));
+    let frame = scene::of_format(demand.frame, Show::Shapes(1));
     painter.start(frame.view(), run()).unwrap();
     let (pixels, mut out) = (demand.size.0 * demand.size.1, frame.clone());
     let (zeros, ones) = (vec![0.0; pixels], vec![1.0; pixels]);
@@ -177,13 +182,20 @@ fn what_is_planned_is_what_the_card_gives_and_the_peak_is_its_high_water_mark() 
     let Some(gpu) = SoftGpu::take() else { return };
     let tiny = || Network::open(NetworkChoice::Tiny, None).unwrap();
     let (adam, sgd) = (OptimizerKind::Adam, OptimizerKind::Sgd);
-    let scaled = |size, frame, (picture, scale), between| Demand {
+    let scaled = |size, frame: (usize, usize), (picture, scale), between| Demand {
         size,
-        frame,
+        frame: frame.into(),
         style: StyleSize { picture, scale },
         between,
     };
     let demand = |size, frame, style, between| scaled(size, frame, (style, 1.0), between);
+    let deep = |demand: Demand| Demand {
+        frame: Format {
+            depth: Depth::Sixteen,
+            ..demand.frame
+        },
+        ..demand
+    };
     for (network, recipe, demand) in [
         (
             tiny(),
@@ -193,7 +205,7 @@ fn what_is_planned_is_what_the_card_gives_and_the_peak_is_its_high_water_mark() 
         (
             tiny(),
             recipe(3, adam, Init::Previous, 8),
-            demand((67, 45), (201, 135), (50, 64), true),
+            deep(demand((67, 45), (201, 135), (50, 64), true)),
         ),
         (
             tiny(),
@@ -316,7 +328,7 @@ fn a_vgg19_paints_full_hd_within_two_and_a_half_gigabytes() {
     ] {
         let demand = Demand {
             size,
-            frame: size,
+            frame: size.into(),
             style: StyleSize {
                 picture: style,
                 scale: 1.0,

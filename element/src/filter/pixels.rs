@@ -104,7 +104,7 @@ struct Rows<T> {
 }
 
 fn read_rows(layout: Layout, rows: Rows<&[u8]>, frame: &mut Frame) {
-    frame.resize(rows.width, rows.height);
+    frame.reshape((rows.width, rows.height).into());
     let row_bytes = rows.width * layout.bytes_per_pixel;
     for (row, rgb) in rows
         .data

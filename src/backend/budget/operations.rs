@@ -21,10 +21,9 @@ fn inside(shape: Shape, border: usize) -> Shape {
 
 impl Pictures for Budget {
     fn import(&mut self, frame: PictureView, border: usize, picture: &mut Counted) -> Result<()> {
-        let ((width, height), inside) = (frame.size(), inside(picture.shape, border));
+        let inside = inside(picture.shape, border);
         self.note(ScratchUse::Import {
-            width,
-            height,
+            frame: frame.format(),
             whole: (inside.width, inside.height),
             inside,
         });
@@ -38,21 +37,17 @@ impl Pictures for Budget {
         _corner: (usize, usize),
         picture: &mut Counted,
     ) -> Result<()> {
-        let ((width, height), inside) = (frame.size(), picture.shape);
         self.note(ScratchUse::Import {
-            width,
-            height,
+            frame: frame.format(),
             whole,
-            inside,
+            inside: picture.shape,
         });
         Ok(())
     }
 
     fn export(&mut self, export: Export<Counted>, _out: &mut Picture) -> Result<()> {
-        let (width, height) = export.frame.size();
         self.note(ScratchUse::Export {
-            width,
-            height,
+            frame: export.frame.format(),
             inside: inside(export.picture.shape, export.border),
             guided: export.mix.detail != 0.0,
         });

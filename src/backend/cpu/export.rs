@@ -12,7 +12,7 @@ use super::simd::{InstructionSet, Simd, kernel};
 use crate::backend::guide::{EPSILON, WINDOW};
 use crate::backend::resample::Taps;
 use crate::backend::{CancelToken, Mix, Shape};
-use crate::picture::{self, Picture, PictureView};
+use crate::picture::{self, Picture, PictureView, Sample, Samples};
 
 /// Pixels of a row that are worked on at a time.
 const STRIP: usize = 64;
@@ -71,7 +71,7 @@ pub fn export(
     scratch: &mut Scratch,
     cancel: &CancelToken,
 ) {
-    assert!(frame.size() == out.size() && painting.shape.channels == 3);
+    assert!(frame.format() == out.format() && painting.shape.channels == 3);
     let (width, height) = frame.size();
     let (rows, columns) = painting.inside();
     let Scratch { guides, lines } = scratch;
@@ -103,16 +103,46 @@ pub fn export(
         rows,
         stride,
     };
-    out.rgb_mut()
-        .par_chunks_mut(width * 3)
-        .zip(frame.rgb().par_chunks(width * 3))
-        .enumerate()
-        .for_each(|(y, (out, rgb))| {
-            if !cancel.is_cancelled() {
-                // SAFETY: as above.
-                unsafe { compose_row(instructions, &lines, down.of(y), mix, rgb, out) };
-            }
-        });
+    let rows = Rows {
+        instructions,
+        lines,
+        down,
+        mix,
+        samples: width * 3,
+        cancel,
+    };
+    match (frame.samples(), out.samples_mut()) {
+        (Samples::Eight(frame), Samples::Eight(out)) => rows.compose(frame, out),
+        (Samples::Sixteen(frame), Samples::Sixteen(out)) => rows.compose(frame, out),
+        _ => unreachable!("the formats are the same"),
+    }
+}
+
+/// What all rows of the frame are composed of.
+struct Rows<'a> {
+    instructions: InstructionSet,
+    lines: Lines<'a>,
+    /// Which of the lines a row of the frame is made of.
+    down: Taps,
+    mix: Mix,
+    /// Samples of a row.
+    samples: usize,
+    cancel: &'a CancelToken,
+}
+
+impl Rows<'_> {
+    fn compose<S: Sample>(&self, frame: &[S], out: &mut [S]) {
+        out.par_chunks_mut(self.samples)
+            .zip(frame.par_chunks(self.samples))
+            .enumerate()
+            .for_each(|(y, (out, frame))| {
+                if !self.cancel.is_cancelled() {
+                    let taps = self.down.of(y);
+                    // SAFETY: the instruction set is one that this processor has.
+                    unsafe { compose_row(self.instructions, &self.lines, taps, self.mix, frame, out) };
+                }
+            });
+    }
 }
 
 kernel! {
@@ -240,19 +270,19 @@ kernel! {
     ///
     /// # Safety
     /// The processor must have the instructions of the set.
-    compose_row(lines: &Lines, taps: (usize, &[f32]), mix: Mix, rgb: &[u8], out: &mut [u8]) = composed_row
+    compose_row[T: Sample](lines: &Lines, taps: (usize, &[f32]), mix: Mix, frame: &[T], out: &mut [T]) = composed_row
 }
 
 #[inline(always)]
-unsafe fn composed_row<S: Simd>(
+unsafe fn composed_row<S: Simd, T: Sample>(
     lines: &Lines,
     (top, weights): (usize, &[f32]),
     mix: Mix,
-    rgb: &[u8],
-    out: &mut [u8],
+    frame: &[T],
+    out: &mut [T],
 ) {
-    let strips = out.chunks_mut(3 * STRIP).zip(rgb.chunks(3 * STRIP));
-    for (index, (out, rgb)) in strips.enumerate() {
+    let strips = out.chunks_mut(3 * STRIP).zip(frame.chunks(3 * STRIP));
+    for (index, (out, frame)) in strips.enumerate() {
         let mut samples = [[0.0f32; STRIP]; PLANES];
         for (plane, samples) in samples[..lines.planes].iter_mut().enumerate() {
             for (tap, &weight) in weights.iter().enumerate() {
@@ -263,12 +293,12 @@ unsafe fn composed_row<S: Simd>(
             }
         }
         // A whole strip, even where the row has none.
-        let mut bytes = [0u8; 3 * STRIP];
-        bytes[..rgb.len()].copy_from_slice(rgb);
+        let mut strip = [T::default(); 3 * STRIP];
+        strip[..frame.len()].copy_from_slice(frame);
         let mut original = [[0.0f32; STRIP]; 3];
         for i in 0..STRIP {
             for c in 0..3 {
-                original[c][i] = f32::from(bytes[3 * i + c]);
+                original[c][i] = strip[3 * i + c].value();
             }
         }
         let mut detail = [0.0f32; STRIP];
@@ -276,23 +306,22 @@ unsafe fn composed_row<S: Simd>(
             let (coarse, [r, g, b]) = (&samples[PLANES - 1], &original);
             for i in 0..STRIP {
                 let fine = picture::luma([r[i], g[i], b[i]]);
-                detail[i] = mix.detail * (fine - 255.0 * coarse[i]);
+                detail[i] = mix.detail * (fine - T::WHITE * coarse[i]);
             }
         }
-        let mut mixed = [[0u8; STRIP]; 3];
+        let mut mixed = [[T::default(); STRIP]; 3];
         for c in 0..3 {
             for i in 0..STRIP {
-                let painted = (255.0 * samples[c][i] + samples[3 + c][i] * detail[i]).clamp(0.0, 255.0);
+                let painted = (T::WHITE * samples[c][i] + samples[3 + c][i] * detail[i]).clamp(0.0, T::WHITE);
                 let value = (1.0 - mix.strength) * original[c][i] + mix.strength * painted;
-                // Halves up; never negative, so that cutting off rounds down.
-                mixed[c][i] = (value + 0.5) as i32 as u8;
+                mixed[c][i] = T::nearest(value);
             }
         }
         for i in 0..STRIP {
             for c in 0..3 {
-                bytes[3 * i + c] = mixed[c][i];
+                strip[3 * i + c] = mixed[c][i];
             }
         }
-        out.copy_from_slice(&bytes[..out.len()]);
+        out.copy_from_slice(&strip[..out.len()]);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Pictures: resampling from and to bytes, margins, colours, what has changed.
+//! Pictures: resampling from and to frames, margins, colours, what has changed.
 
 use rayon::prelude::*;
 
@@ -11,7 +11,7 @@ use crate::backend::resample::{Taps, mirrored};
 use crate::backend::{
     CancelToken, ColourMap, ColourStatistics, Export, Interpolation, Pictures, Result, Shape,
 };
-use crate::picture::{Picture, PictureView};
+use crate::picture::{Picture, PictureView, Sample, Samples};
 
 impl Pictures for Cpu {
     fn import(&mut self, frame: PictureView, border: usize, picture: &mut Tensor) -> Result<()> {
@@ -138,7 +138,7 @@ struct Part {
 
 /// A part of `frame` → the inside of `picture`. `lines` is scratch space.
 ///
-/// Frames are shrunk as a rule: columns come first, for which whole rows of bytes are added up and which leave little to
+/// Frames are shrunk as a rule: columns come first, for which whole rows of the frame are added up and which leave little to
 /// be done along rows.
 fn import(
     frame: PictureView,
@@ -150,24 +150,25 @@ fn import(
     cancel: &CancelToken,
 ) {
     assert_eq!(shape.channels, 3);
-    let ((width, height), rgb) = (frame.size(), frame.rgb());
+    let ((width, height), white) = (frame.size(), frame.format().depth.white());
     let (inner_height, inner_width) = inside(shape, border);
     assert!(part.corner.0 + inner_width <= part.whole.0 && part.corner.1 + inner_height <= part.whole.1);
     let (across, down) = (Taps::new(width, part.whole.0), Taps::new(height, part.whole.1));
-    let row_bytes = width * 3;
-    lines.resize(inner_height * row_bytes, 0.0);
-    lines.par_chunks_mut(row_bytes).enumerate().for_each(|(y, out)| {
-        if cancel.is_cancelled() {
-            return;
-        }
-        let (top, weights) = down.of(part.corner.1 + y);
-        out.fill(0.0);
-        for (row, weight) in rgb[top * row_bytes..].chunks_exact(row_bytes).zip(weights) {
-            for (out, &byte) in out.iter_mut().zip(row) {
-                *out += weight * f32::from(byte);
+    let row_samples = width * 3;
+    lines.resize(inner_height * row_samples, 0.0);
+    lines
+        .par_chunks_mut(row_samples)
+        .enumerate()
+        .for_each(|(y, out)| {
+            if cancel.is_cancelled() {
+                return;
             }
-        }
-    });
+            let (top, weights) = down.of(part.corner.1 + y);
+            match frame.samples() {
+                Samples::Eight(samples) => add_rows(&samples[top * row_samples..], weights, out),
+                Samples::Sixteen(samples) => add_rows(&samples[top * row_samples..], weights, out),
+            }
+        });
     let lines = &*lines;
     picture
         .par_chunks_mut(shape.width)
@@ -177,7 +178,7 @@ fn import(
             if y < border || y >= border + inner_height {
                 return;
             }
-            let row = &lines[(y - border) * row_bytes..][..row_bytes];
+            let row = &lines[(y - border) * row_samples..][..row_samples];
             for (x, out) in out[border..border + inner_width].iter_mut().enumerate() {
                 let (first, weights) = across.of(part.corner.0 + x);
                 let values = row[first * 3 + channel..].iter().step_by(3);
@@ -186,9 +187,19 @@ fn import(
                     .zip(values)
                     .map(|(w, value)| w * value)
                     .sum::<f32>()
-                    / 255.0;
+                    / white;
             }
         });
+}
+
+/// `out` := Σ `weights` · rows, each as long as `out`.
+fn add_rows<S: Sample>(rows: &[S], weights: &[f32], out: &mut [f32]) {
+    out.fill(0.0);
+    for (row, weight) in rows.chunks_exact(out.len()).zip(weights) {
+        for (out, &sample) in out.iter_mut().zip(row) {
+            *out += weight * sample.value();
+        }
+    }
 }
 
 /// The inside of `from` → the inside of `to`.

@@ -256,8 +256,8 @@ kernels! {
     conv_picture: [conv_forward_picture, conv_backward_picture];
     layout: [block_f16, unblock_f32, fill_f32, fill_f16, cut_f32, cut_f16];
     picture: [
-        import_rows, resample_rows, resample_columns, guides, export_columns, mirror_border, colour_sums,
-        colour_sums_finish, colour_map, warp_bilinear, warp_cubic, centre,
+        import_rows_u8, import_rows_u16, resample_rows, resample_columns, guides, export_columns_u8, export_columns_u16,
+        mirror_border, colour_sums, colour_sums_finish, colour_map, warp_bilinear, warp_cubic, centre,
     ];
     flow_pyramid: [flow_halve, flow_bends, flow_noise, flow_enlarge];
     flow_search: [flow_search, flow_densify];

@@ -7,7 +7,7 @@ use super::{Cuda, Tensor};
 use crate::backend::{
     ColourMap, ColourStatistics, Export, Interpolation, Mix, Pictures, Result, Shape, guide,
 };
-use crate::picture::{Picture, PictureView};
+use crate::picture::{Depth, Picture, PictureView};
 
 /// Height and width without a margin of `border` pixels.
 fn inside(shape: Shape, border: usize) -> (usize, usize) {
@@ -46,8 +46,7 @@ impl Pictures for Cuda {
         } = export;
         self.poll()?;
         let (width, height) = frame.size();
-        let size = 3 * width * height;
-        assert_eq!(out.size(), frame.size());
+        assert_eq!(out.format(), frame.format());
         assert!(picture.layout == content.layout && picture.layout.shape.channels == 3);
         let Shape {
             height: tall,
@@ -107,14 +106,21 @@ impl Pictures for Cuda {
             self.launch(|k| &k.resample_rows, Grid::over(guided), arguments)?;
         }
         let bytes = self.transfers.frame(frame, &self.stream)?.pointer();
-        let painted = self.transfers.painted(size)?.pointer();
+        let painted = self.transfers.painted(frame.format().bytes())?.pointer();
         let (first, weights) = (down.first.pointer(), down.weights.pointer());
         let arguments = arguments![
             lines, rows, first, weights, down.width, bytes, painted, width, height, strength, detail,
         ];
-        self.launch(|k| &k.export_columns, Grid::over(size), arguments)?;
+        self.launch(
+            |k| match frame.format().depth {
+                Depth::Eight => &k.export_columns_u8,
+                Depth::Sixteen => &k.export_columns_u16,
+            },
+            Grid::over(frame.format().samples()),
+            arguments,
+        )?;
         self.transfers.frame_is_read(&self.stream)?;
-        self.transfers.fetch_painted(out.rgb_mut(), &self.stream)
+        self.transfers.fetch_painted(out.bytes_mut(), &self.stream)
     }
 
     fn resize(&mut self, from: &Tensor, border: usize, to: &mut Tensor) -> Result<()> {
@@ -292,7 +298,14 @@ impl Cuda {
         let bytes = self.transfers.frame(frame, &self.stream)?.pointer();
         let (first, weights) = across.from(corner.0);
         let arguments = arguments![bytes, width, height, first, weights, across.width, lines, columns];
-        self.launch(|k| &k.import_rows, Grid::over(count), arguments)?;
+        self.launch(
+            |k| match frame.format().depth {
+                Depth::Eight => &k.import_rows_u8,
+                Depth::Sixteen => &k.import_rows_u16,
+            },
+            Grid::over(count),
+            arguments,
+        )?;
         self.transfers.frame_is_read(&self.stream)?;
         let Shape {
             height: tall,

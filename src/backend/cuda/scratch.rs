@@ -106,30 +106,26 @@ impl Needs {
                     self.narrow = self.narrow.max(Layout::forced(shape).bytes());
                 }
             }
-            ScratchUse::Import {
-                width,
-                height,
-                whole,
-                inside,
-            } => {
+            ScratchUse::Import { frame, whole, inside } => {
+                let (width, height) = frame.size();
                 self.lines = self.lines.max(FLOAT * 3 * height * inside.width);
-                self.frame = self.frame.max(3 * height * width);
+                self.frame = self.frame.max(frame.bytes());
                 self.tables.extend([(width, whole.0), (height, whole.1)]);
             }
             ScratchUse::Export {
-                width,
-                height,
+                frame,
                 inside,
                 guided,
             } => {
+                let (width, height) = frame.size();
                 let guides = if guided {
                     GUIDES * inside.height * (width + inside.width)
                 } else {
                     0
                 };
                 self.lines = self.lines.max(FLOAT * (3 * inside.height * width + guides));
-                self.frame = self.frame.max(3 * height * width);
-                self.painted = self.painted.max(3 * height * width);
+                self.frame = self.frame.max(frame.bytes());
+                self.painted = self.painted.max(frame.bytes());
                 self.tables
                     .extend([(inside.width, width), (inside.height, height)]);
             }

@@ -14,7 +14,7 @@ use super::allocator::{Allocator, Buffer, Pinned};
 use super::device::Device;
 use super::kernels::countable;
 use crate::backend::Result;
-use crate::picture::PictureView;
+use crate::picture::{Format, PictureView};
 
 /// Places of the ring. A step uploads twice, so that the host gets at most eight steps ahead of the card, and a wish
 /// to stop waits for no more than those.
@@ -37,7 +37,7 @@ pub struct Transfers {
 
 /// The last frame that came in.
 struct Frame {
-    size: (usize, usize),
+    format: Option<Format>,
     pinned: Pinned,
     bytes: Buffer,
     arrived: CudaEvent,
@@ -62,7 +62,7 @@ impl Transfers {
             next: 0,
             bulk: Pinned::new(device, PLACE)?,
             frame: Frame {
-                size: (0, 0),
+                format: None,
                 pinned: Pinned::new(device, 0)?,
                 bytes: memory.nothing(),
                 arrived: event()?,
@@ -132,7 +132,7 @@ impl Transfers {
             self.painted.bytes.bytes() == painted,
         );
         if !frame_fits {
-            self.frame.size = (0, 0);
+            self.frame.format = None;
             self.frame.bytes = memory.nothing();
         }
         if !painted_fits {
@@ -149,8 +149,8 @@ impl Transfers {
 
     /// Makes the bytes of `picture` lie on the card, to be read by what `stream` is given next.
     pub fn frame(&mut self, picture: PictureView, stream: &CudaStream) -> Result<&Buffer> {
-        let rgb = picture.rgb();
-        countable(rgb.len(), rgb.len())?;
+        let data = picture.bytes();
+        countable(picture.format().samples(), data.len())?;
         let Self {
             device,
             memory,
@@ -158,22 +158,22 @@ impl Transfers {
             frame,
             ..
         } = self;
-        let known = frame.size == picture.size() && frame.pinned.bytes()?[..rgb.len()] == *rgb;
+        let known = frame.format == Some(picture.format()) && frame.pinned.bytes()?[..data.len()] == *data;
         if !known {
             // If this does not come to its end there is no frame.
-            frame.size = (0, 0);
-            if frame.pinned.len() < rgb.len() {
-                frame.pinned = Pinned::new(device, rgb.len())?;
+            frame.format = None;
+            if frame.pinned.len() < data.len() {
+                frame.pinned = Pinned::new(device, data.len())?;
             }
-            memory.reserve(&mut frame.bytes, rgb.len())?;
-            frame.pinned.bytes()?[..rgb.len()].copy_from_slice(rgb);
+            memory.reserve(&mut frame.bytes, data.len())?;
+            frame.pinned.bytes()?[..data.len()].copy_from_slice(data);
             device.checked("frame", copies.wait(&frame.read))?;
             // What made the buffer is in the other stream.
             device.checked("frame", frame.arrived.record(stream))?;
             device.checked("frame", copies.wait(&frame.arrived))?;
-            frame.pinned.send(rgb.len(), &frame.bytes, copies)?;
+            frame.pinned.send(data.len(), &frame.bytes, copies)?;
             device.checked("frame", frame.arrived.record(copies))?;
-            frame.size = picture.size();
+            frame.format = Some(picture.format());
         }
         device.checked("frame", stream.wait(&frame.arrived))?;
         Ok(&frame.bytes)

@@ -5,7 +5,7 @@
 use super::sampling::{inside, resampled};
 use super::{Tensor, positions};
 use crate::backend::{Export, Shape, guide};
-use crate::picture::{LUMA_F32, Picture};
+use crate::picture::{LUMA_F32, Picture, PictureView, Samples};
 
 pub fn export(export: &Export<Tensor>, out: &mut Picture) {
     let Export {
@@ -15,26 +15,39 @@ pub fn export(export: &Export<Tensor>, out: &mut Picture) {
         mix,
         frame,
     } = *export;
-    assert_eq!(out.size(), frame.size());
-    let ((width, height), rgb) = (frame.size(), frame.rgb());
+    assert_eq!(out.format(), frame.format());
+    let ((width, height), white) = (frame.size(), f64::from(frame.format().depth.white()));
+    let sample_of = samples(frame);
     let (detail, strength) = (f64::from(mix.detail), f64::from(mix.strength));
     let (from, to) = (inside(picture.shape, border), Shape::new(3, height, width));
     let guided = if detail == 0.0 {
         vec![0.0; to.elements()]
     } else {
-        details(picture, content, border, rgb, to)
+        details(picture, content, border, frame, to)
     };
     let sample = resampled(|c, y, x| picture.at(c, y + border, x + border), from, to);
     for (at, (c, y, x)) in positions(to).enumerate() {
-        let byte = (y * width + x) * 3 + c;
-        let original = f64::from(rgb[byte]);
-        let painted = (255.0 * sample(c, y, x) + detail * guided[at]).clamp(0.0, 255.0);
-        out.rgb_mut()[byte] = ((1.0 - strength) * original + strength * painted).round() as u8;
+        let index = (y * width + x) * 3 + c;
+        let painted = (white * sample(c, y, x) + detail * guided[at]).clamp(0.0, white);
+        let mixed = ((1.0 - strength) * sample_of(index) + strength * painted).round();
+        match out.samples_mut() {
+            Samples::Eight(out) => out[index] = mixed as u8,
+            Samples::Sixteen(out) => out[index] = mixed as u16,
+        }
     }
 }
 
-/// ↑S · (Y − ↑y), [3, H, W] of the frame, in steps of a byte.
-fn details(picture: &Tensor, content: &Tensor, border: usize, rgb: &[u8], to: Shape) -> Vec<f64> {
+/// The samples of a frame by their index.
+pub fn samples(frame: PictureView<'_>) -> impl Fn(usize) -> f64 + '_ {
+    move |index| match frame.samples() {
+        Samples::Eight(samples) => f64::from(samples[index]),
+        Samples::Sixteen(samples) => f64::from(samples[index]),
+    }
+}
+
+/// ↑S · (Y − ↑y), [3, H, W] of the frame, in steps of its samples.
+fn details(picture: &Tensor, content: &Tensor, border: usize, frame: PictureView, to: Shape) -> Vec<f64> {
+    let (white, sample_of) = (f64::from(frame.format().depth.white()), samples(frame));
     let from = inside(picture.shape, border);
     let weighed = |of: &dyn Fn(usize) -> f64| (0..3).map(|c| f64::from(LUMA_F32[c]) * of(c)).sum::<f64>();
     let luma = |y: usize, x: usize| weighed(&|c| content.at(c, y + border, x + border));
@@ -46,8 +59,8 @@ fn details(picture: &Tensor, content: &Tensor, border: usize, rgb: &[u8], to: Sh
     let coarse = resampled(|_, y, x| luma(y, x), from, to);
     positions(to)
         .map(|(c, y, x)| {
-            let fine = weighed(&|c| f64::from(rgb[(y * to.width + x) * 3 + c]));
-            steepness(c, y, x) * (fine - 255.0 * coarse(c, y, x))
+            let fine = weighed(&|c| sample_of((y * to.width + x) * 3 + c));
+            steepness(c, y, x) * (fine - white * coarse(c, y, x))
         })
         .collect()
 }

@@ -6,17 +6,18 @@ use crate::backend::resample::{catmull_rom, mirrored};
 use crate::backend::{ColourMap, ColourStatistics, Export, Interpolation, Pictures, Result, Shape};
 use crate::picture::{Picture, PictureView};
 
-/// The bytes of a frame by channel, row and column, as numbers from 0 to 1.
-fn bytes(frame: PictureView<'_>) -> impl Fn(usize, usize, usize) -> f64 + '_ {
-    let (width, rgb) = (frame.width(), frame.rgb());
-    move |c, y, x| f64::from(rgb[(y * width + x) * 3 + c]) / 255.0
+/// The samples of a frame by channel, row and column, as numbers from 0 to 1.
+fn units(frame: PictureView<'_>) -> impl Fn(usize, usize, usize) -> f64 + '_ {
+    let (width, white) = (frame.width(), f64::from(frame.format().depth.white()));
+    let sample = guided::samples(frame);
+    move |c, y, x| sample((y * width + x) * 3 + c) / white
 }
 
 impl Pictures for Reference {
     fn import(&mut self, frame: PictureView, border: usize, picture: &mut Tensor) -> Result<()> {
         self.poll()?;
         let to = inside(picture.shape, border);
-        let sample = resampled(bytes(frame), Shape::new(3, frame.height(), frame.width()), to);
+        let sample = resampled(units(frame), Shape::new(3, frame.height(), frame.width()), to);
         for (c, y, x) in positions(to) {
             picture.set(c, y + border, x + border, sample(c, y, x));
         }
@@ -32,7 +33,7 @@ impl Pictures for Reference {
     ) -> Result<()> {
         self.poll()?;
         let whole = Shape::new(3, height, width);
-        let sample = resampled(bytes(frame), Shape::new(3, frame.height(), frame.width()), whole);
+        let sample = resampled(units(frame), Shape::new(3, frame.height(), frame.width()), whole);
         for (c, y, x) in positions(picture.shape) {
             picture.set(c, y, x, sample(c, y + top, x + left));
         }

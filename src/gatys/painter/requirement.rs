@@ -9,7 +9,7 @@ use crate::gatys::network::overlap::Overlap;
 use crate::gatys::paint::scale::{ScaleSettings, with_margin};
 use crate::gatys::paint::schedule;
 use crate::gatys::{LossWeights, Losses, PreviewSink, Recipe, Result, Run};
-use crate::picture::Picture;
+use crate::picture::{Format, Picture};
 use crate::settings::MOST_SCALES;
 
 /// What a painter is to be ready for. Sizes are widths and heights in pixels.
@@ -17,8 +17,8 @@ use crate::settings::MOST_SCALES;
 pub struct Demand {
     /// The size at which frames are painted.
     pub size: (usize, usize),
-    /// The size of the frames.
-    pub frame: (usize, usize),
+    /// The frames' own size and depth.
+    pub frame: Format,
     /// The style's picture.
     pub style: StyleSize,
     /// Whether there are frames between keyframes.
@@ -128,7 +128,7 @@ impl<B: Backend> Painter<B> {
         let (width, height) = style.picture;
         painter.measure_style(Picture::new(width, height).view(), style)?;
         // Only the sizes count: the system gives memory for zeros when they are first touched, and nothing touches them.
-        let picture = || Picture::new(demand.frame.0, demand.frame.1);
+        let picture = || Picture::black(demand.frame);
         let (frame, mut out) = (picture(), picture());
         painter.start(frame.view(), one_step(Some(&mut Always)))?;
         painter.advance(frame.view(), one_step(None))?;
@@ -236,7 +236,7 @@ mod tests {
                 Painter::new(Cpu::new(1, CancelToken::new()).unwrap(), network, recipe).unwrap();
             let demand = |size| Demand {
                 size,
-                frame: (320, 192),
+                frame: (320, 192).into(),
                 style: StyleSize {
                     picture: (64, 50),
                     scale: 1.0,

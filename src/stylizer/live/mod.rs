@@ -17,6 +17,7 @@ use super::{Controls, Drive, Error, Frame, Report, Stats};
 use crate::backend::{Backend, CancelToken, cpu::Cpu};
 use crate::gatys::StepObserver;
 use crate::motion::{Chain, CutDetector, Gray, Motion, Track};
+use crate::picture::Format;
 use live_picture::LivePicture;
 use mailbox::{Keyframe, Received};
 use worker::Worker;
@@ -31,7 +32,7 @@ pub struct Live {
     detail: f64,
     style: Option<Arc<StylePicture>>,
     /// Width and height of the frames, at which they are painted and shown, and at which their motion is found.
-    size: (usize, usize),
+    planned: Option<Format>,
     working: (usize, usize),
     tracked: (usize, usize),
     cuts: CutDetector,
@@ -74,7 +75,7 @@ impl Live {
             picture: LivePicture::new(ops),
             cancel,
             style: None,
-            size: (0, 0),
+            planned: None,
             working: (0, 0),
             tracked: (0, 0),
             cuts: CutDetector::default(),
@@ -166,7 +167,7 @@ impl Live {
     fn show(&mut self, frame: &Frame, out: &mut Frame, controls: &Controls) -> Result<Report, Error> {
         let began = Instant::now();
         let style = self.style.clone().ok_or(Error::NoStyle)?;
-        out.resize(frame.width(), frame.height());
+        out.reshape(frame.format());
         self.number += 1;
         let is_new = self.prepare(frame)?;
         let seen = self
@@ -195,19 +196,19 @@ impl Live {
         })
     }
 
-    /// Plans for the frame's size. Returns whether it is new.
+    /// Plans for the frame's format. Returns whether it is new.
     fn prepare(&mut self, frame: &Frame) -> Result<bool, Error> {
-        let size = (frame.width(), frame.height());
-        if self.size == size {
+        let format = frame.format();
+        if self.planned == Some(format) {
             return Ok(false);
         }
-        self.size = (0, 0);
-        self.working = super::working_size(size, self.working_size);
-        self.tracked = super::working_size(size, self.tracked_size);
+        self.planned = None;
+        self.working = super::working_size(format, self.working_size);
+        self.tracked = super::working_size(format, self.tracked_size);
         self.picture.plan(self.working)?;
         self.tracker.plan(self.tracked)?;
         (self.stats.working_width, self.stats.working_height) = self.working;
-        self.size = size;
+        self.planned = Some(format);
         Ok(true)
     }
 

@@ -140,11 +140,11 @@ fn paint<B: Backend>(
     moved: &mut Chain,
     progress: &mut Progress,
 ) -> Result<Keyframe, Error> {
-    let size = (job.frame.width(), job.frame.height());
+    let format = job.frame.format();
     let answer = (|| {
         let style = job.style.as_ref().ok_or(Error::NoStyle)?;
         // The frames between keyframes are composed by the streaming thread.
-        session.prepare(size, style, &job.controls, false)?;
+        session.prepare(format, style, &job.controls, false)?;
         let steps_before = session.painter().iterations();
         // If the keyframe before was not finished there is nothing to continue from.
         let follows = job.from.is_some() && job.from == before && session.painter().has_painted();
@@ -187,7 +187,7 @@ fn paint<B: Backend>(
             progress: Some(*progress),
         })
     })();
-    answer.map_err(|error| session.with_advice(error, size))
+    answer.map_err(|error| session.with_advice(error, format))
 }
 
 /// The message of a panic.

@@ -15,7 +15,7 @@ macro_rules! backend {
                 covariance_difference, moments_backward, total_variation
             ],
             pictures: [
-                importing, importing_a_part, resizing, exporting, guiding, bytes_survive, mirroring, colour_statistics, colour_map,
+                importing, importing_a_part, resizing, exporting, guiding, samples_survive, mirroring, colour_statistics, colour_map,
                 blending, warping
             ]
         );

@@ -4,7 +4,7 @@ use neuralstyle::backend::prelude::*;
 use neuralstyle::backend::resample::Taps;
 use neuralstyle::backend::{ColourMap, Export, Interpolation, Mix, Shape, guide, reference};
 
-use neuralstyle::picture::{LUMA_F32, Picture, PictureView};
+use neuralstyle::picture::{Depth, Format, LUMA_F32, Picture, PictureView, Samples};
 
 use super::pair::{LONG, Machine, Pair, Twin, UNIT, gamma, gamma_of_sum, pictures};
 
@@ -61,8 +61,10 @@ pub fn importing<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 30);
     for (from, to) in SIZES {
         for border in BORDERS {
-            let rgb = pair.random.bytes(from.0 * from.1 * 3);
-            let frame = PictureView::from_rgb(from.0, from.1, &rgb).unwrap();
+            let frame = pair
+                .random
+                .picture(if border == 1 { deep(from) } else { from.into() });
+            let frame = frame.view();
             let shape = framed(to, border);
             // The margin must stay as it was.
             let mut picture = pair.signed(shape);
@@ -79,12 +81,16 @@ pub fn importing<B: Machine>(ops: &mut B) {
 pub fn importing_a_part<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 39);
     for (from, whole) in SIZES {
-        let rgb = pair.random.bytes(from.0 * from.1 * 3);
-        let frame = PictureView::from_rgb(from.0, from.1, &rgb).unwrap();
+        let (shallow, deep) = (pair.random.picture(from.into()), pair.random.picture(deep(from)));
         // All of it, the last third, and a piece from the middle.
         let third = |length: usize| (length * 2 / 3, length - length * 2 / 3);
         let middle = |length: usize| (length / 4, (length / 2).max(1));
-        for piece in [|length| (0, length), third, middle] {
+        for (piece, frame) in [
+            ((|length| (0, length)) as fn(usize) -> (usize, usize), &shallow),
+            (third, &deep),
+            (middle, &shallow),
+        ] {
+            let frame = frame.view();
             let ((left, width), (top, height)) = (piece(whole.0), piece(whole.1));
             let mut picture = pair.soiled(Shape::new(3, height, width));
             let corner = (left, top);
@@ -162,23 +168,39 @@ fn luma(of: impl Fn(usize) -> f64) -> f64 {
     (0..3).map(|c| f64::from(LUMA_F32[c]) * of(c)).sum()
 }
 
+/// A frame of 16 bits per channel.
+fn deep(size: (usize, usize)) -> Format {
+    Format {
+        depth: Depth::Sixteen,
+        ..size.into()
+    }
+}
+
 /// A picture that does not look like any answer.
-fn unpainted((width, height): (usize, usize)) -> Picture {
-    let mut picture = Picture::new(width, height);
-    picture.rgb_mut().fill(77);
+fn unpainted(format: Format) -> Picture {
+    let mut picture = Picture::black(format);
+    picture.bytes_mut().fill(77);
     picture
 }
 
-/// Bytes are the exact value rounded: no further from it than half a step and the roundings on the way.
+/// The samples of a picture.
+fn samples(picture: PictureView) -> Vec<f64> {
+    match picture.samples() {
+        Samples::Eight(samples) => samples.iter().map(|&sample| f64::from(sample)).collect(),
+        Samples::Sixteen(samples) => samples.iter().map(|&sample| f64::from(sample)).collect(),
+    }
+}
+
+/// Samples are the exact value rounded: no further from it than half a step and the roundings on the way.
 pub fn exporting<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 32);
     for (from, to) in SIZES {
         let mixes = [
-            (1, 0.3f32, 0.7f32),
-            (0, 1.0, 0.0),
-            (8, 0.0, 1.0),
-            (2, 1.0, 1.0),
-            (0, 1.0, 2.0),
+            (1, 0.3f32, 0.7f32, to.into()),
+            (0, 1.0, 0.0, deep(to)),
+            (8, 0.0, 1.0, to.into()),
+            (2, 1.0, 1.0, deep(to)),
+            (0, 1.0, 2.0, to.into()),
         ];
         // The largest takes long.
         let mixes = if from.0 * from.1 > 100_000 {
@@ -186,13 +208,15 @@ pub fn exporting<B: Machine>(ops: &mut B) {
         } else {
             &mixes
         };
-        for &(border, strength, detail) in mixes {
+        for &(border, strength, detail, format) in mixes {
+            let white = f64::from(format.depth.white());
             let mix = Mix { strength, detail };
             let (picture, content) = (
                 pair.signed(framed(from, border)),
                 pair.signed(framed(from, border)),
             );
-            let rgb = pair.random.bytes(to.0 * to.1 * 3);
+            let frame = pair.random.picture(format);
+            let rgb = samples(frame.view());
             let inside = |of: &reference::Tensor| {
                 let shape = of.shape;
                 let values = (0..shape.elements()).filter(|&i| !in_margin(shape, border, i));
@@ -221,29 +245,29 @@ pub fn exporting<B: Machine>(ops: &mut B) {
             let (sampled, steepness, coarse) = (enlarged(&painted), enlarged(&slopes), enlarged(&small_luma));
             let area = to.0 * to.1;
             let exact = |at: usize, c: usize| {
-                let fine = luma(|c| f64::from(rgb[3 * at + c]));
-                let detail = f64::from(detail) * steepness[c * area + at] * (fine - 255.0 * coarse[at]);
-                let painted = (255.0 * sampled[c * area + at] + detail).clamp(0.0, 255.0);
-                (1.0 - f64::from(strength)) * f64::from(rgb[3 * at + c]) + f64::from(strength) * painted
+                let fine = luma(|c| rgb[3 * at + c]);
+                let detail = f64::from(detail) * steepness[c * area + at] * (fine - white * coarse[at]);
+                let painted = (white * sampled[c * area + at] + detail).clamp(0.0, white);
+                (1.0 - f64::from(strength)) * rgb[3 * at + c] + f64::from(strength) * painted
             };
 
             // Of the slope and of the luma's difference, which are multiplied; then as for a plain picture, two operations
-            // more than before the mix, on values of at most 255 each.
+            // more than before the mix, on values of at most white each.
             let (resampling, size) = (resampling_bound(from, to), resampling_size(from, to));
             let steepest = slopes
                 .values
                 .iter()
                 .fold(0.0, |most: f64, slope| most.max(slope.abs()));
             let (slope, slope_error) = (size * steepest, resampling * steepest + size * slope_bound);
-            let difference = 255.0 * (1.0 + size);
-            let difference_error = 255.0 * resampling + gamma(LUMA_ROUNDINGS + 3) * difference;
+            let difference = white * (1.0 + size);
+            let difference_error = white * resampling + gamma(LUMA_ROUNDINGS + 3) * difference;
             let guided = slope_error * (difference + difference_error)
                 + slope * difference_error
                 + gamma(3) * slope * difference;
-            let roundings = f64::from(detail) * guided + 255.0 * resampling + gamma(5) * 255.0 * 3.0;
+            let roundings = f64::from(detail) * guided + white * resampling + gamma(5) * white * 3.0;
 
-            let frame = PictureView::from_rgb(to.0, to.1, &rgb).unwrap();
-            let (mut out, mut reference) = (unpainted(to), unpainted(to));
+            let frame = frame.view();
+            let (mut out, mut reference) = (unpainted(format), unpainted(format));
             pair.ops
                 .export(
                     Export {
@@ -268,13 +292,14 @@ pub fn exporting<B: Machine>(ops: &mut B) {
                     &mut reference,
                 )
                 .unwrap();
-            for (index, (&real, &reference)) in out.rgb().iter().zip(reference.rgb()).enumerate() {
+            let (out, reference) = (samples(out.view()), samples(reference.view()));
+            for (index, (real, reference)) in out.into_iter().zip(reference).enumerate() {
                 let value = exact(index / 3, index % 3);
-                for (byte, slack) in [(real, roundings), (reference, 1e-9)] {
-                    let error = (f64::from(byte) - value).abs();
+                for (sample, slack) in [(real, roundings), (reference, 1e-9)] {
+                    let error = (sample - value).abs();
                     assert!(
                         error <= 0.5 + slack,
-                        "{from:?} → {to:?}: {byte} instead of {value}"
+                        "{from:?} → {to:?}: {sample} instead of {value}"
                     );
                 }
             }
@@ -309,7 +334,7 @@ pub fn guiding<B: Machine>(ops: &mut B) {
                 strength: 1.0,
                 detail,
             },
-            unpainted((width, height)),
+            unpainted((width, height).into()),
         );
         ops.export(
             Export {
@@ -345,25 +370,29 @@ pub fn guiding<B: Machine>(ops: &mut B) {
     assert!(guided < 0.2 * plain, "{guided} after {plain}");
 }
 
-/// A picture of the frame's own size is its bytes again, whatever guides it to what; and at no strength so is the frame.
-pub fn bytes_survive<B: Machine>(ops: &mut B) {
+/// A picture of the frame's own size is its samples again, whatever guides it to what; and at no strength so is the frame.
+pub fn samples_survive<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 33);
     for (width, height) in [(1, 1), (7, 1), (1, 9), (31, 33), (65, 47)] {
-        let rgb: Vec<u8> = (0..width * height * 3).map(|i| i as u8).collect();
-        let other = pair.random.bytes(rgb.len());
-        let [frame, behind] = [&rgb, &other].map(|rgb| PictureView::from_rgb(width, height, rgb).unwrap());
+        let format = if width % 2 == 1 && height > 20 {
+            deep((width, height))
+        } else {
+            (width, height).into()
+        };
+        let (seen, other) = (pair.random.picture(format), pair.random.picture(format));
+        let (frame, behind) = (seen.view(), other.view());
         let mut picture = pair.ops.tensor(framed((width, height), 2)).unwrap();
         let mut content = pair.ops.tensor(framed((width, height), 2)).unwrap();
         pair.ops.import(frame, 2, &mut picture).unwrap();
         pair.ops.import(behind, 2, &mut content).unwrap();
         for (strength, detail, expected) in [
-            (1.0, 0.0, &rgb),
-            (1.0, 1.0, &rgb),
+            (1.0, 0.0, &seen),
+            (1.0, 1.0, &seen),
             (0.0, 0.0, &other),
             (0.0, 1.0, &other),
         ] {
             let mix = Mix { strength, detail };
-            let mut out = unpainted((width, height));
+            let mut out = unpainted(format);
             pair.ops
                 .export(
                     Export {
@@ -376,7 +405,7 @@ pub fn bytes_survive<B: Machine>(ops: &mut B) {
                     &mut out,
                 )
                 .unwrap();
-            assert_eq!(out.rgb(), expected, "{mix:?}");
+            assert_eq!(&out, expected, "{mix:?}");
         }
     }
 }
