@@ -19,7 +19,7 @@ pub const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(120);
 pub const QUICK: &str =
     "network=tiny working-size=32 scales=1 first-iterations=2 iterations=1 cut-threshold=1";
 
-pub const ALL_FORMATS: [VideoFormat; 10] = [
+pub const PACKED_FORMATS: [VideoFormat; 10] = [
     VideoFormat::Rgb,
     VideoFormat::Bgr,
     VideoFormat::Rgbx,

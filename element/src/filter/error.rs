@@ -15,6 +15,12 @@ pub enum Error {
     Stylizer(#[from] stylizer::Error),
     #[error(transparent)]
     Unreachable(#[from] Unreachable),
+    #[error(
+        "interlaced video (interlace-mode={}) cannot be painted, for a frame of it shows two moments; put deinterlace before \
+         this element, as in `deinterlace ! neuralstyle`",
+        .0.to_str()
+    )]
+    Interlaced(gst_video::VideoInterlaceMode),
     #[error(transparent)]
     Fallback(#[from] stylizer::Fallback),
 }
@@ -31,7 +37,7 @@ impl Error {
     fn code(&self) -> Option<Code> {
         use stylizer::Error as E;
         Some(match self {
-            Self::Unreachable(_) => Code::Stream(StreamError::Format),
+            Self::Unreachable(_) | Self::Interlaced(_) => Code::Stream(StreamError::Format),
             Self::Fallback(_) => Code::Library(LibraryError::Init),
             Self::Stylizer(error) => match error {
                 E::Cancelled => return None,

@@ -98,6 +98,23 @@ impl NeuralStyle {
         info.is_some() && lock(&self.state).as_ref().and_then(State::info) == info.as_ref()
     }
 
+    /// Logs that HDR is painted on the scale of its signal.
+    fn tell_of_hdr(&self, info: &gst_video::VideoInfo) {
+        use gst_video::VideoTransferFunction as Transfer;
+        let name = match info.colorimetry().transfer() {
+            Transfer::Smpte2084 => "PQ",
+            Transfer::AribStdB67 => "HLG",
+            _ => return,
+        };
+        gst::warning!(
+            CAT,
+            imp = self,
+            "the frames are HDR ({}) and are painted as they are encoded: the style's white becomes the brightest code, not \
+             the white of a page; a smaller strength, or tone mapping before this element, keeps it darker",
+            name
+        );
+    }
+
     pub fn stats(&self) -> gst::Structure {
         lock(&self.figures)
             .clone()
@@ -163,8 +180,9 @@ impl ElementImpl for NeuralStyle {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            // What is interlaced is refused in a sentence when it comes; caps could only refuse it in silence.
             let caps = gst_video::VideoCapsBuilder::new()
-                .format_list(pixels::FORMATS)
+                .format_list(pixels::FORMATS.iter().copied())
                 .build();
             let template = |name, direction| {
                 gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
@@ -329,8 +347,18 @@ impl VideoFilterImpl for NeuralStyle {
         _output_info: &gst_video::VideoInfo,
     ) -> Result<(), gst::LoggableError> {
         gst::debug!(CAT, imp = self, "caps are {}", caps);
+        if info.interlace_mode() != gst_video::VideoInterlaceMode::Progressive {
+            let error = Error::Interlaced(info.interlace_mode());
+            if let Some(message) = error.message() {
+                self.post_error_message(message);
+            }
+            return Err(gst::loggable_error!(CAT, "{error}"));
+        }
+        self.tell_of_hdr(info);
         if let Some(state) = lock(&self.state).as_mut() {
-            state.set_info(info);
+            state
+                .set_info(info)
+                .map_err(|error| gst::loggable_error!(CAT, "{caps}: {error}"))?;
         }
         let controls = lock(&self.settings).library.controls;
         self.hold_back(&controls);

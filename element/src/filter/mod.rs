@@ -13,8 +13,14 @@
  * #GstNeuralStyle:style property names. It runs the optimisation of Gatys et al. (2015) itself, so any picture will do
  * and nothing has to be trained.
  *
- * The element takes and gives packed RGB; put a `videoconvert` on either side. Alpha, timestamps and metas stay as
- * they are, and with #GstNeuralStyle:strength at 0 so does everything else.
+ * The element takes all raw formats but tiled ones, and gives each frame in the format in which it came: YUV of any
+ * subsampling, RGB, grey, 8 to 16 bits, with and without alpha. No `videoconvert` is needed before it. Depth, colorimetry,
+ * chroma siting, HDR metadata, alpha, timestamps and metas stay as they are, and with #GstNeuralStyle:strength at 0 so does
+ * every byte. Frames with more than 8 bits are painted with 16. HDR (PQ and HLG) is painted on the scale of its signal: the
+ * style's white becomes the brightest code.
+ *
+ * Pixels that are not square are honoured: strokes are round on the screen. Interlaced video is refused; put `deinterlace`
+ * before the element.
  *
  * Properties that may change while playing take effect at the next frame. The others are read when the element goes
  * from READY to PAUSED: a value that is set later is kept for the next start. A new style is read in the background;
@@ -26,7 +32,8 @@
  * frame spends in the element is reported as latency.
  *
  * With a #GstNeuralStyle:keyframe-interval N above 1 a frame between two keyframes waits for the second one, except in
- * live mode: up to N - 1 frames are held back, copied, and come out together with the keyframe. The end of the stream,
+ * live mode: up to N - 1 frames are held back, copied, and come out together with the keyframe. Without a frame rate in the
+ * caps (0/1) none is held back, since whoever sends them may wait for each; every frame is a keyframe then. The end of the stream,
  * new caps, a cut or any other break in the stream release them; a flush discards them. That delay, too, is reported as
  * latency.
  *
@@ -45,7 +52,7 @@
  * ]| The test picture, painted frame by frame.
  *
  * |[
- * gst-launch-1.0 v4l2src ! videoconvert ! queue leaky=downstream max-size-buffers=1 ! neuralstyle style=starry_night.jpg ! videoconvert ! autovideosink
+ * gst-launch-1.0 v4l2src ! queue leaky=downstream max-size-buffers=1 ! neuralstyle style=starry_night.jpg ! videoconvert ! autovideosink
  * ]| A camera, at its frame rate.
  *
  * Since: plugins-neuralstyle-0.1.0
@@ -53,6 +60,7 @@
 use gst::glib;
 use gst::prelude::*;
 
+mod argb;
 mod continuity;
 mod description;
 mod enums;

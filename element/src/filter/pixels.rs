@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Conversion between GStreamer's packed RGB formats, with padded rows, any order of the colours and a fourth byte, and the
-//! stylizer's.
+//! Conversion between frames of GStreamer's raw formats and the stylizer's pictures, by GStreamer's own converter.
+//!
+//! Frames become red, green and blue as they are encoded: the caps' matrix and range are undone, their transfer function and
+//! primaries are not, so that HDR is painted on the scale of its signal.
 
-use gst_video::{VideoFormat, VideoFrameExt, VideoFrameRef};
+use std::sync::LazyLock;
 
+use gst::glib;
+use gst_video::{
+    VIDEO_FORMATS_ALL, VideoColorMatrix, VideoColorRange, VideoColorimetry, VideoConverter,
+    VideoConverterConfig, VideoFormat, VideoFormatInfo, VideoFrameExt, VideoFrameRef, VideoInfo,
+};
+
+use super::argb::{beside_alpha, beside_alpha_of_bytes, leave_alpha, leave_alpha_of_bytes};
+use neuralstyle::picture::{Depth, Format, PixelAspect, Samples};
 use neuralstyle::stylizer::Frame;
 
-/// What the element takes and gives, in the order of preference: those that need least memory first.
-pub const FORMATS: [VideoFormat; 10] = [
+/// What is preferred where both sides leave the choice: nothing is lost, and those that need least memory come first.
+const PREFERRED: [VideoFormat; 10] = [
     VideoFormat::Rgb,
     VideoFormat::Bgr,
     VideoFormat::Rgbx,
@@ -21,113 +31,48 @@ pub const FORMATS: [VideoFormat; 10] = [
     VideoFormat::Abgr,
 ];
 
-/// How the pixels of a format lie in a row.
-#[derive(Clone, Copy)]
-struct Layout {
-    bytes_per_pixel: usize,
-    /// From a row of the format to a row of RGB.
-    unpack: fn(&[u8], &mut [u8]),
-    /// From a row of RGB, and a row of the format for what RGB lacks, to a row of the format.
-    pack: fn(&[u8], &[u8], &mut [u8]),
-}
+/// GStreamer's converter writes beyond frames of the first if their width is odd, and reads beyond those of the others (seen in
+/// 1.22 with valgrind).
+const UNSAFE: [VideoFormat; 3] = [
+    VideoFormat::Uyvp,
+    VideoFormat::Nv1210le32,
+    VideoFormat::Nv1610le32,
+];
 
-impl Layout {
-    /// The layout of a format; `None` for those that the element does not take.
-    fn of(format: VideoFormat) -> Option<Self> {
-        Some(match format {
-            VideoFormat::Rgb => Self::packed::<3, 0, 1, 2>(),
-            VideoFormat::Bgr => Self::packed::<3, 2, 1, 0>(),
-            VideoFormat::Rgbx | VideoFormat::Rgba => Self::packed::<4, 0, 1, 2>(),
-            VideoFormat::Bgrx | VideoFormat::Bgra => Self::packed::<4, 2, 1, 0>(),
-            VideoFormat::Xrgb | VideoFormat::Argb => Self::packed::<4, 1, 2, 3>(),
-            VideoFormat::Xbgr | VideoFormat::Abgr => Self::packed::<4, 3, 2, 1>(),
-            _ => return None,
-        })
-    }
+/// What the element takes and gives, in the order of preference: all that GStreamer converts but [`UNSAFE`]
+/// and tiles, of which its converter reads beyond small frames (seen in 1.22).
+pub static FORMATS: LazyLock<Vec<VideoFormat>> = LazyLock::new(|| {
+    let is_other = |format: &VideoFormat| {
+        let is_tiled = VideoFormatInfo::from_format(*format).is_tiled();
+        !is_tiled && !UNSAFE.contains(format) && !PREFERRED.contains(format)
+    };
+    let others = VIDEO_FORMATS_ALL.iter().copied().filter(is_other);
+    PREFERRED.into_iter().chain(others).collect()
+});
 
-    /// `BYTES` per pixel, with red, green and blue at the given places.
-    fn packed<const BYTES: usize, const R: usize, const G: usize, const B: usize>() -> Self {
-        Self {
-            bytes_per_pixel: BYTES,
-            unpack: unpack::<BYTES, R, G, B>,
-            pack: pack::<BYTES, R, G, B>,
-        }
-    }
-}
+/// The formats through which frames go, alpha first: those that the converter itself goes through, and so the cheapest.
+/// Rows have no padding.
+const EIGHT_BITS: VideoFormat = VideoFormat::Argb;
+const SIXTEEN_BITS: VideoFormat = VideoFormat::Argb64;
 
-fn unpack<const BYTES: usize, const R: usize, const G: usize, const B: usize>(row: &[u8], rgb: &mut [u8]) {
-    if let (3, 0, 1, 2) = (BYTES, R, G, B) {
-        rgb.copy_from_slice(row);
-        return;
-    }
-    for (pixel, rgb) in row.chunks_exact(BYTES).zip(rgb.chunks_exact_mut(3)) {
-        rgb[0] = pixel[R];
-        rgb[1] = pixel[G];
-        rgb[2] = pixel[B];
-    }
-}
+/// Frames of so few rows are converted by a new converter each: GStreamer's takes rows of the frame before for theirs (seen in
+/// 1.22).
+const FEW_ROWS: usize = 4;
 
-fn pack<const BYTES: usize, const R: usize, const G: usize, const B: usize>(
-    rgb: &[u8],
-    original: &[u8],
-    row: &mut [u8],
-) {
-    if let (3, 0, 1, 2) = (BYTES, R, G, B) {
-        row.copy_from_slice(rgb);
-        return;
-    }
-    let pixels = row
-        .chunks_exact_mut(BYTES)
-        .zip(original.chunks_exact(BYTES))
-        .zip(rgb.chunks_exact(3));
-    for ((pixel, original), rgb) in pixels {
-        if BYTES == 4 {
-            // The places of the four bytes add up to 6; alpha or padding has the one that is left.
-            pixel[6 - R - G - B] = original[6 - R - G - B];
-        }
-        pixel[R] = rgb[0];
-        pixel[G] = rgb[1];
-        pixel[B] = rgb[2];
-    }
-}
+/// More threads do not convert faster: memory is what takes the time.
+const MOST_THREADS: usize = 4;
 
-/// GStreamer rounds rows up to a multiple of so many bytes.
-const ROW_GRAIN: usize = 4;
-
-/// A picture of some format in memory: rows that start `stride` bytes apart.
-#[derive(Clone, Copy)]
-struct Rows<T> {
-    data: T,
-    stride: usize,
-    width: usize,
-    height: usize,
-}
-
-fn read_rows(layout: Layout, rows: Rows<&[u8]>, frame: &mut Frame) {
-    frame.reshape((rows.width, rows.height).into());
-    let row_bytes = rows.width * layout.bytes_per_pixel;
-    for (row, rgb) in rows
-        .data
-        .chunks(rows.stride)
-        .zip(frame.rgb_mut().chunks_exact_mut(rows.width * 3))
-    {
-        (layout.unpack)(&row[..row_bytes], rgb);
-    }
-}
-
-fn write_rows(layout: Layout, frame: &Frame, original: Rows<&[u8]>, rows: Rows<&mut [u8]>) {
-    let row_bytes = rows.width * layout.bytes_per_pixel;
-    let originals = original.data.chunks(original.stride);
-    let painted = frame.rgb().chunks_exact(rows.width * 3);
-    for ((row, original), rgb) in rows.data.chunks_mut(rows.stride).zip(originals).zip(painted) {
-        let (row, beyond) = row.split_at_mut(row_bytes);
-        (layout.pack)(rgb, &original[..row_bytes], row);
-        // Clears what rounds a row up, so that equal pictures are equal bytes. A longer rest is not padding: this picture may
-        // be a part of a larger one.
-        if beyond.len() < ROW_GRAIN {
-            beyond.fill(0);
-        }
-    }
+/// From frames of some caps to pictures and back.
+pub struct Conversion {
+    info: VideoInfo,
+    format: Format,
+    /// What frames become on the way.
+    working: VideoInfo,
+    threads: u32,
+    to_working: VideoConverter,
+    from_working: VideoConverter,
+    /// A frame on the way.
+    buffer: gst::Buffer,
 }
 
 /// Why a picture cannot be read or written: its memory is not what negotiation promised.
@@ -141,198 +86,271 @@ pub struct Unreachable {
 
 impl Unreachable {
     /// A frame of the given caps, as far as they are known.
-    pub fn of(info: Option<&gst_video::VideoInfo>) -> Self {
+    pub fn of(info: Option<&VideoInfo>) -> Self {
         Self {
-            format: info.map_or(VideoFormat::Unknown, gst_video::VideoInfo::format),
-            width: info.map_or(0, gst_video::VideoInfo::width),
-            height: info.map_or(0, gst_video::VideoInfo::height),
-        }
-    }
-
-    fn new(frame: &impl VideoFrameExt) -> Self {
-        Self {
-            format: frame.format(),
-            width: frame.width(),
-            height: frame.height(),
+            format: info.map_or(VideoFormat::Unknown, VideoInfo::format),
+            width: info.map_or(0, VideoInfo::width),
+            height: info.map_or(0, VideoInfo::height),
         }
     }
 }
 
-/// Whether a buffer is long enough for the frames of `info`. A buffer with a layout of its own is checked when it is mapped.
-pub fn fits(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<(), Unreachable> {
-    if buffer.size() >= info.size() || buffer.meta::<gst_video::VideoMeta>().is_some() {
-        return Ok(());
+impl Conversion {
+    /// Plans for frames of `info`, which are progressive; on as many threads as there are processors if `threads` is 0.
+    pub fn new(info: &VideoInfo, threads: usize) -> Result<Self, glib::BoolError> {
+        let is_deep = info.format_info().depth().iter().any(|&bits| bits > 8);
+        let (working, depth) = match is_deep {
+            false => (EIGHT_BITS, Depth::Eight),
+            true => (SIXTEEN_BITS, Depth::Sixteen),
+        };
+        let (width, height) = (info.width(), info.height());
+        let encoded = info.colorimetry();
+        let colorimetry = VideoColorimetry::new(
+            VideoColorRange::Range0_255,
+            VideoColorMatrix::Rgb,
+            encoded.transfer(),
+            encoded.primaries(),
+        );
+        let working = VideoInfo::builder(working, width, height)
+            .fps(info.fps())
+            .colorimetry(&colorimetry)
+            .build()?;
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            chosen => chosen,
+        };
+        let threads = threads.min(MOST_THREADS) as u32;
+        let buffer = gst::Buffer::with_size(working.size())
+            .map_err(|_| glib::bool_error!("there is no memory for a frame"))?;
+        Ok(Self {
+            threads,
+            to_working: converter(info, &working, threads)?,
+            from_working: converter(&working, info, threads)?,
+            format: Format {
+                width: width as usize,
+                height: height as usize,
+                depth,
+                pixel_aspect: pixel_aspect(info),
+            },
+            info: info.clone(),
+            working,
+            buffer,
+        })
     }
-    Err(Unreachable::of(Some(info)))
-}
 
-/// Copies a video frame's colours.
-pub fn read(video: &VideoFrameRef<&gst::BufferRef>, frame: &mut Frame) -> Result<(), Unreachable> {
-    let layout = Layout::of(video.format()).ok_or_else(|| Unreachable::new(video))?;
-    read_rows(layout, rows(video)?, frame);
-    Ok(())
-}
-
-/// Writes the colours of `frame`, and alpha or padding from `original`, into a video frame of the same format and size.
-pub fn write(
-    frame: &Frame,
-    original: &VideoFrameRef<&gst::BufferRef>,
-    video: &mut VideoFrameRef<&mut gst::BufferRef>,
-) -> Result<(), Unreachable> {
-    let unreachable = Unreachable::new(video);
-    let (stride, width, height) = shape(video);
-    if (frame.width(), frame.height()) != (width, height) || stride == 0 {
-        return Err(unreachable);
+    /// What the caps say.
+    pub fn info(&self) -> &VideoInfo {
+        &self.info
     }
-    let Some(layout) = Layout::of(video.format()) else {
-        return Err(unreachable);
-    };
-    let Ok(data) = video.plane_data_mut(0) else {
-        return Err(unreachable);
-    };
-    write_rows(
-        layout,
-        frame,
-        rows(original)?,
-        Rows {
-            data,
-            stride,
-            width,
-            height,
-        },
-    );
-    Ok(())
-}
 
-fn rows<'a>(video: &'a VideoFrameRef<&gst::BufferRef>) -> Result<Rows<&'a [u8]>, Unreachable> {
-    let (stride, width, height) = shape(video);
-    match video.plane_data(0) {
-        Ok(data) if stride > 0 => Ok(Rows {
-            data,
-            stride,
-            width,
-            height,
-        }),
-        _ => Err(Unreachable::new(video)),
+    /// Whether a buffer is long enough for a frame, in the usual layout or in one of its own.
+    pub fn fits(&self, buffer: &gst::BufferRef) -> Result<(), Unreachable> {
+        let is_there = match buffer.meta::<gst_video::VideoMeta>() {
+            Some(layout) => self.has_place(&layout, buffer.size()),
+            None => buffer.size() >= self.info.size(),
+        };
+        is_there.then_some(()).ok_or_else(|| self.unreachable())
+    }
+
+    /// Whether a layout is of this kind of frame and within so many bytes.
+    fn has_place(&self, layout: &gst_video::VideoMeta, bytes: usize) -> bool {
+        let info = &self.info;
+        let (offsets, strides) = (layout.offset(), layout.stride());
+        let same = (layout.format(), layout.width(), layout.height())
+            == (info.format(), info.width(), info.height());
+        if !same || offsets.len() < info.format_info().n_planes() as usize {
+            return false;
+        }
+        if offsets == info.offset() && strides == info.stride() {
+            return bytes >= info.size();
+        }
+        (0..info.format_info().n_components() as u8).all(|component| {
+            let plane = info.comp_plane(component) as usize;
+            let (width, rows) = (info.comp_width(component), info.comp_height(component));
+            let Ok(stride) = usize::try_from(strides[plane]) else {
+                return false;
+            };
+            let row = match usize::try_from(info.comp_pstride(component)) {
+                // Several pixels share some bytes.
+                Ok(0) | Err(_) => info.comp_stride(component).unsigned_abs() as usize,
+                Ok(step) => (width as usize).saturating_sub(1) * step + 1,
+            };
+            offsets[plane] + stride * (rows as usize).saturating_sub(1) + row <= bytes
+        })
+    }
+
+    /// Takes the colours of a frame.
+    pub fn read(&mut self, buffer: &gst::BufferRef, frame: &mut Frame) -> Result<(), Unreachable> {
+        self.convert_in(buffer)?;
+        let readable = self.buffer.map_readable().map_err(|_| self.unreachable())?;
+        frame.reshape(self.format);
+        match frame.samples_mut() {
+            Samples::Eight(rgb) => leave_alpha_of_bytes(&readable, rgb),
+            Samples::Sixteen(rgb) => {
+                leave_alpha(bytemuck::try_cast_slice(&readable).unwrap_or_default(), rgb)
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the colours of `frame`, and the alpha of `original`, which it is a painting of, into a frame.
+    pub fn write(
+        &mut self,
+        frame: &Frame,
+        original: &gst::BufferRef,
+        output: &mut gst::BufferRef,
+    ) -> Result<(), Unreachable> {
+        if frame.format() != self.format {
+            return Err(self.unreachable());
+        }
+        let has_alpha = has_alpha(&self.info);
+        if has_alpha {
+            self.convert_in(original)?;
+        }
+        let unreachable = self.unreachable();
+        let Ok(mut writable) = self.buffer.make_mut().map_writable() else {
+            return Err(unreachable);
+        };
+        match frame.samples() {
+            Samples::Eight(rgb) => beside_alpha_of_bytes(rgb, &mut writable, has_alpha),
+            Samples::Sixteen(rgb) => {
+                let argb = bytemuck::try_cast_slice_mut(&mut writable).unwrap_or_default();
+                beside_alpha(rgb, argb, has_alpha, u16::MAX);
+            }
+        }
+        drop(writable);
+        self.fits(output)?;
+        let from = VideoFrameRef::from_buffer_ref_readable(&self.buffer, &self.working);
+        let to = VideoFrameRef::from_buffer_ref_writable(output, &self.info);
+        let (Ok(from), Ok(mut to)) = (from, to) else {
+            return Err(unreachable);
+        };
+        self.clear_padding(&mut to);
+        if self.format.height <= FEW_ROWS {
+            self.from_working =
+                converter(&self.working, &self.info, self.threads).map_err(|_| self.unreachable())?;
+        }
+        self.from_working.frame_ref(&from, &mut to);
+        Ok(())
+    }
+
+    /// Brings a frame into the working format.
+    fn convert_in(&mut self, buffer: &gst::BufferRef) -> Result<(), Unreachable> {
+        self.fits(buffer)?;
+        if self.format.height <= FEW_ROWS {
+            self.to_working =
+                converter(&self.info, &self.working, self.threads).map_err(|_| self.unreachable())?;
+        }
+        let unreachable = self.unreachable();
+        let from = VideoFrameRef::from_buffer_ref_readable(buffer, &self.info);
+        let to = VideoFrameRef::from_buffer_ref_writable(self.buffer.make_mut(), &self.working);
+        let (Ok(from), Ok(mut to)) = (from, to) else {
+            return Err(unreachable);
+        };
+        self.to_working.frame_ref(&from, &mut to);
+        Ok(())
+    }
+
+    /// Clears what rounds rows up, which the converter leaves as it is, so that equal pictures are equal bytes. With a
+    /// layout of its own a frame may be a part of a larger picture, which is left alone.
+    fn clear_padding(&self, frame: &mut VideoFrameRef<&mut gst::BufferRef>) {
+        let info = &self.info;
+        let is_full = (0..info.format_info().n_components() as u8).all(|component| {
+            info.comp_stride(component).unsigned_abs()
+                == info.comp_width(component) * info.comp_pstride(component).unsigned_abs()
+        });
+        if is_full || frame.plane_stride() != info.stride() || frame.plane_offset() != info.offset() {
+            return;
+        }
+        for plane in 0..frame.n_planes() {
+            if let Ok(data) = frame.plane_data_mut(plane) {
+                data.fill(0);
+            }
+        }
+    }
+
+    fn unreachable(&self) -> Unreachable {
+        Unreachable::of(Some(&self.info))
     }
 }
 
-/// Stride in bytes (0 if there is no such memory), width and height in pixels.
-fn shape(video: &impl VideoFrameExt) -> (usize, usize, usize) {
-    let stride = usize::try_from(video.plane_stride()[0]).unwrap_or(0);
-    (stride, video.width() as usize, video.height() as usize)
+fn converter(from: &VideoInfo, to: &VideoInfo, threads: u32) -> Result<VideoConverter, glib::BoolError> {
+    let mut config = VideoConverterConfig::new();
+    config.set_threads(threads);
+    if has_alpha(to) {
+        // Dithering would change alpha, too.
+        config.set_dither_method(gst_video::VideoDitherMethod::None);
+    }
+    VideoConverter::new(from, to, Some(config))
+}
+
+/// Not all formats with alpha are marked as such.
+fn has_alpha(info: &VideoInfo) -> bool {
+    info.format_info().n_components() > 3
+}
+
+fn pixel_aspect(info: &VideoInfo) -> PixelAspect {
+    let ratio = info.par();
+    let side = |side: i32| u32::try_from(side).unwrap_or(0);
+    PixelAspect::new(side(ratio.numer()), side(ratio.denom())).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The bytes of one pixel whose colours are 1, 2, 3 and whose fourth byte is 9.
-    fn pixel(format: VideoFormat) -> &'static [u8] {
-        match format {
-            VideoFormat::Rgb => &[1, 2, 3],
-            VideoFormat::Bgr => &[3, 2, 1],
-            VideoFormat::Rgbx | VideoFormat::Rgba => &[1, 2, 3, 9],
-            VideoFormat::Bgrx | VideoFormat::Bgra => &[3, 2, 1, 9],
-            VideoFormat::Xrgb | VideoFormat::Argb => &[9, 1, 2, 3],
-            VideoFormat::Xbgr | VideoFormat::Abgr => &[9, 3, 2, 1],
-            other => panic!("{other:?} has no place here"),
-        }
+    fn info(format: VideoFormat, width: u32, height: u32) -> VideoInfo {
+        VideoInfo::builder(format, width, height).build().unwrap()
+    }
+
+    /// A frame of noise.
+    fn noise(info: &VideoInfo, seed: u8) -> gst::Buffer {
+        let mut state = u32::from(seed) + 1;
+        let bytes = (0..info.size()).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        gst::Buffer::from_slice(bytes.collect::<Vec<u8>>())
+    }
+
+    fn picture(conversion: &mut Conversion, buffer: &gst::BufferRef) -> Frame {
+        let mut frame = Frame::default();
+        conversion.read(buffer, &mut frame).unwrap();
+        frame
+    }
+
+    /// What lies behind a frame must stay.
+    const BEHIND: usize = 4096;
+
+    fn written(conversion: &mut Conversion, frame: &Frame, original: &gst::BufferRef) -> Vec<u8> {
+        let size = conversion.info().size();
+        let mut output = gst::Buffer::from_mut_slice(vec![0x55u8; size + BEHIND]);
+        let bytes = output.get_mut().unwrap();
+        conversion.write(frame, original, bytes).unwrap();
+        let data = output.map_readable().unwrap();
+        let (frame, behind) = data.split_at(size);
+        assert!(behind.iter().all(|&byte| byte == 0x55), "{:?}", conversion.info());
+        frame.to_vec()
     }
 
     #[test]
-    fn every_format_knows_its_colours_and_keeps_its_fourth_byte() {
-        for format in FORMATS {
-            let layout = Layout::of(format).unwrap();
-            let mut rgb = [0; 3];
-            (layout.unpack)(pixel(format), &mut rgb);
-            assert_eq!(rgb, [1, 2, 3], "{format:?}");
-            let mut row = vec![0; layout.bytes_per_pixel];
-            (layout.pack)(&rgb, pixel(format), &mut row);
-            assert_eq!(row, pixel(format), "{format:?}");
-        }
-        assert!(Layout::of(VideoFormat::I420).is_none());
-    }
-
-    #[test]
-    fn what_lies_between_rows_is_not_read_and_only_what_rounds_them_up_is_cleared() {
-        for format in FORMATS {
-            for (width, height) in [(1, 1), (3, 5), (7, 2), (32, 24)] {
-                there_and_back(format, width, height, 3, 0);
-                there_and_back(format, width, height, 8, 0xEE);
+    fn no_frame_shows_anything_of_the_one_before() {
+        gst::init().unwrap();
+        for &format in FORMATS.iter() {
+            for (width, height) in [(1, 1), (3, 1), (5, 2), (2, 3), (7, 4), (9, 5), (4, 8), (17, 33)] {
+                let info = info(format, width, height);
+                let frames = [noise(&info, 1), noise(&info, 2)];
+                let alone = || Conversion::new(&info, 1).unwrap();
+                let mut after = alone();
+                let what = format!("{format:?} {width}×{height}");
+                for frame in &frames {
+                    let seen = picture(&mut after, frame);
+                    let expected = picture(&mut alone(), frame);
+                    assert!(seen == expected, "{what}: read");
+                    let out = written(&mut after, &seen, frame);
+                    assert!(out == written(&mut alone(), &seen, frame), "{what}: written");
+                }
             }
         }
-    }
-
-    fn there_and_back(format: VideoFormat, width: usize, height: usize, beyond: usize, left: u8) {
-        let layout = Layout::of(format).unwrap();
-        let row_bytes = width * layout.bytes_per_pixel;
-        let (stride_in, stride_out) = (row_bytes + 5, row_bytes + beyond);
-        let data: Vec<u8> = (0..stride_in * height).map(|i| (i * 7 % 251) as u8).collect();
-        let original = Rows {
-            data: data.as_slice(),
-            stride: stride_in,
-            width,
-            height,
-        };
-        let mut frame = Frame::default();
-        read_rows(layout, original, &mut frame);
-        assert_eq!((frame.width(), frame.height()), (width, height));
-        let mut written = vec![0xEE; stride_out * height];
-        write_rows(
-            layout,
-            &frame,
-            original,
-            Rows {
-                data: &mut written,
-                stride: stride_out,
-                width,
-                height,
-            },
-        );
-        for (row, source) in written.chunks(stride_out).zip(data.chunks(stride_in)) {
-            assert_eq!(
-                row[..row_bytes],
-                source[..row_bytes],
-                "{format:?} {width}×{height}"
-            );
-            assert!(
-                row[row_bytes..].iter().all(|&byte| byte == left),
-                "{format:?} {width}×{height}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_last_row_may_end_with_its_pixels() {
-        let layout = Layout::of(VideoFormat::Rgb).unwrap();
-        let rows = Rows {
-            data: &[1, 2, 3, 0, 4, 5, 6][..],
-            stride: 4,
-            width: 1,
-            height: 2,
-        };
-        let mut frame = Frame::default();
-        read_rows(layout, rows, &mut frame);
-        assert_eq!(frame.rgb(), [1, 2, 3, 4, 5, 6]);
-    }
-
-    #[test]
-    fn video_frames_are_read_and_written_with_their_own_strides() {
-        gst::init().unwrap();
-        let info = gst_video::VideoInfo::builder(VideoFormat::Argb, 3, 2)
-            .build()
-            .unwrap();
-        let mut original = gst::Buffer::with_size(info.size()).unwrap();
-        let bytes: Vec<u8> = (0..info.size()).map(|i| i as u8).collect();
-        original.get_mut().unwrap().copy_from_slice(0, &bytes).unwrap();
-        let mut painted = gst::Buffer::with_size(info.size()).unwrap();
-        let original = VideoFrameRef::from_buffer_ref_readable(&original, &info).unwrap();
-        let mut video = VideoFrameRef::from_buffer_ref_writable(painted.get_mut().unwrap(), &info).unwrap();
-        let mut frame = Frame::default();
-        read(&original, &mut frame).unwrap();
-        write(&frame, &original, &mut video).unwrap();
-        assert_eq!(video.plane_data(0).unwrap(), bytes);
-        write(&Frame::new(2, 2), &original, &mut video).unwrap_err();
     }
 }

@@ -4,13 +4,14 @@
 
 use std::time::{Duration, Instant};
 
+use gst::glib;
 use gst::prelude::MulDiv;
-use gst_video::{VideoFrameRef, VideoInfo};
+use gst_video::VideoInfo;
 
 use super::continuity::Continuity;
 use super::error::Error;
 use super::latency::ProcessingTime;
-use super::pixels;
+use super::pixels::{Conversion, Unreachable};
 use super::style_source::{Style, StyleSource};
 use neuralstyle::backend::CancelToken;
 use neuralstyle::gatys::StepObserver;
@@ -25,8 +26,10 @@ pub struct State {
     painting: Frame,
     /// Path of the style that the stylizer has.
     style: Option<String>,
-    /// What the caps say of the frames.
-    info: Option<VideoInfo>,
+    /// For frames of the current caps.
+    conversion: Option<Conversion>,
+    /// Threads that it may have; 0 stands for all processors.
+    threads: usize,
     /// Serialized events that came after the last frame, while frames were held back.
     events: Vec<gst::Event>,
     /// Whether a frame was left out since the last one.
@@ -67,7 +70,8 @@ impl State {
             content: Frame::default(),
             painting: Frame::default(),
             style: None,
-            info: None,
+            conversion: None,
+            threads: options.threads,
             events: Vec::new(),
             dropped: false,
             held_discont: false,
@@ -114,7 +118,8 @@ impl State {
     ) -> Result<(), Error> {
         let begun = Instant::now();
         self.change_style(styles)?;
-        pixels::read(&mapped(&buffer, self.info.as_ref())?, &mut self.content)?;
+        let conversion = self.conversion.as_mut().ok_or_else(|| Unreachable::of(None))?;
+        conversion.read(&buffer, &mut self.content)?;
         if self.dropped {
             buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
         }
@@ -166,13 +171,9 @@ impl State {
     }
 
     /// Writes the painting of the frame that was pulled last into a buffer like `input`.
-    pub fn write(&self, input: &gst::BufferRef, output: &mut gst::BufferRef) -> Result<(), Error> {
-        let info = self.info.as_ref();
-        let original = mapped(input, info)?;
-        let mut video = info
-            .and_then(|info| VideoFrameRef::from_buffer_ref_writable(output, info).ok())
-            .ok_or_else(|| pixels::Unreachable::of(info))?;
-        Ok(pixels::write(&self.painting, &original, &mut video)?)
+    pub fn write(&mut self, input: &gst::BufferRef, output: &mut gst::BufferRef) -> Result<(), Error> {
+        let conversion = self.conversion.as_mut().ok_or_else(|| Unreachable::of(None))?;
+        Ok(conversion.write(&self.painting, input, output)?)
     }
 
     /// Replaces the buffer of the frame that came last by a copy if the frame is held back, so that upstream gets its memory
@@ -209,23 +210,25 @@ impl State {
     }
 
     /// Takes new caps; a renegotiation that ends with the old ones changes nothing.
-    pub fn set_info(&mut self, info: &VideoInfo) {
-        if self.info.as_ref() != Some(info) {
-            self.info = Some(info.clone());
+    pub fn set_info(&mut self, info: &VideoInfo) -> Result<(), glib::BoolError> {
+        if self.info() != Some(info) {
+            self.conversion = None;
             self.restart();
+            self.conversion = Some(Conversion::new(info, self.threads)?);
         }
+        Ok(())
     }
 
     /// What the caps say.
     pub fn info(&self) -> Option<&VideoInfo> {
-        self.info.as_ref()
+        self.conversion.as_ref().map(Conversion::info)
     }
 
     /// Whether a buffer holds a frame of the current caps.
     pub fn fits(&self, buffer: &gst::BufferRef) -> Result<(), Error> {
-        self.info
+        self.conversion
             .as_ref()
-            .map_or(Ok(()), |info| Ok(pixels::fits(buffer, info)?))
+            .map_or(Ok(()), |conversion| Ok(conversion.fits(buffer)?))
     }
 
     /// The latency to announce, if the last one is no longer right. A fresh start does not count: it takes longer than the
@@ -242,9 +245,14 @@ impl State {
         }
     }
 
+    /// Whether the caps say when the next frame comes.
+    pub fn has_frame_rate(&self) -> bool {
+        self.frame_time().is_some()
+    }
+
     /// The time from frame to frame, if the caps say it.
     fn frame_time(&self) -> Option<gst::ClockTime> {
-        let fps = self.info.as_ref()?.fps();
+        let fps = self.info()?.fps();
         let (frames, seconds) = (u64::try_from(fps.numer()).ok()?, u64::try_from(fps.denom()).ok()?);
         // A rate of 0 means that it is variable.
         (frames > 0).then(|| gst::ClockTime::SECOND.mul_div_floor(seconds, frames))?
@@ -268,13 +276,4 @@ impl State {
     pub fn figures(&self) -> gst::Structure {
         super::figures::structure(self.stylizer.stats(), self.style.as_deref())
     }
-}
-
-/// The frame in a buffer.
-fn mapped<'a>(
-    buffer: &'a gst::BufferRef,
-    info: Option<&'a VideoInfo>,
-) -> Result<VideoFrameRef<&'a gst::BufferRef>, pixels::Unreachable> {
-    info.and_then(|info| VideoFrameRef::from_buffer_ref_readable(buffer, info).ok())
-        .ok_or_else(|| pixels::Unreachable::of(info))
 }

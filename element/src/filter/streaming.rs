@@ -80,10 +80,14 @@ impl NeuralStyle {
 
     /// Takes a frame in; what is finished by it can be sent on.
     fn paint(&self, input: gst::Buffer) -> Result<(), gst::FlowError> {
-        let controls = lock(&self.settings).library.controls;
+        let mut controls = lock(&self.settings).library.controls;
         let styles = lock(&self.styles).clone().ok_or(gst::FlowError::Flushing)?;
         let state = lock(&self.state).take().ok_or(gst::FlowError::Flushing)?;
         let mut state = self.choose_mode(state).map_err(|error| self.flow(&error))?;
+        if !state.has_frame_rate() {
+            // Whoever cannot say when the next frame comes may be waiting for this one before it sends that.
+            controls.keyframe_interval = 1;
+        }
         gst::log!(CAT, imp = self, "painting the frame at {}", input.pts().display());
         let painted = state.push(&styles, &controls, input);
         self.keep(state);
