@@ -33,15 +33,9 @@ pub struct CutDetector {
 }
 
 impl CutDetector {
-    /// Compares `frame` with the one of the last call and remembers it. `threshold` is in 0..1; at 1 nothing is a
-    /// cut. The first frame is none.
-    pub fn is_cut(&mut self, frame: &Picture, threshold: f64) -> bool {
-        let (width, height) = Signature::size(frame);
-        self.compare(Signature::of(frame, Gray::of(frame, width, height)), threshold)
-    }
-
-    /// As [`is_cut`](Self::is_cut), for a caller that has the luma of `frame` already, at any size.
-    pub fn is_cut_of(&mut self, frame: &Picture, gray: &Gray, threshold: f64) -> bool {
+    /// Compares `frame`, whose luma at any size is `gray`, with the one of the last call and remembers it. `threshold` is in
+    /// 0..1; at 1 nothing is a cut. The first frame is none.
+    pub fn is_cut(&mut self, frame: &Picture, gray: &Gray, threshold: f64) -> bool {
         let (width, height) = Signature::size(frame);
         self.compare(Signature::of(frame, gray.resized(width, height)), threshold)
     }
@@ -220,6 +214,11 @@ impl Signature {
 mod tests {
     use super::*;
 
+    fn is_cut(cuts: &mut CutDetector, frame: &Picture, threshold: f64) -> bool {
+        let gray = Gray::of(frame, frame.width(), frame.height());
+        cuts.is_cut(frame, &gray, threshold)
+    }
+
     /// A scene of soft colours that `seed` makes, seen from `shift` pixels further right.
     fn scene(seed: f32, shift: f32) -> Picture {
         let (width, height) = (96, 54);
@@ -239,10 +238,13 @@ mod tests {
     fn a_pan_is_no_cut_and_another_scene_is_one() {
         let mut cuts = CutDetector::default();
         for step in 0..10 {
-            assert!(!cuts.is_cut(&scene(1.0, step as f32 * 3.0), 0.3), "step {step}");
+            assert!(
+                !is_cut(&mut cuts, &scene(1.0, step as f32 * 3.0), 0.3),
+                "step {step}"
+            );
         }
-        assert!(cuts.is_cut(&scene(2.6, 0.0), 0.3));
-        assert!(!cuts.is_cut(&scene(2.6, 2.0), 0.3));
+        assert!(is_cut(&mut cuts, &scene(2.6, 0.0), 0.3));
+        assert!(!is_cut(&mut cuts, &scene(2.6, 2.0), 0.3));
     }
 
     /// A frame in another light.
@@ -256,16 +258,16 @@ mod tests {
     #[test]
     fn a_flash_and_a_fade_are_no_cuts() {
         let mut cuts = CutDetector::default();
-        assert!(!cuts.is_cut(&scene(1.0, 0.0), 0.3));
+        assert!(!is_cut(&mut cuts, &scene(1.0, 0.0), 0.3));
         let flash = lit(scene(1.0, 1.0), 0.4, 150.0);
         let seen = |frame: &Picture| Signature::of(frame, Gray::default());
         let colours = seen(&flash).difference(&seen(&scene(1.0, 0.0)));
         assert!(colours > 0.3, "the flash is a strong one: {colours}");
-        assert!(!cuts.is_cut(&flash, 0.3), "into the flash");
-        assert!(!cuts.is_cut(&scene(1.0, 2.0), 0.3), "out of the flash");
+        assert!(!is_cut(&mut cuts, &flash, 0.3), "into the flash");
+        assert!(!is_cut(&mut cuts, &scene(1.0, 2.0), 0.3), "out of the flash");
         for step in 1..8 {
             let faded = lit(scene(1.0, 2.0 + step as f32), 1.0 - step as f32 / 8.0, 0.0);
-            assert!(!cuts.is_cut(&faded, 0.3), "step {step} of the fade");
+            assert!(!is_cut(&mut cuts, &faded, 0.3), "step {step} of the fade");
         }
     }
 
@@ -278,7 +280,7 @@ mod tests {
                 let mut cuts = CutDetector::default();
                 let mut begun = Vec::new();
                 for gain in fade.clone().flat_map(|gain| vec![gain; frames_alike]) {
-                    if cuts.is_cut(&lit(scene(1.0, 0.0), gain, 0.0), threshold) {
+                    if is_cut(&mut cuts, &lit(scene(1.0, 0.0), gain, 0.0), threshold) {
                         begun.push(gain);
                     }
                 }
@@ -299,12 +301,18 @@ mod tests {
         let mut cuts = CutDetector::default();
         for step in 0..30 {
             let flicker = 0.15 + 0.01 * (step % 3) as f32;
-            assert!(!cuts.is_cut(&lit(scene(1.0, 0.0), flicker, 0.0), 0.3), "{step}");
+            assert!(
+                !is_cut(&mut cuts, &lit(scene(1.0, 0.0), flicker, 0.0), 0.3),
+                "{step}"
+            );
         }
         let mut cuts = CutDetector::default();
         for step in 0..13 {
             let gain = 1.0 - step as f32 / 12.0;
-            assert!(!cuts.is_cut(&lit(scene(1.0, 0.0), gain, 0.0), 0.3), "{step}");
+            assert!(
+                !is_cut(&mut cuts, &lit(scene(1.0, 0.0), gain, 0.0), 0.3),
+                "{step}"
+            );
         }
     }
 
@@ -314,10 +322,10 @@ mod tests {
         black.rgb_mut().fill(0);
         white.rgb_mut().fill(255);
         let mut cuts = CutDetector::default();
-        assert!(!cuts.is_cut(&black, 0.3));
-        assert!(!cuts.is_cut(&white, 1.0));
-        assert!(cuts.is_cut(&black, 0.3));
+        assert!(!is_cut(&mut cuts, &black, 0.3));
+        assert!(!is_cut(&mut cuts, &white, 1.0));
+        assert!(is_cut(&mut cuts, &black, 0.3));
         cuts.forget();
-        assert!(!cuts.is_cut(&white, 0.3));
+        assert!(!is_cut(&mut cuts, &white, 0.3));
     }
 }

@@ -138,7 +138,9 @@ impl<B: Backend> Offline<B> {
         let steps_before = self.session.painter().iterations();
         let style = self.style.clone().ok_or(Error::NoStyle)?;
         let format = frame.format();
-        let is_cut = self.cuts.is_cut(frame, controls.cut_threshold);
+        let (width, height) = super::working_size(format, self.session.working_size());
+        let now = Gray::of(frame, width, height);
+        let is_cut = self.cuts.is_cut(frame, &now, controls.cut_threshold);
         // Stays set until a fresh start has succeeded.
         self.afresh |= is_cut
             || !self.session.is_ready_for(format)
@@ -159,8 +161,6 @@ impl<B: Backend> Offline<B> {
         // A new style shows at once.
         let keyframe = restarted || is_new_style || self.interval.is_over(controls.keyframe_interval);
         let observer = self.observer.as_mut();
-        let (width, height) = self.session.working();
-        let now = Gray::of(frame, width, height);
         match self.before.take() {
             Some(before) if !restarted => {
                 let motion = self.tracker.track(&before, &now)?;

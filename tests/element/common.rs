@@ -145,6 +145,7 @@ impl Rig {
 }
 
 pub fn info(format: VideoFormat, width: u32, height: u32) -> VideoInfo {
+    init();
     VideoInfo::builder(format, width, height)
         .fps(gst::Fraction::new(25, 1))
         .build()

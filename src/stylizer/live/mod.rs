@@ -175,7 +175,7 @@ impl Live {
             .set_frame(frame)?
             .resized(self.tracked.0, self.tracked.1);
         self.before = std::mem::replace(&mut self.now, seen);
-        let is_cut = self.cuts.is_cut_of(frame, &self.now, controls.cut_threshold);
+        let is_cut = self.cuts.is_cut(frame, &self.now, controls.cut_threshold);
         let restarted = is_new || self.afresh || is_cut;
         if restarted {
             self.begin(&style, controls)?;
