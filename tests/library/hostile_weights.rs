@@ -237,7 +237,11 @@ fn huge_counts_are_refused_without_an_allocation() {
         let body = [opcode.as_slice(), &u32::MAX.to_le_bytes()].concat();
         assert_refused(archive(&body, &[]), "has a text of 4294967295 bytes");
     }
-    assert_refused(archive(&[0x8a, 255], &[]), "has an integer of 255 bytes");
+    assert_refused(archive(&[0x8a, 255], &[]), "should reach to byte 259");
+    assert_refused(
+        archive(&[0x8b, 0xff, 0xff, 0xff, 0xff], &[]),
+        "should reach to byte 4294967302",
+    );
     assert_refused(
         archive(b"Nr\xff\xff\xff\xff", &[]),
         "fills memo slot 4294967295 out of order",

@@ -54,21 +54,21 @@ impl<'a> Input<'a> {
         Ok(array)
     }
 
-    /// A signed little-endian integer of any length; those of more than 8 bytes are no sizes.
-    pub(super) fn long(&mut self) -> Result<i64, Fault> {
-        let length: usize = self.array::<1>()?[0].into();
-        if length > 8 {
-            return Err(self.refuse(&format!("has an integer of {length} bytes")));
-        }
+    /// A signed little-endian integer of `length` bytes; `None` if it needs more than 8 of them. Such a number is no size,
+    /// but the seed of a random generator, say.
+    pub(super) fn long(&mut self, length: usize) -> Result<Option<i64>, Fault> {
         let digits = self.take(length)?;
         let sign = if digits.last().is_some_and(|top| top & 0x80 != 0) {
             0xff
         } else {
             0
         };
+        let (low, high) = digits.split_at(length.min(8));
         let mut bytes = [sign; 8];
-        bytes[..length].copy_from_slice(digits);
-        Ok(i64::from_le_bytes(bytes))
+        bytes[..low.len()].copy_from_slice(low);
+        // The sign has to be that of the low bytes, too: 2^63 is positive and needs a ninth byte.
+        let fits = high.iter().all(|&byte| byte == sign) && (bytes[7] ^ sign) & 0x80 == 0;
+        Ok(fits.then(|| i64::from_le_bytes(bytes)))
     }
 
     pub(super) fn text(&mut self, length: usize) -> Result<&'a str, Fault> {
@@ -108,17 +108,24 @@ mod tests {
 
     #[test]
     fn a_long_is_signed_and_little_endian() {
-        let long = |bytes: &[u8]| Input::new(bytes, "it").long();
-        assert_eq!(long(&[0]).unwrap(), 0);
-        assert_eq!(long(&[1, 0xff]).unwrap(), -1);
-        assert_eq!(long(&[2, 0xff, 0x00]).unwrap(), 255);
-        assert_eq!(long(&[8, 0, 0, 0, 0, 0, 0, 0, 0x80]).unwrap(), i64::MIN);
-        assert!(long(&[9, 0, 0, 0, 0, 0, 0, 0, 0, 0]).is_err());
+        let long = |bytes: &[u8]| Input::new(bytes, "it").long(bytes.len()).unwrap();
+        assert_eq!(long(&[]), Some(0));
+        assert_eq!(long(&[0xff]), Some(-1));
+        assert_eq!(long(&[0xff, 0x00]), Some(255));
+        assert_eq!(long(&[0, 0, 0, 0, 0, 0, 0, 0x80]), Some(i64::MIN));
+        assert_eq!(long(&[7, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Some(7));
+        assert_eq!(long(&[0xff; 300]), Some(-1));
+        // 2^63 and −2^63 − 1.
+        assert_eq!(long(&[0, 0, 0, 0, 0, 0, 0, 0x80, 0]), None);
+        assert_eq!(
+            long(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0xff]),
+            None
+        );
         assert!(matches!(
-            long(&[2, 0]).unwrap_err(),
+            Input::new(&[0], "it").long(2).unwrap_err(),
             Fault::Truncated {
-                expected: 3,
-                found: 2,
+                expected: 2,
+                found: 1,
                 ..
             }
         ));

@@ -70,10 +70,18 @@ impl<'a> Machine<'a> {
             op::BININT => self.int(|input| Ok(i32::from_le_bytes(input.array()?).into()))?,
             op::BININT1 => self.int(|input| Ok(input.array::<1>()?[0].into()))?,
             op::BININT2 => self.int(|input| Ok(u16::from_le_bytes(input.array()?).into()))?,
-            op::LONG1 => self.int(Input::long)?,
+            op::LONG1 => {
+                let length = self.input.array::<1>()?[0].into();
+                self.long(length)?;
+            }
+            op::LONG4 => {
+                // Signed by its description; a negative length is more than any file has.
+                let length = u32::from_le_bytes(self.input.array()?) as usize;
+                self.long(length)?;
+            }
             op::BINFLOAT => {
                 self.input.array::<8>()?;
-                self.push(Value::Float)?;
+                self.push(Value::Unused)?;
             }
             op::SHORT_BINSTRING => {
                 let length = self.input.array::<1>()?[0].into();
@@ -166,6 +174,11 @@ impl<'a> Machine<'a> {
     fn int(&mut self, read: impl Fn(&mut Input<'a>) -> Result<i64, Fault>) -> Result<(), Fault> {
         let number = read(&mut self.input)?;
         self.push(Value::Int(number))
+    }
+
+    fn long(&mut self, length: usize) -> Result<(), Fault> {
+        let number = self.input.long(length)?;
+        self.push(number.map_or(Value::Unused, Value::Int))
     }
 
     fn text(&mut self, length: usize) -> Result<(), Fault> {

@@ -38,6 +38,7 @@ pub(super) const TUPLE3: u8 = 0x87;
 pub(super) const NEWTRUE: u8 = 0x88;
 pub(super) const NEWFALSE: u8 = 0x89;
 pub(super) const LONG1: u8 = 0x8a;
+pub(super) const LONG4: u8 = 0x8b;
 
 /// The name of an instruction that is not executed.
 pub(super) fn name_of_refused(opcode: u8) -> &'static str {
@@ -62,7 +63,6 @@ pub(super) fn name_of_refused(opcode: u8) -> &'static str {
         0x82 => "EXT1",
         0x83 => "EXT2",
         0x84 => "EXT4",
-        0x8b => "LONG4",
         0x8c => "SHORT_BINUNICODE",
         0x8d => "BINUNICODE8",
         0x8e => "BINBYTES8",

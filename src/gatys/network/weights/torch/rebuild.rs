@@ -23,6 +23,11 @@ pub(super) fn callable(module: &str, name: &str) -> Option<Callable> {
         ("torch._utils", "_rebuild_tensor_v2") => Some(Callable::RebuildTensorV2),
         ("torch._utils", "_rebuild_parameter") => Some(Callable::RebuildParameter),
         ("torch.nn.parameter", "Parameter") => Some(Callable::Parameter),
+        ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar")
+        | ("numpy", "dtype")
+        | ("_codecs", "encode")
+        | ("argparse", "Namespace")
+        | ("torch", "Size" | "device") => Some(Callable::Unused),
         ("torch" | "torch.cuda", _) => storage_class(name).map(Callable::Storage),
         _ => None,
     }
@@ -111,6 +116,7 @@ pub(super) fn call<'a>(
             tensor(objects, [*storage, *first, *shape, *strides])
         }
         (Callable::RebuildParameter, [data, _grad, _hooks]) if is_tensor(data) => Ok(Made::Same(*data)),
+        (Callable::Unused, _) => Ok(Made::New(Object::Unused)),
         (Callable::Parameter, []) => Ok(Made::New(Object::EmptyParameter)),
         (Callable::Parameter, [data, ..]) if is_tensor(data) => Ok(Made::Same(*data)),
         _ => Err(format!("calls {callable:?} with arguments that it does not have")),
@@ -127,7 +133,7 @@ pub(super) fn build<'a>(
         // The attribute `_metadata`, with the versions of the layers.
         Object::Dict(_) => Ok(None),
         // (requires_grad, volatile, hooks) of a Parameter that was made with its tensor.
-        Object::Tensor(_) => Ok(None),
+        Object::Tensor(_) | Object::Unused => Ok(None),
         // (tensor, grad, hooks, requires_grad, volatile), the form of early 2017.
         Object::EmptyParameter => match tuple(objects, state) {
             Some([Value::Object(data), _, _, _, _]) => match &objects[*data] {

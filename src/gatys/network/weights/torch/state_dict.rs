@@ -20,8 +20,10 @@ type Items<'p, 'a> = &'p [(Value<'a>, Value<'a>)];
 /// The tensors of the state dict in `pickle`. `locate` tells the bytes of the file that hold the `count` elements
 /// of a storage.
 ///
-/// The state dict is the outermost dictionary that has tensors in it, and its names are taken as they are. Of
-/// several beside each other the one with a usual name is meant; else it is for the user to say.
+/// A state dict is a dictionary that has tensors in it, and its names are taken as they are. Checkpoints have some more of
+/// those: an accuracy beside the weights, the state of the optimiser. What is meant is the outermost dictionary with the
+/// kernels of a convolution, or if none has any, the outermost one. Of several beside each other the one with a usual name
+/// is meant; else it is for the user to say.
 pub(super) fn tensors(
     pickle: &Pickle,
     locate: impl Fn(&StorageRef) -> Result<Range<usize>, Fault>,
@@ -79,17 +81,28 @@ fn find<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<Items<'p, 'a>, Fault> {
         found: Vec::new(),
     };
     search.descend("", pickle.root, 0);
+    let with_kernels: Vec<&Found> = search.found.iter().filter(|found| found.has_kernels).collect();
+    let mut candidates = match with_kernels.as_slice() {
+        [] => search.found.iter().collect(),
+        _ => with_kernels,
+    };
+    let outermost = candidates.iter().map(|found| found.depth).min();
+    candidates.retain(|found| Some(found.depth) == outermost);
     let usual = USUAL_NAMES
         .iter()
-        .find_map(|usual| search.found.iter().find(|(name, _)| name == usual));
-    match (search.found.as_slice(), usual) {
+        .find_map(|usual| candidates.iter().find(|found| found.name == *usual));
+    match (candidates.as_slice(), usual) {
         ([], _) => Err(Fault::Unsupported(
             "it holds no dictionary of tensors, so no state dict".into(),
         )),
-        ([(_, only)], _) => Ok(only),
-        (_, Some((_, usual))) => Ok(usual),
+        ([only], _) => Ok(only.items),
+        (_, Some(usual)) => Ok(usual.items),
         (several, None) => {
-            let names: Vec<String> = several.iter().take(4).map(|(name, _)| printable(name)).collect();
+            let names: Vec<String> = several
+                .iter()
+                .take(4)
+                .map(|found| printable(found.name))
+                .collect();
             Err(Fault::Unsupported(format!(
                 "it holds {} state dicts ({}, …); save the one that is meant by itself",
                 several.len(),
@@ -99,11 +112,22 @@ fn find<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<Items<'p, 'a>, Fault> {
     }
 }
 
+/// A dictionary with tensors in it.
+struct Found<'p, 'a> {
+    /// Its key in the dictionary around it.
+    name: &'a str,
+    items: Items<'p, 'a>,
+    /// How many dictionaries are around it.
+    depth: usize,
+    /// Whether a tensor of four axes is in it, as the kernels of a convolution are.
+    has_kernels: bool,
+}
+
 struct Search<'p, 'a> {
     pickle: &'p Pickle<'a>,
     /// A dictionary is looked at once, however often a file names it: the work is bounded and cycles end.
     seen: Vec<bool>,
-    found: Vec<(&'a str, Items<'p, 'a>)>,
+    found: Vec<Found<'p, 'a>>,
 }
 
 impl<'p, 'a> Search<'p, 'a> {
@@ -114,12 +138,22 @@ impl<'p, 'a> Search<'p, 'a> {
         if std::mem::replace(&mut self.seen[id], true) {
             return;
         }
-        let is_state_dict = items
-            .iter()
-            .any(|(key, value)| matches!(key, Value::Text(_)) && self.pickle.tensor(*value).is_some());
-        if is_state_dict {
-            self.found.push((name, items));
-        } else if depth < MAX_DEPTH {
+        let tensors = || {
+            items
+                .iter()
+                .filter(|(key, _)| matches!(key, Value::Text(_)))
+                .filter_map(|(_, value)| self.pickle.tensor(*value))
+        };
+        if tensors().next().is_some() {
+            let has_kernels = tensors().any(|tensor| tensor.shape.len() == 4);
+            self.found.push(Found {
+                name,
+                items,
+                depth,
+                has_kernels,
+            });
+        }
+        if depth < MAX_DEPTH {
             for (key, value) in items {
                 if let Value::Text(name) = key {
                     self.descend(name, *value, depth + 1);

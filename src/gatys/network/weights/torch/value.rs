@@ -13,14 +13,14 @@ pub(super) enum Value<'a> {
     None,
     Bool(bool),
     Int(i64),
-    /// A learning rate or the like, in a checkpoint; its value is of no interest.
-    Float,
+    /// A learning rate, a seed of more than 8 bytes or the like, in a checkpoint; its value is of no interest.
+    Unused,
     Text(&'a str),
     Callable(Callable),
     Object(ObjectId),
 }
 
-/// The only names of Python that may occur, as classes or as functions.
+/// The only names of Python that may occur, as classes or as functions. None of them is ever called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Callable {
     OrderedDict,
@@ -29,6 +29,9 @@ pub(super) enum Callable {
     RebuildParameter,
     Parameter,
     Storage(ElementType),
+    /// Something that training scripts put beside the weights: a number of NumPy's, their arguments. Nothing is called;
+    /// what it would make is kept as [`Object::Unused`].
+    Unused,
 }
 
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub(super) enum Object<'a> {
     Tensor(Box<TensorRef<'a>>),
     /// A `Parameter` of 2017, made empty and given its tensor afterwards.
     EmptyParameter,
+    /// What [`Callable::Unused`] would make.
+    Unused,
 }
 
 /// A run of numbers kept outside the pickle.
