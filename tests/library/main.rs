@@ -34,6 +34,7 @@ mod hostile_weights;
 mod live;
 mod measured;
 mod motion;
+mod network_files;
 mod repeating;
 mod stylizer;
 mod weight_files;

@@ -152,7 +152,7 @@ impl Fault {
 
 /// Text from a file, fit for a message: no control characters and at most 80 characters, since the file may be
 /// hostile and the message may reach a terminal.
-pub(super) fn printable(text: &str) -> String {
+pub(in crate::gatys::network) fn printable(text: &str) -> String {
     let mut out: String = text.chars().take(80).flat_map(char::escape_debug).collect();
     if text.chars().nth(80).is_some() {
         out.push('…');

@@ -34,8 +34,9 @@ use std::path::Path;
 
 use crate::backend::mapped_file::MappedFile;
 
+use error::Fault;
 pub use error::WeightsError;
-use error::{Fault, printable};
+pub(in crate::gatys::network) use error::printable;
 use sniff::Format;
 use tensor::StoredTensor;
 
@@ -110,6 +111,11 @@ impl WeightFile {
             }),
             Err(fault) => Err(fault.in_file(&file)),
         }
+    }
+
+    /// The path that was opened, or the name that was given in its stead.
+    pub fn name(&self) -> &str {
+        &self.file
     }
 
     /// The free-form texts of a safetensors file's `__metadata__`; empty for PyTorch files, which have none.
