@@ -72,6 +72,8 @@ pub fn picture_format(path: &Path) -> Result<ImageFormat, Failure> {
     ImageFormat::from_path(path)
         .ok()
         .filter(ImageFormat::writing_enabled)
+        // Of light, not of colours.
+        .filter(|format| *format != ImageFormat::Hdr)
         .ok_or_else(|| {
             let path = path.display();
             format!(

@@ -23,7 +23,7 @@ pub struct Settings {
 pub static STYLE: Setting = Setting {
     name: "style",
     nick: "Style",
-    blurb: "Path of the style picture (JPEG, PNG, WebP, GIF, TIFF, BMP, PNM, TGA, QOI)",
+    blurb: "Path of the style picture (JPEG, PNG, WebP, GIF, TIFF, BMP, PNM, TGA, QOI, Radiance HDR)",
     kind: Kind::Path,
     unit: "FILE",
     group: Group::Style,

@@ -7,6 +7,7 @@ mod error;
 mod interval;
 mod live;
 mod offline;
+mod picture_file;
 mod queue;
 mod session;
 mod style_picture;
