@@ -88,3 +88,23 @@ fn a_picture_that_cannot_be_painted_is_refused_before_the_work_and_leaves_nothin
     }
     assert_eq!(folder.names(), ["content.png", "style.png"]);
 }
+
+#[test]
+fn a_content_picture_of_which_a_part_is_missing_is_refused_as_that() {
+    let folder = Folder::new();
+    let whole = image::RgbImage::from_fn(64, 48, |x, y| {
+        image::Rgb([(x * 5) as u8, (y * 7) as u8, (x * y) as u8])
+    });
+    for format in [image::ImageFormat::Jpeg, image::ImageFormat::Png] {
+        let mut file = std::io::Cursor::new(Vec::new());
+        whole.write_to(&mut file, format).unwrap();
+        let file = file.into_inner();
+        std::fs::write(folder.path("content.png"), &file[..file.len() * 2 / 3]).unwrap();
+        let output = folder.paint(&["--output", "out.png", "--iterations", "1"]);
+        assert_refused(
+            &output,
+            "the content picture content.png cannot be read: the file ends early: ",
+        );
+    }
+    assert_eq!(folder.names(), ["content.png", "style.png"]);
+}
