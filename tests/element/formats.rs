@@ -258,3 +258,127 @@ fn the_same_bytes_come_out_on_any_number_of_threads() {
         assert!(one == four, "{format:?}");
     }
 }
+
+/// A frame in a layout of its own: planes begin `gap` bytes apart, and rows are `longer` bytes longer.
+fn laid_out(info: &VideoInfo, frame: &gst::BufferRef, gap: usize, longer: usize) -> gst::Buffer {
+    use gst_video::prelude::*;
+    let from = VideoFrameRef::from_buffer_ref_readable(frame, info).unwrap();
+    let (mut data, mut offsets, mut strides) = (Vec::new(), Vec::new(), Vec::new());
+    for plane in 0..from.n_planes() {
+        let stride = from.plane_stride()[plane as usize] as usize;
+        data.extend(vec![0x33; gap]);
+        offsets.push(data.len());
+        strides.push((stride + longer) as i32);
+        let rows = info.height() as usize
+            / if plane > 0 && info.format_info().h_sub()[1] > 0 {
+                2
+            } else {
+                1
+            };
+        for row in from.plane_data(plane).unwrap().chunks(stride).take(rows) {
+            data.extend(row);
+            data.extend(vec![0x33; longer]);
+        }
+    }
+    let mut buffer = gst::Buffer::from_slice(data);
+    let layout = buffer.get_mut().unwrap();
+    layout.set_pts(gst::ClockTime::ZERO);
+    let flags = gst_video::VideoFrameFlags::empty();
+    let (width, height) = (info.width(), info.height());
+    gst_video::VideoMeta::add_full(layout, flags, info.format(), width, height, &offsets, &strides).unwrap();
+    buffer
+}
+
+const LAID_OUT: [VideoFormat; 6] = [
+    VideoFormat::I420,
+    VideoFormat::Nv12,
+    VideoFormat::Yuy2,
+    VideoFormat::P01010le,
+    VideoFormat::Rgba64Le,
+    VideoFormat::Y44410le,
+];
+
+#[test]
+fn planes_may_lie_anywhere_in_the_buffer() {
+    let pictures = Pictures::new();
+    let style = pictures.red();
+    for format in LAID_OUT {
+        let info = info(format, 34, 18);
+        let mut rig = Rig::new(element(&style, ""), &info);
+        let plain = rig.frame(0);
+        let laid_out = laid_out(&info, &plain, 48, 16);
+        let expected = rig.paint(plain);
+        let painted = Rig::new(element(&style, ""), &info).paint(laid_out);
+        assert!(seen(&painted, &info) == seen(&expected, &info), "{format:?}");
+    }
+}
+
+/// GStreamer's converter would read beyond the memory.
+#[test]
+fn a_layout_that_leads_beyond_the_memory_is_left_out_with_a_warning() {
+    let pictures = Pictures::new();
+    let style = pictures.red();
+    for format in LAID_OUT {
+        let info = info(format, 34, 18);
+        let mut rig = Rig::new(element(&style, ""), &info);
+        let whole = laid_out(&info, &rig.frame(0), 48, 0);
+        let mut short = whole.copy();
+        short.get_mut().unwrap().set_size(whole.size() - 8);
+        // In two pieces, of which GStreamer maps one.
+        let (first, second) = (bytes(&whole)[..100].to_vec(), bytes(&whole)[100..].to_vec());
+        let mut pieces = gst::Buffer::new();
+        {
+            let pieces = pieces.get_mut().unwrap();
+            pieces.append_memory(gst::Memory::from_slice(first));
+            pieces.append_memory(gst::Memory::from_slice(second));
+            whole.copy_into(pieces, gst::BUFFER_COPY_METADATA, ..).unwrap();
+        }
+        for bad in [short, pieces] {
+            rig.harness.push(bad).unwrap();
+            assert!(rig.harness.try_pull().is_none(), "{format:?}");
+            rig.message(gst::MessageType::Warning);
+        }
+    }
+}
+
+/// Frames that were held back when the caps changed keep what their own say.
+#[test]
+fn held_frames_keep_the_hdr_metadata_that_they_came_with() {
+    let pictures = Pictures::new();
+    let light = |light: &str| -> gst::Caps {
+        format!(
+            "video/x-raw,format=P010_10LE,width=32,height=24,framerate=25/1,interlace-mode=progressive,\
+             colorimetry=bt2100-pq,content-light-level=(string){light}"
+        )
+        .parse()
+        .unwrap()
+    };
+    init();
+    let info = VideoInfo::from_caps(&light("1000:400")).unwrap();
+    let mut rig = Rig::new(
+        element(&pictures.red(), "mode=offline keyframe-interval=5"),
+        &info,
+    );
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = seen.clone();
+    let source = rig.element.static_pad("src").unwrap();
+    source.add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
+        let caps = pad.current_caps().unwrap();
+        let light: String = caps.structure(0).unwrap().get("content-light-level").unwrap();
+        kept.lock().unwrap().push(light);
+        gst::PadProbeReturn::Ok
+    });
+    for (number, level) in ["1000:400", "1000:400", "1000:400", "4000:900", "4000:900"]
+        .iter()
+        .enumerate()
+    {
+        rig.harness.set_src_caps(light(level));
+        let frame = rig.frame(number as u64);
+        rig.harness.push(frame).unwrap();
+    }
+    rig.harness.push_event(gst::event::Eos::new());
+    assert_eq!(
+        *seen.lock().unwrap(),
+        ["1000:400", "1000:400", "1000:400", "4000:900", "4000:900"]
+    );
+}

@@ -92,10 +92,10 @@ impl NeuralStyle {
         }
     }
 
-    /// Whether these are the caps of the frames before.
+    /// Whether these are the caps of the frames before, in all that they say.
     fn are_known(&self, caps: &gst::CapsRef) -> bool {
-        let info = gst_video::VideoInfo::from_caps(caps).ok();
-        info.is_some() && lock(&self.state).as_ref().and_then(State::info) == info.as_ref()
+        let known = self.obj().sink_pad().current_caps();
+        known.is_some_and(|known| *known == *caps)
     }
 
     /// Logs that HDR is painted on the scale of its signal.

@@ -15,7 +15,7 @@
  *
  * The element takes all raw formats but tiled ones, and gives each frame in the format in which it came: YUV of any
  * subsampling, RGB, grey, 8 to 16 bits, with and without alpha. No `videoconvert` is needed before it. Depth, colorimetry,
- * chroma siting, HDR metadata, alpha, timestamps and metas stay as they are, and with #GstNeuralStyle:strength at 0 so does
+ * chroma siting, HDR metadata, alpha (but a palette's), timestamps and metas stay as they are, and with #GstNeuralStyle:strength at 0 so does
  * every byte. Frames with more than 8 bits are painted with 16. HDR (PQ and HLG) is painted on the scale of its signal: the
  * style's white becomes the brightest code.
  *

@@ -55,6 +55,9 @@ pub static FORMATS: LazyLock<Vec<VideoFormat>> = LazyLock::new(|| {
 const EIGHT_BITS: VideoFormat = VideoFormat::Argb;
 const SIXTEEN_BITS: VideoFormat = VideoFormat::Argb64;
 
+/// 256 colours of four bytes.
+const PALETTE_BYTES: usize = 1024;
+
 /// Frames of so few rows are converted by a new converter each: GStreamer's takes rows of the frame before for theirs (seen in
 /// 1.22).
 const FEW_ROWS: usize = 4;
@@ -143,39 +146,53 @@ impl Conversion {
         &self.info
     }
 
-    /// Whether a buffer is long enough for a frame, in the usual layout or in one of its own.
+    /// Whether a buffer holds a whole frame, in the usual layout or in one of its own. GStreamer itself does not look, and a
+    /// layout that leads beyond the memory would end the process.
     pub fn fits(&self, buffer: &gst::BufferRef) -> Result<(), Unreachable> {
         let is_there = match buffer.meta::<gst_video::VideoMeta>() {
-            Some(layout) => self.has_place(&layout, buffer.size()),
+            Some(layout) => self.has_place(&layout, buffer),
             None => buffer.size() >= self.info.size(),
         };
         is_there.then_some(()).ok_or_else(|| self.unreachable())
     }
 
-    /// Whether a layout is of this kind of frame and within so many bytes.
-    fn has_place(&self, layout: &gst_video::VideoMeta, bytes: usize) -> bool {
-        let info = &self.info;
+    /// Whether a layout is of this kind of frame, and all of its planes are there.
+    fn has_place(&self, layout: &gst_video::VideoMeta, buffer: &gst::BufferRef) -> bool {
+        let (info, format) = (&self.info, self.info.format_info());
         let (offsets, strides) = (layout.offset(), layout.stride());
         let same = (layout.format(), layout.width(), layout.height())
             == (info.format(), info.width(), info.height());
-        if !same || offsets.len() < info.format_info().n_planes() as usize {
+        if !same || offsets.len() < format.n_planes() as usize {
             return false;
         }
-        if offsets == info.offset() && strides == info.stride() {
-            return bytes >= info.size();
+        // With a layout of its own a plane is mapped alone, and only from one piece of memory.
+        let is_there = |plane: usize, bytes: usize| {
+            let end = offsets[plane]
+                .checked_add(bytes)
+                .filter(|&end| end <= buffer.size());
+            let found = end.and_then(|end| buffer.find_memory(offsets[plane]..end));
+            found.is_some_and(|(pieces, _)| pieces.len() == 1)
+        };
+        if format.has_palette() && !is_there(1, PALETTE_BYTES) {
+            return false;
         }
-        (0..info.format_info().n_components() as u8).all(|component| {
-            let plane = info.comp_plane(component) as usize;
-            let (width, rows) = (info.comp_width(component), info.comp_height(component));
-            let Ok(stride) = usize::try_from(strides[plane]) else {
-                return false;
-            };
+        let components = if format.has_palette() {
+            1
+        } else {
+            format.n_components() as u8
+        };
+        (0..components).all(|component| {
             let row = match usize::try_from(info.comp_pstride(component)) {
                 // Several pixels share some bytes.
                 Ok(0) | Err(_) => info.comp_stride(component).unsigned_abs() as usize,
-                Ok(step) => (width as usize).saturating_sub(1) * step + 1,
+                Ok(step) => info.comp_width(component) as usize * step,
             };
-            offsets[plane] + stride * (rows as usize).saturating_sub(1) + row <= bytes
+            let plane = info.comp_plane(component) as usize;
+            let above = (info.comp_height(component) as usize).saturating_sub(1);
+            let bytes = usize::try_from(strides[plane])
+                .ok()
+                .and_then(|stride| stride.checked_mul(above)?.checked_add(row));
+            bytes.is_some_and(|bytes| is_there(plane, bytes))
         })
     }
 

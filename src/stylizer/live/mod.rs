@@ -31,8 +31,9 @@ pub struct Live {
     tracked_size: usize,
     detail: f64,
     style: Option<Arc<StylePicture>>,
-    /// Width and height of the frames, at which they are painted and shown, and at which their motion is found.
+    /// The frames for which there is a plan.
     planned: Option<Format>,
+    /// Widths and heights at which they are painted and shown, and at which their motion is found.
     working: (usize, usize),
     tracked: (usize, usize),
     cuts: CutDetector,

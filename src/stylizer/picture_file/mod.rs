@@ -320,24 +320,32 @@ fn whole_jpeg(path: &Path) -> Result<Option<RgbaImage>, Fault> {
             )));
         }
     }
-    Ok(inks(&file))
+    inks(&file)
 }
 
 /// The numbers of a JPEG in cyan, magenta, yellow and black with a profile.
-fn inks(file: &[u8]) -> Option<RgbaImage> {
+fn inks(file: &[u8]) -> Result<Option<RgbaImage>, Fault> {
     let options = DecoderOptions::default()
         .set_strict_mode(false)
         .set_max_width(usize::MAX)
         .set_max_height(usize::MAX);
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(file), options);
-    decoder.decode_headers().ok()?;
-    let space = decoder.input_colorspace()?;
-    if !matches!(space, ColorSpace::CMYK | ColorSpace::YCCK) || decoder.icc_profile().is_none() {
-        return None;
+    if decoder.decode_headers().is_err() || decoder.icc_profile().is_none() {
+        return Ok(None);
     }
-    let (width, height) = decoder.dimensions()?;
+    let (Some(space @ (ColorSpace::CMYK | ColorSpace::YCCK)), Some((width, height))) =
+        (decoder.input_colorspace(), decoder.dimensions())
+    else {
+        return Ok(None);
+    };
+    // Before the decoder takes memory for it.
+    if 4 * width as u64 * height as u64 > DECODED_BYTES {
+        return Err(Fault::too_large(width as u64, height as u64));
+    }
     decoder.set_options(options.jpeg_set_out_colorspace(space));
-    let mut numbers = decoder.decode().ok()?;
+    let Ok(mut numbers) = decoder.decode() else {
+        return Ok(None);
+    };
     for [a, b, c, k] in numbers.as_chunks_mut::<4>().0 {
         if space == ColorSpace::YCCK {
             let (luma, cb, cr) = (f32::from(*a), f32::from(*b) - 128.0, f32::from(*c) - 128.0);
@@ -354,7 +362,7 @@ fn inks(file: &[u8]) -> Option<RgbaImage> {
             *ink = 255 - *ink;
         }
     }
-    RgbaImage::from_raw(width as u32, height as u32, numbers)
+    Ok(RgbaImage::from_raw(width as u32, height as u32, numbers))
 }
 
 /// How much of a picture is there whose file ends early, 0..1: what its decoder has written over a pattern when it fails. Where

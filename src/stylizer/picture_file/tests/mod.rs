@@ -235,6 +235,15 @@ fn a_picture_cut_short_is_refused_with_how_much_is_there_or_nothing_is_missing()
     }
 }
 
+/// It does not matter what is read of a damaged file, only that reading returns. A panic becomes a refusal with a reason of
+/// its own.
+fn assert_no_panic(path: &Path) {
+    if let Err(refusal) = load(path) {
+        let reason = refusal.to_string();
+        assert!(!reason.contains("its decoder fails on it"), "{reason}");
+    }
+}
+
 #[test]
 fn a_damaged_picture_is_never_a_panic() {
     let folder = Folder::new();
@@ -252,8 +261,7 @@ fn a_damaged_picture_is_never_a_panic() {
         for place in (0..whole.len()).step_by(7) {
             let mut damaged = whole.clone();
             damaged[place] ^= 0xA5;
-            // It does not matter what is read of a damaged file, only that reading returns.
-            let _ = load(&folder.write("damaged", &damaged));
+            assert_no_panic(&folder.write("damaged", &damaged));
         }
     }
 }

@@ -178,6 +178,12 @@ fn a_profile_of_inks_says_what_they_look_like() {
     let length = (segment.len() as u16 + 2).to_be_bytes();
     let profiled = [&plain[..2], &[0xff, 0xe2], &length, &segment, &plain[2..]].concat();
     let grey = read("a.jpg", &profiled);
+    // One that claims to be huge is refused before there is memory for it.
+    let mut huge = profiled.clone();
+    let frame = huge.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+    huge[frame + 5..frame + 9].fill(0xff);
+    let refusal = reason(&Folder::new().write("huge.jpg", &huge));
+    assert!(refusal.contains("reduce the picture"), "{refusal}");
     for value in &grey[..3] {
         assert!(value.abs_diff(128) <= 4, "{:?}", &grey[..3]);
     }

@@ -296,7 +296,7 @@ fn what_is_not_read_is_refused_for_what_it_is() {
         (rgb(12), "12 bits per sample"),
         (
             rgb(8).with(258, 3, &[5, 6, 5]),
-            "samples of different sizes ([5, 6, 5] bits)",
+            "samples of different sizes (5 and 6 bits)",
         ),
         (rgb(8).with(262, 3, &[32803]), "camera's raw file"),
         (rgb(8).with(262, 3, &[32845]), "SGI's LogLuv"),
@@ -328,6 +328,50 @@ fn missing_strips_are_told() {
 }
 
 #[test]
+fn what_would_take_much_memory_is_refused_before_it_does() {
+    // A bit for each pixel, of which three bytes become each.
+    let bits = Tiff::new((22_900, 22_900), 1, 1, 1, vec![0; 8]).refusal();
+    assert!(bits.contains("reduce the picture"), "{bits}");
+    let many = Tiff::new((2, 2), 2, 3, 8, vec![0; 12]).with(258, 3, &[[8, 7].repeat(5000), vec![8]].concat());
+    assert!(many.refusal().len() < 300, "{}", many.refusal().len());
+}
+
+#[test]
+fn a_directory_with_two_sizes_is_refused() {
+    let mut file = Tiff::new((2, 2), 1, 1, 8, vec![9; 4])
+        .with(32_997, 4, &[60_000])
+        .bytes();
+    // What nobody reads becomes a second width.
+    let entry = file
+        .windows(12)
+        .position(|entry| entry[..2] == 32_997u16.to_le_bytes() && entry[8..] == 60_000u32.to_le_bytes())
+        .unwrap();
+    file[entry..entry + 2].copy_from_slice(&256u16.to_le_bytes());
+    let refusal = reason(&Folder::new().write("two.tif", &file));
+    assert!(
+        refusal.contains("damaged") || refusal.contains("early"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn previews_and_pieces_of_unknown_length_are_refused_for_what_they_are() {
+    let preview = Tiff::new((2, 2), 1, 1, 8, vec![9; 4])
+        .with(254, 4, &[1])
+        .with(330, 4, &[8]);
+    assert!(preview.refusal().contains("raw"), "{}", preview.refusal());
+    let mut endless = Tiff::new((2, 2), 1, 1, 8, vec![9; 4]).bytes();
+    let entry = endless
+        .windows(4)
+        .position(|entry| entry == [23, 1, 4, 0])
+        .unwrap();
+    // A private tag instead of StripByteCounts.
+    endless[entry + 1] = 2;
+    let refusal = reason(&Folder::new().write("endless.tif", &endless));
+    assert!(refusal.contains("how long"), "{refusal}");
+}
+
+#[test]
 fn damage_is_never_a_panic() {
     let folder = Folder::new();
     for tiff in [
@@ -341,7 +385,7 @@ fn damage_is_never_a_panic() {
             for changed in [0, 1, 0x7f, 0xff] {
                 let mut damaged = whole.clone();
                 damaged[place] = changed;
-                let _ = load(&folder.write("damaged.tif", &damaged));
+                assert_no_panic(&folder.write("damaged.tif", &damaged));
             }
         }
     }

@@ -63,7 +63,12 @@ impl Kind {
         let range = samples.range();
         let alpha = alpha.filter(|_| samples.per_pixel > channels);
         let byte = |value: f64| (value * 255.0).round().clamp(0.0, 255.0) as u8;
-        let mut pixels = Vec::with_capacity(samples.width * samples.height * 4);
+        let bytes = match (self, alpha) {
+            (Self::Inks, _) | (_, Some(_)) => 4,
+            (Self::Grey { .. }, None) => 1,
+            (_, None) => 3,
+        };
+        let mut pixels = Vec::with_capacity(samples.width * samples.height * bytes);
         for y in 0..samples.height {
             for x in 0..samples.width {
                 let unit = |channel: usize| samples.get(x, y, channel) / range;
@@ -91,7 +96,7 @@ impl Kind {
                     }
                 };
                 let Some(is_multiplied) = alpha else {
-                    pixels.extend(colour);
+                    pixels.extend(&colour[..bytes]);
                     continue;
                 };
                 let alpha = byte(unit(channels));
@@ -109,12 +114,9 @@ impl Kind {
             (_, Some(_)) => Numbers::Light(DynamicImage::ImageRgba8(RgbaImage::from_raw(
                 width, height, pixels,
             )?)),
-            (Self::Grey { .. }, None) => {
-                let greys = pixels.chunks_exact(3).map(|pixel| pixel[0]).collect();
-                Numbers::Light(DynamicImage::ImageLuma8(GrayImage::from_raw(
-                    width, height, greys,
-                )?))
-            }
+            (Self::Grey { .. }, None) => Numbers::Light(DynamicImage::ImageLuma8(GrayImage::from_raw(
+                width, height, pixels,
+            )?)),
             (_, None) => Numbers::Light(DynamicImage::ImageRgb8(RgbImage::from_raw(
                 width, height, pixels,
             )?)),

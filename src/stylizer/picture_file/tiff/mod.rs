@@ -21,6 +21,7 @@ use colours::{Kind, Samples};
 use directory::Directory;
 
 mod tag {
+    pub const NEW_SUBFILE_TYPE: u16 = 254;
     pub const WIDTH: u16 = 256;
     pub const HEIGHT: u16 = 257;
     pub const BITS: u16 = 258;
@@ -35,6 +36,7 @@ mod tag {
     pub const COLOUR_MAP: u16 = 320;
     pub const TILE_OFFSETS: u16 = 324;
     pub const TILE_BYTES: u16 = 325;
+    pub const SUB_IFDS: u16 = 330;
     pub const INK_SET: u16 = 332;
     pub const EXTRA_SAMPLES: u16 = 338;
     pub const YCBCR_COEFFICIENTS: u16 = 529;
@@ -108,6 +110,9 @@ fn header(path: &Path) -> Result<Header, Fault> {
     let photometric = number(tag::PHOTOMETRIC);
     let fill_order = number(tag::FILL_ORDER).unwrap_or(1);
     let ink_set = number(tag::INK_SET).unwrap_or(1);
+    // Raw files of some cameras begin with a small preview.
+    let is_preview =
+        number(tag::NEW_SUBFILE_TYPE).is_some_and(|kind| kind & 1 == 1) && directory.has(tag::SUB_IFDS);
     let bits = directory.numbers(&mut file, tag::BITS).unwrap_or_else(|| vec![1]);
     let extra = directory
         .numbers(&mut file, tag::EXTRA_SAMPLES)
@@ -120,7 +125,7 @@ fn header(path: &Path) -> Result<Header, Fault> {
             "it is a TIFF {what}, which is not read; {WHAT_WORKS}"
         )))
     };
-    if directory.has(tag::DNG_VERSION) || matches!(photometric, Some(32803 | 34892)) {
+    if directory.has(tag::DNG_VERSION) || is_preview || matches!(photometric, Some(32803 | 34892)) {
         return Err(Fault::Refused(
             "it is a camera's raw file (DNG or the like), which is not read; develop it to PNG or TIFF"
                 .into(),
@@ -133,8 +138,8 @@ fn header(path: &Path) -> Result<Header, Fault> {
         return unread("whose bits are in reversed order".into());
     }
     let depth = bits.first().copied().unwrap_or(1);
-    if bits.iter().any(|&other| other != depth) {
-        return unread(format!("with samples of different sizes ({bits:?} bits)"));
+    if let Some(other) = bits.iter().find(|&&other| other != depth) {
+        return unread(format!("with samples of different sizes ({depth} and {other} bits)"));
     }
     if !matches!(depth, 1..=8 | 16 | 32 | 64) {
         return unread(format!("with {depth} bits per sample"));
@@ -175,10 +180,11 @@ fn header(path: &Path) -> Result<Header, Fault> {
         }
         (None, _) => return unread("that does not say what its samples are".into()),
     };
-    let bytes = width
-        .checked_mul(height)
-        .and_then(|pixels| pixels.checked_mul(samples))
-        .and_then(|samples| samples.checked_mul(depth.div_ceil(8).max(1)));
+    // However small they lie in the file, pixels become three bytes or more.
+    let bytes = samples
+        .checked_mul(depth.div_ceil(8))
+        .and_then(|bytes| bytes.max(3).checked_mul(width))
+        .and_then(|bytes| bytes.checked_mul(height));
     if bytes.is_none_or(|bytes| bytes > DECODED_BYTES) {
         return Err(Fault::too_large(width, height));
     }
@@ -238,10 +244,17 @@ fn refuse_what_ends_early(path: &Path, header: &Header) -> Result<(), Fault> {
     let pieces =
         both(tag::STRIP_OFFSETS, tag::STRIP_BYTES).or_else(|| both(tag::TILE_OFFSETS, tag::TILE_BYTES));
     let Some((offsets, mut bytes)) = pieces else {
-        if directory.has(tag::STRIP_OFFSETS) || directory.has(tag::TILE_OFFSETS) {
-            return Err(Fault::Ended);
-        }
-        return Ok(());
+        let has = |tags: [_; 2]| tags.iter().any(|&tag| directory.has(tag));
+        return match (
+            has([tag::STRIP_OFFSETS, tag::TILE_OFFSETS]),
+            has([tag::STRIP_BYTES, tag::TILE_BYTES]),
+        ) {
+            (false, _) => Ok(()),
+            (true, true) => Err(Fault::Ended),
+            (true, false) => Err(Fault::Refused(format!(
+                "it is a TIFF that does not say how long its pieces are; {WHAT_WORKS}"
+            ))),
+        };
     };
     if let ([only], NO_COMPRESSION) = (bytes.as_mut_slice(), header.compression) {
         // Some writers round up.
@@ -300,6 +313,10 @@ fn samples(path: &Path, header: &Header) -> Result<(Samples, Option<Vec<u8>>, Or
         ));
     }
     let (width, height) = decoder.dimensions().map_err(fault)?;
+    // A directory may name them twice.
+    if (u64::from(width), u64::from(height)) != (header.width, header.height) {
+        return Err(Fault::Refused("it is a damaged TIFF: it has two sizes".into()));
+    }
     let samples = Samples::new(
         unpacked,
         (width as usize, height as usize),
