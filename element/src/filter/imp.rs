@@ -127,6 +127,7 @@ impl ObjectSubclass for NeuralStyle {
     const NAME: &'static str = "GstNeuralStyle";
     type Type = super::NeuralStyle;
     type ParentType = gst_video::VideoFilter;
+    type Interfaces = (gst::Preset,);
 }
 
 impl ObjectImpl for NeuralStyle {
@@ -164,6 +165,9 @@ impl ObjectImpl for NeuralStyle {
 }
 
 impl GstObjectImpl for NeuralStyle {}
+
+/// All by GStreamer: a preset has the values of all properties that can be set.
+impl PresetImpl for NeuralStyle {}
 
 impl ElementImpl for NeuralStyle {
     fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {

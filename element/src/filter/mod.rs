@@ -78,7 +78,8 @@ mod style_source;
 
 glib::wrapper! {
     pub struct NeuralStyle(ObjectSubclass<imp::NeuralStyle>)
-        @extends gst_video::VideoFilter, gst_base::BaseTransform, gst::Element, gst::Object;
+        @extends gst_video::VideoFilter, gst_base::BaseTransform, gst::Element, gst::Object,
+        @implements gst::Preset;
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

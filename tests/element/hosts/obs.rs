@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What programs that host filters do with the element, as their sources say.
+//! OBS, by the filters of obs-gstreamer.
 
 use crate::common::*;
 use gst::prelude::*;
 use gst_app::{AppSink, AppSrc};
 
-/// obs-gstreamer's filter (gstreamer-filter.c): a source that is not live and has no frame rate; each frame is pushed, and
+/// As in gstreamer-filter.c: a source that is not live and has no frame rate; each frame is pushed, and
 /// the next one not before the painting of this one was pulled. The caller, who draws OBS's picture, waits meanwhile.
 #[test]
 fn who_waits_for_each_frame_gets_each() {
