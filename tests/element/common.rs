@@ -236,3 +236,15 @@ pub fn appsink(pipeline: &impl IsA<gst::Bin>) -> gst_app::AppSink {
     let sink = pipeline.by_name("out").unwrap();
     sink.downcast().expect("it is an appsink")
 }
+
+/// Where the plugin that this test is linked with lies as a file, for other programs.
+#[cfg(target_os = "linux")]
+pub fn plugin_folder() -> tempfile::TempDir {
+    let name = "libgstneuralstyle.so";
+    let built = std::env::current_exe().unwrap().with_file_name(name);
+    assert!(built.exists(), "cargo builds {} with this test", built.display());
+    // What else lies there is no plugin.
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(built, folder.path().join(name)).unwrap();
+    folder
+}

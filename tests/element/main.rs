@@ -23,3 +23,4 @@ mod same_bytes;
 mod scenarios;
 mod stop;
 mod stream;
+mod validate;

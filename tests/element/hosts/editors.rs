@@ -112,18 +112,6 @@ fn dragging_the_cursor_shows_where_it_is() {
     }
 }
 
-/// Where the plugin that this test is linked with lies as a file, for other programs.
-#[cfg(target_os = "linux")]
-fn plugin_folder() -> tempfile::TempDir {
-    let name = "libgstneuralstyle.so";
-    let built = std::env::current_exe().unwrap().with_file_name(name);
-    assert!(built.exists(), "cargo builds {} with this test", built.display());
-    // What else lies there is no plugin.
-    let folder = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink(built, folder.path().join(name)).unwrap();
-    folder
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn the_editing_services_render_each_clip_in_its_own_style() {
