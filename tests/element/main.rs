@@ -18,6 +18,7 @@ mod hosts;
 mod leaks;
 mod live;
 mod on_a_card;
+mod plugin_cache;
 mod properties;
 mod same_bytes;
 mod scenarios;
