@@ -12,8 +12,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/../pipelines/common.sh"
 help_if_asked "$@"
 
 need_packages "${build_packages[@]}" "${run_packages[@]}" python3
-# What the tests of hosts need; without it they are skipped.
-need_packages ges1.0-tools
+# What the tests of hosts and of packages need; without it they are skipped.
+need_packages ges1.0-tools appstream
 need_rust
 cd "$root"
 

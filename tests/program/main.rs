@@ -15,5 +15,6 @@ mod live;
 mod looks;
 mod manual;
 mod measuring;
+mod packages;
 mod pictures;
 mod scripts;
