@@ -271,6 +271,7 @@ fn gst_validate_agrees() {
             .arg("--set-test-file")
             .arg(&test)
             .env("GST_PLUGIN_PATH", plugin.path())
+            .env_remove("GST_PLUGIN_PATH_1_0")
             .env("GST_REGISTRY", plugin.path().join("registry.bin"))
             .env_remove("G_DEBUG")
             .output()
