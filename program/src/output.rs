@@ -34,7 +34,7 @@ impl Output {
             Err(error) => return Err(cannot(error.to_string())),
         }
         // A link stays a link, to the new file.
-        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let path = &followed(path);
         let folder = folder_of(path);
         if !folder.is_dir() {
             return Err(cannot(format!("there is no directory {}", folder.display())));
@@ -47,6 +47,13 @@ impl Output {
         let neighbour = builder
             .tempfile_in(folder)
             .map_err(|error| cannot(error.to_string()))?;
+        // What was private stays so, and what was for everybody, too.
+        if let Ok(found) = fs::metadata(path) {
+            neighbour
+                .as_file()
+                .set_permissions(found.permissions())
+                .map_err(|error| cannot(error.to_string()))?;
+        }
         Ok(Self {
             path: path.to_owned(),
             neighbour,
@@ -56,6 +63,13 @@ impl Output {
     /// Where to write until the file is whole.
     pub fn path(&self) -> &Path {
         self.neighbour.path()
+    }
+
+    /// Another file beside it, which goes when it is dropped.
+    pub fn scratch(&self) -> Result<NamedTempFile, Failure> {
+        let mut builder = tempfile::Builder::new();
+        let scratch = builder.prefix(".neuralstyle-").tempfile_in(folder_of(&self.path));
+        scratch.map_err(|error| format!("cannot write beside {}: {error}", self.path.display()).into())
     }
 
     /// Puts the file in its place.
@@ -99,8 +113,21 @@ fn place(path: &Path) -> Option<PathBuf> {
     Some(folder_of(path).canonicalize().ok()?.join(path.file_name()?))
 }
 
+/// Where links lead, also one to a file that is not there yet.
+fn followed(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    // As many as the system follows.
+    for _ in 0..40 {
+        let Ok(target) = fs::read_link(&path) else {
+            break;
+        };
+        path = folder_of(&path).join(target);
+    }
+    path.canonicalize().unwrap_or(path)
+}
+
 /// The folder of a file, which for a bare name is the one that the program runs in.
-fn folder_of(path: &Path) -> &Path {
+pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
