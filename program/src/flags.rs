@@ -27,6 +27,7 @@ pub trait Subject {
 pub struct Picture;
 
 /// Each frame of a stream, through the element.
+#[derive(Clone)]
 pub struct Stream;
 
 /// A clip through the library, whose size a command chooses.
@@ -84,6 +85,7 @@ impl Subject for Noise {
 }
 
 /// The settings that the flags ask for.
+#[derive(Clone)]
 pub struct Flags<S: Subject> {
     settings: Settings,
     given: Vec<&'static Setting>,

@@ -19,7 +19,26 @@ use neuralstyle::settings::Value;
 const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
 /// What has the decoders that the basic packages lack.
-const DECODERS: &str = "on Debian and Ubuntu: sudo apt install gstreamer1.0-libav gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly";
+pub const DECODERS: &str = "on Debian and Ubuntu: sudo apt install gstreamer1.0-libav gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly";
+
+/// How often the user wants it to end: Ctrl-C, or the system by SIGTERM or SIGHUP.
+pub struct Interrupts(Arc<AtomicU64>);
+
+impl Interrupts {
+    /// From now on the program decides itself when it ends.
+    pub fn catch() -> Result<Self, Failure> {
+        let interrupts = Self(Arc::default());
+        let counter = interrupts.0.clone();
+        ctrlc::set_handler(move || {
+            counter.fetch_add(1, Ordering::AcqRel);
+        })?;
+        Ok(interrupts)
+    }
+
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
 
 /// A pipeline that is stopped when it is dropped.
 #[derive(Default)]
@@ -57,16 +76,12 @@ impl Pipeline {
         mut turn: impl FnMut(u64) -> Result<ControlFlow<()>, Failure>,
         mut message: impl FnMut(&gst::Message) -> Result<ControlFlow<()>, Failure>,
     ) -> Result<(), Failure> {
-        let interrupts = Arc::new(AtomicU64::new(0));
-        let counter = interrupts.clone();
-        ctrlc::set_handler(move || {
-            counter.fetch_add(1, Ordering::AcqRel);
-        })?;
+        let interrupts = Interrupts::catch()?;
         let bus = self.0.bus().ok_or("the pipeline has no bus")?;
         // Whatever keeps it from starting also arrives as an error message, in better words.
         let started = self.0.set_state(gst::State::Playing);
         loop {
-            if turn(interrupts.load(Ordering::Acquire))?.is_break() {
+            if turn(interrupts.count())?.is_break() {
                 return Ok(());
             }
             let Some(next) = bus.timed_pop(POLL) else {
@@ -166,7 +181,7 @@ pub fn end_when(stopping: &Arc<AtomicBool>, element: &gst::Element) {
 }
 
 /// What an error message says, for somebody who does not know the pipeline.
-fn why(message: &gst::Message) -> Failure {
+pub fn why(message: &gst::Message) -> Failure {
     let gst::MessageView::Error(error) = message.view() else {
         return "the pipeline failed".into();
     };
@@ -181,7 +196,7 @@ fn why(message: &gst::Message) -> Failure {
 }
 
 /// The name of a format for which an element message reports that nothing decodes it.
-fn undecodable(structure: &gst::StructureRef) -> Option<String> {
+pub fn undecodable(structure: &gst::StructureRef) -> Option<String> {
     let missing = structure.name() == "missing-plugin";
     missing.then(|| structure.get("name").unwrap_or_else(|_| "A stream".to_owned()))
 }

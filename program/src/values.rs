@@ -36,6 +36,21 @@ pub fn size(text: &str) -> Result<(usize, usize), String> {
         .ok_or_else(|| "write e.g. 192x112, with sides from 16 to 8192".into())
 }
 
+/// Frames per second, as in 25, 29.97 or 30000/1001: how many frames in how many seconds.
+pub fn rate(text: &str) -> Result<(u32, u32), String> {
+    let whole = |number: &str| number.parse::<u32>().ok().filter(|number| *number > 0);
+    let rate = match text.split_once(['/', '.']) {
+        Some((frames, seconds)) if text.contains('/') => whole(frames).zip(whole(seconds)),
+        Some((_, digits)) if digits.len() <= 4 => {
+            whole(&text.replace('.', "")).zip(10_u32.checked_pow(digits.len() as u32))
+        }
+        Some(_) => None,
+        None => whole(text).map(|frames| (frames, 1)),
+    };
+    rate.filter(|(frames, seconds)| (1..=1000).contains(&frames.div_ceil(*seconds)))
+        .ok_or_else(|| "write e.g. 25, 23.976 or 30000/1001, up to 1000".into())
+}
+
 /// "1 frame", "2 frames".
 pub fn counted(number: usize, thing: &str) -> String {
     match number {

@@ -28,9 +28,10 @@ pub fn all_exist(report: &mut Report, command: &str, parts: &[Part]) -> bool {
 /// Tells what writes such files; whether everything for it is there.
 fn tell(report: &mut Report, container: &Container) -> bool {
     let name = format!(".{}", container.ending);
+    let video = container.video();
     let candidates = [
         std::slice::from_ref(&container.muxer),
-        container.video,
+        video.as_slice(),
         container.audio,
     ];
     let (mut there, mut missing) = (Vec::new(), Vec::new());
