@@ -11,9 +11,9 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../pipelines/common.sh"
 help_if_asked "$@"
 
-need_packages "${build_packages[@]}" "${run_packages[@]}" python3
-# What the tests of hosts and of packages need; without it they are skipped.
-need_packages ges1.0-tools appstream
+# Beside what the program needs: what films of many kinds are made and read with, and what hosts and packages are tried with.
+need_packages "${build_packages[@]}" "${run_packages[@]}" python3 \
+    ffmpeg gstreamer1.0-libav gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly ges1.0-tools appstream
 need_rust
 cd "$root"
 

@@ -7,10 +7,12 @@ mod figures;
 mod folder;
 mod running;
 
+mod clock;
 #[cfg(unix)]
 mod doctor;
 mod films;
 mod flags;
+mod kinds;
 mod live;
 mod looks;
 mod manual;

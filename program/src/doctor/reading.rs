@@ -46,7 +46,6 @@ const FILES: [Format; 5] = [
     format("Ogg", "application/ogg", BASE, "oggdemux"),
 ];
 
-// What decodes transparent VP8 and VP9 only puts decoders of the usual kind together.
 const PICTURES: [Format; 10] = [
     format("H.264", "video/x-h264", LIBAV, "avdec_h264"),
     format("H.265", "video/x-h265", LIBAV, "avdec_h265"),
