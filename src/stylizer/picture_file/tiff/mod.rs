@@ -139,7 +139,9 @@ fn header(path: &Path) -> Result<Header, Fault> {
     }
     let depth = bits.first().copied().unwrap_or(1);
     if let Some(other) = bits.iter().find(|&&other| other != depth) {
-        return unread(format!("with samples of different sizes ({depth} and {other} bits)"));
+        return unread(format!(
+            "with samples of different sizes ({depth} and {other} bits)"
+        ));
     }
     if !matches!(depth, 1..=8 | 16 | 32 | 64) {
         return unread(format!("with {depth} bits per sample"));
