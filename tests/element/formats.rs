@@ -324,18 +324,24 @@ fn a_layout_that_leads_beyond_the_memory_is_left_out_with_a_warning() {
         let whole = laid_out(&info, &rig.frame(0), 48, 0);
         let mut short = whole.copy();
         short.get_mut().unwrap().set_size(whole.size() - 8);
+        assert!(short.meta::<gst_video::VideoMeta>().is_some());
         // In two pieces, of which GStreamer maps one.
-        let (first, second) = (bytes(&whole)[..100].to_vec(), bytes(&whole)[100..].to_vec());
         let mut pieces = gst::Buffer::new();
         {
             let pieces = pieces.get_mut().unwrap();
-            pieces.append_memory(gst::Memory::from_slice(first));
-            pieces.append_memory(gst::Memory::from_slice(second));
-            whole.copy_into(pieces, gst::BUFFER_COPY_METADATA, ..).unwrap();
+            pieces.set_pts(gst::ClockTime::ZERO);
+            let data = bytes(&whole);
+            let (first, second) = data.split_at(100);
+            pieces.append_memory(gst::Memory::from_slice(first.to_vec()));
+            pieces.append_memory(gst::Memory::from_slice(second.to_vec()));
+            let layout = whole.meta::<gst_video::VideoMeta>().unwrap();
+            let flags = gst_video::VideoFrameFlags::empty();
+            gst_video::VideoMeta::add_full(pieces, flags, format, 34, 18, layout.offset(), layout.stride())
+                .unwrap();
         }
-        for bad in [short, pieces] {
+        for (bad, why) in [(short, "too short"), (pieces, "in pieces")] {
             rig.harness.push(bad).unwrap();
-            assert!(rig.harness.try_pull().is_none(), "{format:?}");
+            assert!(rig.harness.try_pull().is_none(), "{format:?} {why}");
             rig.message(gst::MessageType::Warning);
         }
     }
