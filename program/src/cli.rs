@@ -22,7 +22,7 @@ const EXAMPLES: &str = "\
 Try
   neuralstyle live test                                    a window with a bouncing ball, painted
   neuralstyle live                                         the camera, painted
-  neuralstyle film clip.mp4 painted.webm --style dots.jpg
+  neuralstyle film clip.mp4 painted.mp4 --style dots.jpg
   neuralstyle image --content me.jpg --style dots.jpg --output painted.jpg
   neuralstyle doctor                                       what works here, and what is missing
 

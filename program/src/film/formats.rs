@@ -94,7 +94,7 @@ const SVT_AV1: Part = parsed(part("svtav1enc", "preset=8 crf=25", BAD), "av1pars
 const AOM_AV1: Part = parsed(
     part(
         "av1enc",
-        "cpu-used=6 end-usage=q target-bitrate=20000 threads=4 row-mt=true lag-in-frames=10",
+        "usage-profile=realtime cpu-used=7 lag-in-frames=0 end-usage=q target-bitrate=20000 threads=4 row-mt=true",
         BAD,
     ),
     "av1parse",

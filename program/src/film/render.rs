@@ -202,8 +202,13 @@ impl Render {
                 gst::MessageView::Error(_) => {
                     let failure = lock(&painting.failure).take();
                     let failure = failure.unwrap_or_else(|| why(&message));
-                    if painting.frames() == 0 || matches!(self.end, Some(End::Failed(_))) {
-                        return Some(End::Lost(failure));
+                    // Where not even the end can be written, the first error says why.
+                    match self.end.take() {
+                        Some(End::Failed(first)) if self.feed.is_stopped() => {
+                            return Some(End::Lost(format!("the film cannot be finished: {first}").into()));
+                        }
+                        _ if painting.frames() == 0 => return Some(End::Lost(failure)),
+                        _ => {}
                     }
                     self.end = Some(End::Failed(failure));
                     self.stop();
