@@ -16,7 +16,7 @@ use crate::bundled::{Material, STARRY_NIGHT};
 use crate::failure::Failure;
 use crate::film::formats::{Part, part};
 use crate::flags::{Flags, Stream};
-use crate::pipeline::{Pipeline, end_when, link_streams, set_properties};
+use crate::pipeline::{PROGRESSIVE, Pipeline, end_when, link_streams, set_properties};
 use crate::progress;
 use crate::values::{count, counted, size};
 
@@ -127,7 +127,7 @@ fn scaled(size: Option<(usize, usize)>) -> String {
 }
 
 /// What the elements around `neuralstyle` are called, and where they are.
-pub const SURROUNDINGS: [Part; 7] = [
+pub const SURROUNDINGS: [Part; 8] = [
     part("queue", "", "libgstreamer1.0-0"),
     part("filesrc", "", "libgstreamer1.0-0"),
     part("decodebin", "", "gstreamer1.0-plugins-base"),
@@ -135,6 +135,7 @@ pub const SURROUNDINGS: [Part; 7] = [
     part("videoscale", "", "gstreamer1.0-plugins-base"),
     part("videotestsrc", "", "gstreamer1.0-plugins-base"),
     part("autovideosink", "", "gstreamer1.0-plugins-good"),
+    part("deinterlace", "", "gstreamer1.0-plugins-good"),
 ];
 
 const LEAKY: &str = "queue leaky=downstream max-size-buffers=1";
@@ -151,7 +152,7 @@ struct Show {
 impl Show {
     fn build(arguments: &Arguments, style: &Path) -> Result<Self, Failure> {
         let pipeline = Pipeline::default();
-        let painting = "videoconvert ! neuralstyle name=painter mode=live ! videoconvert";
+        let painting = "neuralstyle name=painter mode=live ! videoconvert";
         let parts = match source(arguments)? {
             Source::Raw(line) => {
                 let parts = gst::parse::bin_from_description(&format!("{line} ! {painting}"), true)?;
@@ -159,7 +160,7 @@ impl Show {
                 parts
             }
             Source::Encoded(source, queue) => {
-                let line = format!("videoconvert ! {}{queue} ! {painting}", scaled(arguments.size));
+                let line = format!("{PROGRESSIVE} ! {}{queue} ! {painting}", scaled(arguments.size));
                 let parts = gst::parse::bin_from_description(&line, true)?;
                 let decoder = gst::ElementFactory::make("decodebin").build()?;
                 pipeline.add_many([&source, &decoder, parts.upcast_ref()])?;

@@ -21,6 +21,13 @@ const POLL: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 /// What has the decoders that the basic packages lack.
 pub const DECODERS: &str = "on Debian and Ubuntu: sudo apt install gstreamer1.0-libav gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly";
 
+/// One frame out of each two fields; of the methods only this one keeps their number. What GStreamer's own deinterlacer cannot
+/// take is converted for it, and only if it has fields.
+pub const PROGRESSIVE: &str = "videoconvert \
+    ! video/x-raw,interlace-mode=progressive;\
+      video/x-raw,format={AYUV,ARGB,BGRA,Y444,Y42B,I420,Y41B,YUY2,UYVY,NV12,NV21,RGB,BGR,RGBx,BGRx} \
+    ! deinterlace fields=top method=linear";
+
 /// How often the user wants it to end: Ctrl-C, or the system by SIGTERM or SIGHUP.
 pub struct Interrupts(Arc<AtomicU64>);
 

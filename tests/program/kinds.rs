@@ -303,3 +303,34 @@ fn a_frame_that_would_take_for_ever_is_given_up_for_an_interrupt() {
         "interrupted; painted%d.png holds the first frame",
     );
 }
+
+#[test]
+fn interlaced_video_is_painted_live() {
+    if skips() {
+        return;
+    }
+    let folder = Folder::new();
+    folder.ffmpeg(&format!(
+        "{PICTURES} -vf tinterlace=interleave_top,setfield=tff -flags +ildct+ilme -c:v mpeg2video fields.mpg"
+    ));
+    let output = run(command(&[
+        "live",
+        "fields.mpg",
+        "--to",
+        "fakesink",
+        "--frames",
+        "2",
+        "--size",
+        "64x48",
+    ])
+    .current_dir(folder.0.path())
+    .args([
+        "--style",
+        "style.png",
+        "--network",
+        "tiny",
+        "--first-iterations",
+        "1",
+    ]));
+    assert!(output.status.success(), "{}", words(&output));
+}

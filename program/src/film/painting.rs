@@ -21,8 +21,7 @@ use super::target::Kind;
 use crate::failure::Failure;
 use crate::pipeline::{Pipeline, set_properties};
 
-/// The element, with what brings frames into a format that it paints and back.
-const PAINTER: &str = "videoconvert ! neuralstyle name=painter mode=offline ! videoconvert";
+const PAINTER: &str = "neuralstyle name=painter mode=offline";
 
 /// No limit: what waits here is small, and stopping it could stop everything.
 const PATIENT_QUEUE: &str = "queue max-size-buffers=0 max-size-time=0 max-size-bytes=0";
@@ -69,7 +68,7 @@ impl Painting {
         sound: Option<Format>,
     ) -> Result<Self, Failure> {
         let upright = match turned {
-            Some(_) => "videoconvert ! videoflip video-direction=auto ! ",
+            Some(_) => "videoconvert ! videoflip video-direction=auto ! videoconvert ! ",
             None => "",
         };
         let film = fitting.film();

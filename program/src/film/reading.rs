@@ -14,15 +14,10 @@ use gst_app::{AppSink, AppSinkCallbacks};
 use super::feed::{Ended, Feed, Frame, lock};
 use super::tracks::{Fate, Tracks};
 use crate::failure::Failure;
-use crate::pipeline::{DECODERS, undecodable, why};
+use crate::pipeline::{DECODERS, PROGRESSIVE, undecodable, why};
 
 /// How often a track that waits for its turn looks whether anybody waits for it.
 const TURN: Duration = Duration::from_millis(100);
-
-/// One frame out of each two fields; of the methods only this one keeps their number. What the filter cannot take as it is, is converted for it, and only if it has fields.
-const DEINTERLACING: &str = "videoconvert ! capsfilter name=fields ! deinterlace fields=top method=linear";
-const FIELDS: &str = "video/x-raw,interlace-mode=progressive; \
-                      video/x-raw,format={AYUV,ARGB,BGRA,Y444,Y42B,I420,Y41B,YUY2,UYVY,NV12,NV21,RGB,BGR,RGBx,BGRx}";
 
 /// What reads files that begin with how long they are.
 const LENGTH_IN_THE_HEADER: [&str; 5] = ["qtdemux", "matroskademux", "avidemux", "flvdemux", "asfdemux"];
@@ -322,12 +317,9 @@ impl Link {
 /// What stands behind a decoder of pictures.
 fn pictures() -> Result<(gst::Element, AppSink), Failure> {
     let bin = gst::parse::bin_from_description(
-        &format!("{DEINTERLACING} ! appsink name=frames sync=false async=false"),
+        &format!("{PROGRESSIVE} ! appsink name=frames sync=false async=false"),
         true,
     )?;
-    if let Some(fields) = bin.by_name("fields") {
-        fields.set_property("caps", FIELDS.parse::<gst::Caps>()?);
-    }
     let sink = bin.by_name("frames").and_downcast::<AppSink>();
     Ok((bin.upcast(), sink.ok_or("a track has no end")?))
 }
