@@ -60,10 +60,9 @@ fn in_margin(shape: Shape, border: usize, index: usize) -> bool {
 pub fn importing<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 30);
     for (from, to) in SIZES {
-        for border in BORDERS {
-            let frame = pair
-                .random
-                .picture(if border == 1 { deep(from) } else { from.into() });
+        let kinds = BORDERS.map(|border| [(border, from.into()), (border, deep(from))]);
+        for (border, format) in kinds.into_iter().flatten() {
+            let frame = pair.random.picture(format);
             let frame = frame.view();
             let shape = framed(to, border);
             // The margin must stay as it was.
@@ -85,11 +84,11 @@ pub fn importing_a_part<B: Machine>(ops: &mut B) {
         // All of it, the last third, and a piece from the middle.
         let third = |length: usize| (length * 2 / 3, length - length * 2 / 3);
         let middle = |length: usize| (length / 4, (length / 2).max(1));
-        for (piece, frame) in [
-            ((|length| (0, length)) as fn(usize) -> (usize, usize), &shallow),
-            (third, &deep),
-            (middle, &shallow),
-        ] {
+        let pieces: [fn(usize) -> (usize, usize); 3] = [|length| (0, length), third, middle];
+        for (piece, frame) in pieces
+            .into_iter()
+            .flat_map(|piece| [(piece, &shallow), (piece, &deep)])
+        {
             let frame = frame.view();
             let ((left, width), (top, height)) = (piece(whole.0), piece(whole.1));
             let mut picture = pair.soiled(Shape::new(3, height, width));
@@ -196,11 +195,11 @@ pub fn exporting<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 32);
     for (from, to) in SIZES {
         let mixes = [
-            (1, 0.3f32, 0.7f32, to.into()),
-            (0, 1.0, 0.0, deep(to)),
-            (8, 0.0, 1.0, to.into()),
-            (2, 1.0, 1.0, deep(to)),
-            (0, 1.0, 2.0, to.into()),
+            (1, 0.3f32, 0.7f32),
+            (0, 1.0, 0.0),
+            (8, 0.0, 1.0),
+            (2, 1.0, 1.0),
+            (0, 1.0, 2.0),
         ];
         // The largest takes long.
         let mixes = if from.0 * from.1 > 100_000 {
@@ -208,7 +207,9 @@ pub fn exporting<B: Machine>(ops: &mut B) {
         } else {
             &mixes
         };
-        for &(border, strength, detail, format) in mixes {
+        let formats = [to.into(), deep(to)];
+        let kinds = mixes.iter().flat_map(|mix| formats.map(|format| (mix, format)));
+        for (&(border, strength, detail), format) in kinds {
             let white = f64::from(format.depth.white());
             let mix = Mix { strength, detail };
             let (picture, content) = (
@@ -373,12 +374,9 @@ pub fn guiding<B: Machine>(ops: &mut B) {
 /// A picture of the frame's own size is its samples again, whatever guides it to what; and at no strength so is the frame.
 pub fn samples_survive<B: Machine>(ops: &mut B) {
     let mut pair = Pair::new(ops, 33);
-    for (width, height) in [(1, 1), (7, 1), (1, 9), (31, 33), (65, 47)] {
-        let format = if width % 2 == 1 && height > 20 {
-            deep((width, height))
-        } else {
-            (width, height).into()
-        };
+    let sizes = [(1, 1), (7, 1), (1, 9), (31, 33), (65, 47)];
+    let kinds = sizes.map(|size| [(size, size.into()), (size, deep(size))]);
+    for ((width, height), format) in kinds.into_iter().flatten() {
         let (seen, other) = (pair.random.picture(format), pair.random.picture(format));
         let (frame, behind) = (seen.view(), other.view());
         let mut picture = pair.ops.tensor(framed((width, height), 2)).unwrap();
