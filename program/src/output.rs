@@ -86,7 +86,7 @@ pub fn picture_format(path: &Path) -> Result<ImageFormat, Failure> {
     ImageFormat::from_path(path)
         .ok()
         .filter(ImageFormat::writing_enabled)
-        // Of light, not of colours.
+        // It holds linear light, and paintings are encoded colours.
         .filter(|format| *format != ImageFormat::Hdr)
         .ok_or_else(|| {
             let path = path.display();

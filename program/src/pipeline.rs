@@ -28,6 +28,30 @@ pub const PROGRESSIVE: &str = "videoconvert \
       video/x-raw,format={AYUV,ARGB,BGRA,Y444,Y42B,I420,Y41B,YUY2,UYVY,NV12,NV21,RGB,BGR,RGBx,BGRx} \
     ! deinterlace fields=top method=linear";
 
+/// A pipeline that takes a file apart without decoding it, not yet playing, and its demuxer, whose tracks are to be linked.
+pub fn demuxing(path: &Path, demuxer: &str) -> Result<(Pipeline, gst::Element), Failure> {
+    let pipeline = Pipeline::default();
+    let source = gst::ElementFactory::make("filesrc")
+        .property("location", path)
+        .build()?;
+    let demuxer = gst::ElementFactory::make(demuxer).build()?;
+    pipeline.add_many([&source, &demuxer])?;
+    source.link(&demuxer)?;
+    Ok((pipeline, demuxer))
+}
+
+/// Takes what comes out of a pad and throws it away.
+pub fn discard(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<gst::Element, Failure> {
+    let sink = gst::ElementFactory::make("fakesink")
+        .property("sync", false)
+        .property("async", false)
+        .build()?;
+    pipeline.add(&sink)?;
+    pad.link(&sink.static_pad("sink").ok_or("a sink takes nothing")?)?;
+    sink.sync_state_with_parent()?;
+    Ok(sink)
+}
+
 /// How often the user wants it to end: Ctrl-C, or the system by SIGTERM or SIGHUP.
 pub struct Interrupts(Arc<AtomicU64>);
 

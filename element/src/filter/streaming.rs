@@ -85,7 +85,7 @@ impl NeuralStyle {
         let state = lock(&self.state).take().ok_or(gst::FlowError::Flushing)?;
         let mut state = self.choose_mode(state).map_err(|error| self.flow(&error))?;
         if !state.has_frame_rate() {
-            // Whoever cannot say when the next frame comes may be waiting for this one before it sends that.
+            // Without a frame rate a source may wait for each painting before it sends the next frame: none is held back.
             controls.keyframe_interval = 1;
         }
         gst::log!(CAT, imp = self, "painting the frame at {}", input.pts().display());

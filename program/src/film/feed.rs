@@ -375,7 +375,7 @@ impl Feed {
         if let Some(painting) = self.painting.get() {
             painting.abandon();
         }
-        // Whoever hands over sound at this moment is waited for.
+        // Waits until a thread that hands over sound right now has done so.
         let feed = self.clone();
         thread::spawn(move || lock(&feed.sound).finish());
     }

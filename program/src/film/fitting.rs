@@ -184,7 +184,7 @@ fn place(source: &VideoInfo, film: &VideoInfo) -> VideoConverterConfig {
     config
 }
 
-/// Of some formats the one that loses least of the input, and among these the smallest.
+/// The format among `formats` that loses least of the input; the smallest where several do.
 fn closest(source: &VideoInfo, opaque: bool, formats: &[&str]) -> Option<VideoFormat> {
     let wanted = Detail::of(source.format_info(), opaque);
     let known = formats.iter().filter_map(|name| name.parse::<VideoFormat>().ok());

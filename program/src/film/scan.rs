@@ -11,7 +11,7 @@ use gst::prelude::*;
 
 use super::feed::Feed;
 use crate::failure::Failure;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, demuxing, discard};
 
 const TURN: gst::ClockTime = gst::ClockTime::from_mseconds(50);
 
@@ -34,13 +34,7 @@ pub fn has_sound(path: &Path, demuxer: &str, feed: &Feed) -> bool {
 }
 
 fn start(path: &Path, demuxer: &str, found: &Arc<AtomicBool>) -> Result<Pipeline, Failure> {
-    let pipeline = Pipeline::default();
-    let source = gst::ElementFactory::make("filesrc")
-        .property("location", path)
-        .build()?;
-    let demuxer = gst::ElementFactory::make(demuxer).build()?;
-    pipeline.add_many([&source, &demuxer])?;
-    source.link(&demuxer)?;
+    let (pipeline, demuxer) = demuxing(path, demuxer)?;
     let (inner, found) = (pipeline.downgrade(), found.clone());
     demuxer.connect_pad_added(move |_, pad| {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
@@ -60,13 +54,7 @@ fn start(path: &Path, demuxer: &str, found: &Arc<AtomicBool>) -> Result<Pipeline
 }
 
 fn sink(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<(), Failure> {
-    let sink = gst::ElementFactory::make("fakesink")
-        .property("sync", false)
-        .property("async", false)
-        .build()?;
-    pipeline.add(&sink)?;
-    pad.link(&sink.static_pad("sink").ok_or("a sink takes nothing")?)?;
-    sink.sync_state_with_parent()?;
+    let sink = discard(pipeline, pad)?;
     let (inner, sink) = (pipeline.downgrade(), sink.downgrade());
     pad.connect_unlinked(move |_, _| {
         if let (Some(pipeline), Some(sink)) = (inner.upgrade(), sink.upgrade()) {

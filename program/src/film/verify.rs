@@ -10,7 +10,7 @@ use gst::prelude::*;
 
 use super::render::seconds;
 use crate::failure::Failure;
-use crate::pipeline::{Pipeline, why};
+use crate::pipeline::{demuxing, discard, why};
 
 /// How long the file may give nothing at all.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(30);
@@ -49,13 +49,7 @@ fn look(path: &Path, ending: &str) -> Result<Arc<Found>, Failure> {
         "mp4" | "mov" => "qtdemux",
         _ => "matroskademux",
     };
-    let pipeline = Pipeline::default();
-    let source = gst::ElementFactory::make("filesrc")
-        .property("location", path)
-        .build()?;
-    let demuxer = gst::ElementFactory::make(demuxer).build()?;
-    pipeline.add_many([&source, &demuxer])?;
-    source.link(&demuxer)?;
+    let (pipeline, demuxer) = demuxing(path, demuxer)?;
     let found = Arc::<Found>::default();
     let (inner, counted) = (pipeline.downgrade(), found.clone());
     demuxer.connect_pad_added(move |demuxer, pad| {
@@ -86,12 +80,6 @@ fn look(path: &Path, ending: &str) -> Result<Arc<Found>, Failure> {
 
 /// Counts what comes out of a pad, if these are pictures.
 fn count(pipeline: &gst::Pipeline, pad: &gst::Pad, found: &Arc<Found>) -> Result<(), Failure> {
-    let sink = gst::ElementFactory::make("fakesink")
-        .property("sync", false)
-        .property("async", false)
-        .build()?;
-    pipeline.add(&sink)?;
-    let entry = sink.static_pad("sink").ok_or("a sink takes nothing")?;
     if pad.name().starts_with("video") {
         let found = found.clone();
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
@@ -109,7 +97,5 @@ fn count(pipeline: &gst::Pipeline, pad: &gst::Pad, found: &Arc<Found>) -> Result
             gst::PadProbeReturn::Ok
         });
     }
-    pad.link(&entry)?;
-    sink.sync_state_with_parent()?;
-    Ok(())
+    discard(pipeline, pad).map(|_| ())
 }

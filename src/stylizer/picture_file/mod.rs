@@ -420,7 +420,7 @@ fn file_share(path: &Path, format: ImageFormat) -> Option<f64> {
             fs::File::open(path).ok()?.read_exact(&mut head).ok()?;
             u64::from(u32::from_le_bytes(*head.last_chunk::<4>()?)) + 8
         }
-        // Of files without compression, so many bytes are pixels.
+        // How many bytes are pixels is known of files without compression.
         ImageFormat::Pnm | ImageFormat::Tga | ImageFormat::Bmp => open(path, format).ok()?.0.total_bytes(),
         _ => return None,
     };

@@ -29,7 +29,7 @@ fn a_preset_brings_back_all_that_can_be_set() {
         return load_what_was_written_by_hand();
     }
     let folder = tempfile::tempdir().unwrap();
-    // Of everybody's presets, such as a package brings.
+    // Presets for all users, such as a package installs.
     let shared = tempfile::tempdir().unwrap();
     std::fs::write(shared.path().join("GstNeuralStyle.prs"), BY_HAND).unwrap();
     let output = Command::new(std::env::current_exe().unwrap())

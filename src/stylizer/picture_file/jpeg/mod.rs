@@ -20,7 +20,7 @@ pub(super) enum Extent {
     PictureEnds(f64),
     /// Codes that mean nothing, after this share.
     Damaged(f64),
-    /// Of a kind that no decoder here reads; what it is.
+    /// No decoder here reads this kind of JPEG, which is named.
     Unread(&'static str),
     /// Not to be told; its decoder will find out more.
     Unknown,
